@@ -1,0 +1,62 @@
+#pragma once
+
+#include "troupe/tensor/aligned.hpp"
+#include "troupe/tensor/optimizer.hpp"
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+
+namespace troupe::tensor {
+
+/// Parameters that the threads of one process read and write at the same time without locks, after
+/// Niu, Recht, Re, Wright 2011, "HOGWILD!: A Lock-Free Approach to Parallelizing Stochastic
+/// Gradient Descent". Every access is a relaxed atomic, so there is no data race in the language's
+/// sense.
+///
+/// Promised:
+/// HOGWILD-1: a batch is applied at most once, whoever applies it and however often.
+/// HOGWILD-2: without momentum and weight decay no update is lost: the addition of each component
+/// is
+///            atomic, as the paper assumes, and integer gradients end in their exact sum.
+/// HOGWILD-3: every value read was written by someone: no torn floats.
+///
+/// Not promised: that read() is a snapshot (it may mix parameters of before and after an update);
+/// an order of updates; and with momentum or weight decay, that of two updates which meet on the
+/// same component at the same instant both survive. Results differ from run to run.
+///
+/// Any number of threads may call every member function at once. What a thread did before apply()
+/// is not ordered with another thread's read(); join the threads or send a message to have the
+/// final parameters.
+class shared_parameters {
+ public:
+  /// `batch_count`: how many batches will ever be applied; their ordinals are [0, batch_count).
+  /// Throws `error` on options sgd refuses.
+  shared_parameters(std::span<const float> initial, sgd_options options, std::size_t batch_count);
+
+  /// Claims the batch and applies the gradient. False, and nothing done, when it was claimed
+  /// before. Throws `error`, nothing claimed, when the ordinal is not below batch_count or the
+  /// gradient has another size than the parameters.
+  bool apply(std::uint64_t batch_ordinal, std::span<const float> gradient);
+
+  /// Copies all parameters. Throws `error` when out has another size.
+  void read(std::span<float> out) const;
+
+  /// Whether someone claimed the batch; its update may still be under way.
+  bool claimed(std::uint64_t batch_ordinal) const;
+
+  std::size_t size() const noexcept { return parameters_.size(); }
+  std::size_t batch_count() const noexcept { return batch_count_; }
+
+ private:
+  // Mutable because std::atomic_ref<const float> is C++26.
+  mutable aligned_vector<float> parameters_;
+  aligned_vector<float> velocity_;
+  sgd_options options_;
+  std::size_t batch_count_;
+  std::unique_ptr<std::atomic<std::uint64_t>[]> claims_;
+};
+
+} // namespace troupe::tensor
