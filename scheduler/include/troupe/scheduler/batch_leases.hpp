@@ -1,0 +1,105 @@
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <vector>
+
+#include "troupe/scheduler/applied_set.hpp"
+#include "troupe/scheduler/batch_plan.hpp"
+#include "troupe/scheduler/ids.hpp"
+
+namespace troupe::scheduler {
+
+/// Who computes which batch. A batch is leased to a worker, comes back when the worker leaves, dies
+/// or is too slow, and is leased again, until somebody has completed it.
+///
+/// LEASES-1  Every batch of the plan is in exactly one of unleased / leased / completed at any
+/// time:
+///           unleased_count() + open_count() + completed_count() == plan().total_batches().
+/// LEASES-2  A batch is leased to at most one worker at a time, and never to one that holds it.
+/// LEASES-3  `complete` is true exactly once per batch; a completed batch is never leased again.
+/// LEASES-4  A batch that came back is leased before any new one, the lowest ordinal first; new
+/// ones
+///           follow in the order of the plan.
+/// LEASES-5  Memory is proportional to the open leases, the batches that came back and the epochs
+///           in progress, not to the batches of the job.
+///
+/// Leases run ahead of the epoch border: a worker never waits for the last batches of an epoch.
+class batch_leases {
+ public:
+  using time_point = std::chrono::steady_clock::time_point;
+  using duration = std::chrono::steady_clock::duration;
+
+  explicit batch_leases(batch_plan plan);
+
+  const batch_plan& plan() const noexcept { return plan_; }
+
+  /// Leases up to `count` batches to `worker`, in the order of LEASES-4. Fewer, or none, when no
+  /// more is available; that is not an error: leased ones may still come back.
+  std::vector<batch_id> lease(worker_id worker, std::size_t count, time_point now);
+
+  /// `worker` has had the batch applied everywhere. True the first time. It counts whether or not
+  /// `worker` still holds the lease; the lease of whoever holds it ends. A batch that was never
+  /// leased counts too (a job that goes on from a checkpoint). Throws std::invalid_argument for a
+  /// batch that is not of the plan.
+  bool complete(batch_id batch, worker_id worker);
+
+  /// Ends all leases of a worker that left, died or was replaced. The batches that came back,
+  /// ascending; empty for a worker that holds none or is not known.
+  std::vector<batch_id> give_back(worker_id worker);
+
+  /// Ends one lease. False, and nothing happens, when `worker` does not hold it.
+  bool give_back(worker_id worker, batch_id batch);
+
+  /// Ends every lease that is at least `timeout` old at `now`. The batches that came back,
+  /// ascending. A worker that loses a lease this way may still complete the batch.
+  std::vector<batch_id> expire(time_point now, duration timeout);
+
+  /// The worker is alive and at work: its leases count as taken at `now`, never as older.
+  void renew(worker_id worker, time_point now);
+
+  /// The batches that a worker holds, ascending.
+  std::vector<batch_id> held_by(worker_id worker) const;
+  /// Who holds the batch; none when it is not leased.
+  std::optional<worker_id> holder(batch_id batch) const;
+  bool completed(batch_id batch) const noexcept { return completed_.contains(batch); }
+
+  /// Something can be leased now.
+  bool available() const noexcept { return !returned_.empty() || next_ < plan_.total_batches(); }
+  /// Every batch of the job is completed.
+  bool finished() const noexcept { return completed_count() == plan_.total_batches(); }
+
+  std::uint64_t unleased_count() const noexcept {
+    return plan_.total_batches() - open_count() - completed_count();
+  }
+  std::uint64_t open_count() const noexcept { return open_.size(); }
+  std::uint64_t completed_count() const noexcept { return completed_.size(); }
+
+  /// Batches of epoch `e` completed; 0 for an epoch that is not of the plan.
+  std::uint32_t completed_in_epoch(std::uint32_t e) const noexcept { return completed_.count(e); }
+  bool epoch_complete(std::uint32_t e) const noexcept { return completed_.complete(e); }
+  /// The lowest epoch that has open work; plan().epochs() when finished.
+  std::uint32_t first_open_epoch() const noexcept { return completed_.first_incomplete(); }
+
+ private:
+  struct open_lease {
+    worker_id worker;
+    time_point since;
+  };
+
+  void end_lease(std::map<std::uint64_t, open_lease>::iterator lease);
+  void skip_completed();
+
+  batch_plan plan_;
+  applied_set completed_;
+  std::map<std::uint64_t, open_lease> open_;               // by ordinal
+  std::map<worker_id, std::set<std::uint64_t>> by_worker_; // ordinals; no empty sets
+  std::set<std::uint64_t> returned_;                       // ordinals below next_, unleased
+  std::uint64_t next_ = 0; // lowest ordinal never leased nor completed; all above were never leased
+};
+
+} // namespace troupe::scheduler

@@ -1,0 +1,74 @@
+#pragma once
+
+#include <cstddef>
+#include <map>
+#include <optional>
+#include <set>
+#include <vector>
+
+#include "troupe/scheduler/consistency.hpp"
+#include "troupe/scheduler/ids.hpp"
+
+namespace troupe::scheduler {
+
+/// One shard's view of its workers' progress. A worker's *applied clock* a means: every push of
+/// that worker at a clock below a has been applied here (or was dropped as applied before).
+///
+/// CLOCKS-1  A worker's applied clock never moves back, not even when it leaves and enters again.
+/// CLOCKS-2  A push applied ahead of an earlier one of the same worker does not move the applied
+///           clock past the gap: pushes that overtake each other cannot break the bound.
+/// CLOCKS-3  In ssp(s), may_read(c) is true exactly when oldest() + s >= c, or nobody is live.
+/// CLOCKS-4  A worker that left holds nobody back.
+///
+/// The reader is treated like every other live worker: with pushes of its own still on the way it
+/// waits for them as far as the bound says. That its own writes are read at once is the worker's
+/// business (it adds its gradients that are not applied yet to what it pulled), not the table's.
+///
+/// A worker that has nothing more to push must leave, or it holds the others back for ever; one
+/// that joins late enters at the clock it is told to count from, usually the oldest of the others.
+class clock_table {
+ public:
+  /// A worker joins and will push at clocks `first`, `first` + 1, ... For one that is live, or was,
+  /// the applied clock becomes `first` if that is ahead of it and stays otherwise. Entering below
+  /// oldest() moves oldest() back: the newcomer is then waited for.
+  void enter(worker_id worker, clock_value first);
+
+  /// The worker left, died, or has nothing more to push. False when it was not live.
+  bool leave(worker_id worker);
+
+  /// The push of `worker` at clock `pushed` has been applied, or dropped as applied before. With no
+  /// gap before it, the applied clock becomes at least `pushed` + 1. A push below the applied clock
+  /// changes nothing. False, and nothing happens, when the worker is not live.
+  bool advance(worker_id worker, clock_value pushed);
+
+  /// None when the worker is not live.
+  std::optional<clock_value> applied(worker_id worker) const;
+  bool live(worker_id worker) const { return live_.contains(worker); }
+  std::size_t live_count() const noexcept { return live_.size(); }
+  /// Ascending.
+  std::vector<worker_id> live_workers() const;
+
+  /// The lowest applied clock of the live workers; none when nobody is live.
+  std::optional<clock_value> oldest() const;
+
+  /// Whether a pull of `reader` at clock `c` may be answered now. Always in async and hogwild; in
+  /// ssp by CLOCKS-3. A reader that is not live holds nobody back, but waits for the others.
+  /// Throws std::logic_error in bsp, whose read rule is step_buffer's.
+  bool may_read(const consistency& mode, worker_id reader, clock_value c) const;
+
+  /// How far the slowest live worker is behind a reader at clock `c`: max(0, c - oldest()), 0 when
+  /// nobody is live. What a pull reports to the staleness histogram.
+  clock_value staleness(clock_value c) const;
+
+ private:
+  struct entry {
+    clock_value applied = 0;
+    std::set<clock_value> ahead; // pushes applied above a gap; each > applied
+  };
+
+  std::map<worker_id, entry> live_;
+  std::map<worker_id, clock_value> departed_; // the applied clock each left with (CLOCKS-1)
+  std::multiset<clock_value> applied_;        // of the live ones; the first is the oldest
+};
+
+} // namespace troupe::scheduler

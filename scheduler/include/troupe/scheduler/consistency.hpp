@@ -1,0 +1,74 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "troupe/scheduler/ids.hpp"
+
+namespace troupe::scheduler {
+
+enum class mode : std::uint8_t { hogwild, async, ssp, bsp };
+
+/// "hogwild", "async", "ssp", "bsp".
+std::string to_string(mode m);
+/// The inverse of to_string; none for any other text.
+std::optional<mode> parse_mode(std::string_view text);
+
+/// What a pull may miss and how a push is applied, as one value that answers the actors' questions,
+/// so that nobody else branches on the mode. The default is `async()`.
+///
+/// | mode       | read rule                                              | apply rule |
+/// |------------|--------------------------------------------------------|---------------------------|
+/// | hogwild    | never waits                                            | in place, no ordering |
+/// | async      | never waits                                            | on arrival | | ssp(s) |
+/// at clock c: every live worker's applied clock >= c - s | on arrival                | | bsp(G) |
+/// step k: step k - 1 is applied                          | a step at once, in order  |
+class consistency {
+ public:
+  /// async()
+  consistency() = default;
+
+  static consistency hogwild();
+  static consistency async();
+  /// `staleness` 0 means lock step.
+  static consistency ssp(clock_value staleness);
+  /// Throws std::invalid_argument when `batches_per_step` is 0.
+  static consistency bsp(std::uint32_t batches_per_step);
+  /// The value with this mode and this parameter(): what a decoder of messages and files needs.
+  /// Throws std::invalid_argument for a parameter that the mode cannot have (hogwild and async: 0).
+  static consistency from(mode m, std::uint64_t parameter);
+
+  mode type() const noexcept { return mode_; }
+  /// The staleness of ssp, the batches per step of bsp, 0 otherwise. `from(type(), parameter())`
+  /// gives the value back.
+  std::uint64_t parameter() const noexcept { return parameter_; }
+
+  /// A pull may have to wait: ssp and bsp.
+  bool bounded() const noexcept { return mode_ == mode::ssp || mode_ == mode::bsp; }
+  /// The bound in clocks; a value in ssp only (the bound of bsp is in steps, see step_buffer).
+  std::optional<clock_value> staleness() const noexcept;
+  /// A value in bsp only.
+  std::optional<std::uint32_t> batches_per_step() const noexcept;
+
+  /// A push is applied by itself when it arrives: all but bsp.
+  bool applies_on_arrival() const noexcept { return mode_ != mode::bsp; }
+  /// Workers of the shard's process read and write its parameters directly: hogwild.
+  bool in_place() const noexcept { return mode_ == mode::hogwild; }
+  /// A worker adds its own gradients that are not applied yet to what it pulled: ssp.
+  bool own_writes_are_read() const noexcept { return mode_ == mode::ssp; }
+
+  friend bool operator==(const consistency&, const consistency&) = default;
+
+ private:
+  consistency(mode m, std::uint64_t parameter) noexcept : mode_(m), parameter_(parameter) {}
+
+  mode mode_ = mode::async;
+  std::uint64_t parameter_ = 0;
+};
+
+/// "hogwild", "async", "ssp(3)", "bsp(4)".
+std::string to_string(const consistency& c);
+
+} // namespace troupe::scheduler

@@ -1,0 +1,92 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "troupe/scheduler/step_plan.hpp"
+
+namespace troupe::scheduler {
+
+/// Holds the pushes of a bsp shard until their step is whole. `T` is whatever a push brings (a
+/// block, a vector); the buffer never looks into it.
+///
+/// STEP-1  `take` gives the payloads of the current step in batch order, whatever order they came
+/// in,
+///         each exactly once; steps are taken in order, none is left out.
+/// STEP-2  A batch is kept at most once: a repeated one, or one of a step already taken, is refused
+///         and its payload dropped.
+/// STEP-3  may_read(k) holds exactly when every step below k has been taken.
+template <class T>
+class step_buffer {
+ public:
+  explicit step_buffer(step_plan plan) : plan_(std::move(plan)) {}
+
+  const step_plan& plan() const noexcept { return plan_; }
+
+  /// Keeps the payload of a batch of the current or a later step. False when the batch is kept
+  /// already or belongs to a step that was taken: a duplicate, to be acknowledged and dropped.
+  /// Throws std::invalid_argument for a batch that is not of the job.
+  bool insert(batch_id id, T payload) {
+    const auto step = plan_.step_of(id);
+    if (step < current_step_) return false;
+    auto& gathered = steps_[step];
+    if (gathered.payloads.empty()) gathered.payloads.resize(plan_.batch_count(step));
+    auto& slot = gathered.payloads[id.index - plan_.first_batch(step).index];
+    if (slot) return false;
+    slot.emplace(std::move(payload));
+    ++gathered.count;
+    ++held_;
+    return true;
+  }
+
+  /// The current step is whole and `take` may be called.
+  bool ready() const noexcept {
+    const auto it = steps_.find(current_step_);
+    return it != steps_.end() && it->second.count == it->second.payloads.size();
+  }
+
+  /// The payloads of the current step in batch order; the next step becomes the current one.
+  /// Throws std::logic_error when the step is not whole.
+  std::vector<T> take() {
+    if (!ready())
+      throw std::logic_error("[troupe::scheduler::step_buffer] step " +
+                             std::to_string(current_step_) + " was taken before it was whole");
+    auto gathered = std::move(steps_.begin()->second);
+    steps_.erase(steps_.begin());
+    std::vector<T> result;
+    result.reserve(gathered.payloads.size());
+    for (auto& payload : gathered.payloads) result.push_back(std::move(*payload));
+    held_ -= result.size();
+    ++current_step_;
+    return result;
+  }
+
+  /// The lowest step that has not been taken; plan().total_steps() when all have.
+  std::uint64_t current_step() const noexcept { return current_step_; }
+
+  /// A pull for step `step` may be answered: every step before it has been taken (and, by a caller
+  /// that applies what it takes at once, applied).
+  bool may_read(std::uint64_t step) const noexcept { return current_step_ >= step; }
+
+  /// Payloads kept now, over all steps.
+  std::size_t held() const noexcept { return held_; }
+
+ private:
+  struct gathered_step {
+    std::vector<std::optional<T>> payloads; // by position in the step
+    std::size_t count = 0;
+  };
+
+  step_plan plan_;
+  std::uint64_t current_step_ = 0;
+  std::size_t held_ = 0;
+  std::map<std::uint64_t, gathered_step> steps_; // none below current_step_
+};
+
+} // namespace troupe::scheduler
