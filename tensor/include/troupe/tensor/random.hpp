@@ -35,7 +35,7 @@ class generator {
   double uniform() noexcept { return static_cast<double>((*this)() >> 11) * 0x1.0p-53; }
 
   /// In [low, high).
-  double uniform(double low, double high) noexcept { return low + (high - low) * uniform(); }
+  double uniform(double low, double high) noexcept;
 
   /// In [0, n), every value equally likely (Lemire 2019, "Fast Random Integer Generation in an
   /// Interval"). n must not be 0.

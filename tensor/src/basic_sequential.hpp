@@ -1,0 +1,73 @@
+#pragma once
+
+#include "losses.hpp"
+#include "matrix_product.hpp"
+#include "troupe/tensor/sequential.hpp"
+
+#include <optional>
+
+namespace troupe::tensor {
+
+/// batch_view for a scalar type.
+template <class T>
+struct basic_batch {
+  std::span<const T> features;
+  std::size_t rows = 0;
+  std::size_t feature_count = 0;
+  basic_answers<T> answers;
+};
+
+/// The sequential model for a scalar type: float to train with, double so that its gradients can be
+/// compared with central differences. Documented at make_sequential.
+template <class T>
+class basic_sequential {
+ public:
+  basic_sequential(std::size_t inputs, const std::vector<layer_spec>& layers, loss l);
+
+  const layout& parameter_layout() const noexcept { return layout_; }
+  std::size_t input_count() const noexcept { return inputs_; }
+  std::size_t output_count() const noexcept { return stages_.back().units; }
+
+  void initialize(std::uint64_t seed, std::span<T> parameters) const;
+  double loss_and_gradient(std::span<const T> parameters, const basic_batch<T>& batch,
+                           std::span<T> gradient);
+  void predict(std::span<const T> parameters, const basic_batch<T>& batch, std::span<T> outputs);
+
+  struct score {
+    double loss = 0; ///< mean over the rows
+    std::size_t correct = 0;
+  };
+  /// Forward only.
+  score evaluate(std::span<const T> parameters, const basic_batch<T>& batch);
+
+ private:
+  /// A dense layer with the activation that follows it, or an activation alone.
+  struct stage {
+    std::size_t inputs = 0;
+    std::size_t units = 0;
+    bool dense = false;
+    std::optional<activation> applied;
+    std::size_t weight = 0; ///< offsets in the parameters
+    std::size_t bias = 0;
+    aligned_vector<T> output; ///< rows x units, padded
+  };
+
+  void add_dense(std::size_t units);
+  void add_activation(activation a);
+  void check(std::size_t parameters, const basic_batch<T>& batch) const;
+  void make_room(std::size_t rows);
+  /// Returns z, the last stage's output.
+  const T* forward(const T* parameters, const basic_batch<T>& batch);
+  void backward(const T* parameters, const basic_batch<T>& batch, T* gradient);
+
+  std::size_t inputs_;
+  loss loss_;
+  layout layout_;
+  std::vector<stage> stages_;
+  std::size_t room_ = 0;
+  aligned_vector<T> delta_;      ///< derivative of the loss by a stage's output
+  aligned_vector<T> next_delta_; ///< the same for the stage before
+  product_memory<T> memory_;
+};
+
+} // namespace troupe::tensor

@@ -1,0 +1,77 @@
+#include "elementwise.hpp"
+
+#include <Eigen/Core>
+
+#include <type_traits>
+
+namespace troupe::tensor {
+
+namespace {
+
+template <class T>
+auto whole_vectors(T* values, std::size_t n) {
+  using array = std::conditional_t<std::is_const_v<T>, const Eigen::ArrayX<std::remove_const_t<T>>,
+                                   Eigen::ArrayX<T>>;
+  return Eigen::Map<array, Eigen::Aligned64>(values, static_cast<Eigen::Index>(padded(n)));
+}
+
+} // namespace
+
+template <class T>
+void exp_in_place(T* values, std::size_t n) {
+  auto x = whole_vectors(values, n);
+  x = x.exp();
+}
+
+template <class T>
+void tanh_in_place(T* values, std::size_t n) {
+  auto x = whole_vectors(values, n);
+  x = x.tanh();
+}
+
+template <class T>
+void sigmoid_in_place(T* values, std::size_t n) {
+  auto x = whole_vectors(values, n);
+  x = x.logistic();
+}
+
+template <class T>
+void log1p_exp_of_minus_abs(const T* values, T* out, std::size_t n) {
+  whole_vectors(out, n) = (-whole_vectors(values, n).abs()).exp().log1p();
+}
+
+template <class T>
+void relu_in_place(T* values, std::size_t n) {
+  for (std::size_t i = 0; i < n; ++i) values[i] = values[i] < 0 ? T(0) : values[i];
+}
+
+template <class T>
+void multiply_relu_derivative(const T* y, T* delta, std::size_t n) {
+  for (std::size_t i = 0; i < n; ++i) delta[i] = y[i] > 0 ? delta[i] : T(0);
+}
+
+template <class T>
+void multiply_tanh_derivative(const T* y, T* delta, std::size_t n) {
+  for (std::size_t i = 0; i < n; ++i) delta[i] *= 1 - y[i] * y[i];
+}
+
+template <class T>
+void multiply_sigmoid_derivative(const T* y, T* delta, std::size_t n) {
+  for (std::size_t i = 0; i < n; ++i) delta[i] *= y[i] * (1 - y[i]);
+}
+
+#define TROUPE_INSTANTIATE(T)                                                                      \
+  template void exp_in_place(T*, std::size_t);                                                     \
+  template void tanh_in_place(T*, std::size_t);                                                    \
+  template void sigmoid_in_place(T*, std::size_t);                                                 \
+  template void log1p_exp_of_minus_abs(const T*, T*, std::size_t);                                 \
+  template void relu_in_place(T*, std::size_t);                                                    \
+  template void multiply_relu_derivative(const T*, T*, std::size_t);                               \
+  template void multiply_tanh_derivative(const T*, T*, std::size_t);                               \
+  template void multiply_sigmoid_derivative(const T*, T*, std::size_t);
+
+TROUPE_INSTANTIATE(float)
+TROUPE_INSTANTIATE(double)
+#undef TROUPE_INSTANTIATE
+
+} // namespace troupe::tensor

@@ -1,0 +1,83 @@
+#include "troupe/tensor/hogwild.hpp"
+
+#include "sgd_step.hpp"
+#include "troupe/tensor/error.hpp"
+
+#include <string>
+
+namespace troupe::tensor {
+
+namespace {
+
+constexpr auto relaxed = std::memory_order_relaxed;
+
+float load(float& x) { return std::atomic_ref<float>(x).load(relaxed); }
+void store(float& x, float value) { std::atomic_ref<float>(x).store(value, relaxed); }
+
+static_assert(std::atomic_ref<float>::is_always_lock_free);
+
+void check_ordinal(const char* function, std::uint64_t ordinal, std::size_t count) {
+  if (ordinal >= count)
+    throw error(function, "expected a batch ordinal below " + std::to_string(count) + ", found " +
+                              std::to_string(ordinal));
+}
+
+void check_size(const char* function, std::size_t expected, std::size_t found) {
+  if (expected != found)
+    throw error(function,
+                "expected " + std::to_string(expected) + " floats, found " + std::to_string(found));
+}
+
+} // namespace
+
+shared_parameters::shared_parameters(std::span<const float> initial, sgd_options options,
+                                     std::size_t batch_count)
+    : parameters_(initial.begin(), initial.end()),
+      velocity_(sgd(options).state_size(initial.size())), options_(options),
+      batch_count_(batch_count),
+      claims_(std::make_unique<std::atomic<std::uint64_t>[]>(batch_count / 64 + 1)) {}
+
+bool shared_parameters::apply(std::uint64_t batch_ordinal, std::span<const float> gradient) {
+  check_ordinal("shared_parameters::apply", batch_ordinal, batch_count_);
+  check_size("shared_parameters::apply", parameters_.size(), gradient.size());
+  const auto bit = std::uint64_t{1} << (batch_ordinal % 64);
+  if ((claims_[batch_ordinal / 64].fetch_or(bit, relaxed) & bit) != 0) return false;
+
+  float* const p = parameters_.data();
+  float* const v = velocity_.data();
+  const float* const g = gradient.data();
+  const auto n = gradient.size();
+  const auto options = options_;
+  with_sgd_step(options, [&](auto step) {
+    for (std::size_t i = 0; i < n; ++i) {
+      if constexpr (step.has_momentum) {
+        float parameter = load(p[i]);
+        float velocity = load(v[i]);
+        step(options, parameter, g[i], velocity);
+        store(v[i], velocity);
+        store(p[i], parameter);
+      } else if constexpr (step.has_decay) {
+        float parameter = load(p[i]);
+        step(options, parameter, g[i]);
+        store(p[i], parameter);
+      } else {
+        // An atomic subtraction costs a locked instruction; gradients behind a relu are often 0.
+        const float change = options.learning_rate * g[i];
+        if (change != 0) std::atomic_ref<float>(p[i]).fetch_sub(change, relaxed);
+      }
+    }
+  });
+  return true;
+}
+
+void shared_parameters::read(std::span<float> out) const {
+  check_size("shared_parameters::read", parameters_.size(), out.size());
+  for (std::size_t i = 0; i < out.size(); ++i) out[i] = load(parameters_[i]);
+}
+
+bool shared_parameters::claimed(std::uint64_t batch_ordinal) const {
+  check_ordinal("shared_parameters::claimed", batch_ordinal, batch_count_);
+  return (claims_[batch_ordinal / 64].load(relaxed) >> (batch_ordinal % 64) & 1) != 0;
+}
+
+} // namespace troupe::tensor

@@ -1,0 +1,47 @@
+#include "troupe/tensor/optimizer.hpp"
+
+#include "sgd_step.hpp"
+#include "troupe/tensor/error.hpp"
+
+#include <cmath>
+#include <string>
+
+namespace troupe::tensor {
+
+sgd::sgd(sgd_options options) : options_(options) {
+  const auto refuse = [](const char* expected, float found) {
+    throw error("sgd", std::string("expected ") + expected + ", found " + std::to_string(found));
+  };
+  const auto& o = options;
+  if (!(std::isfinite(o.learning_rate) && o.learning_rate >= 0))
+    refuse("a finite learning_rate of at least 0", o.learning_rate);
+  if (!(o.momentum >= 0 && o.momentum < 1))
+    refuse("a momentum of at least 0 and below 1", o.momentum);
+  if (!(std::isfinite(o.weight_decay) && o.weight_decay >= 0))
+    refuse("a finite weight_decay of at least 0", o.weight_decay);
+  if (o.nesterov && o.momentum == 0) refuse("a momentum above 0 with nesterov", o.momentum);
+}
+
+void sgd::apply(std::span<float> parameters, std::span<const float> gradient,
+                std::span<float> state) const {
+  const auto n = parameters.size();
+  if (gradient.size() != n || state.size() != state_size(n))
+    throw error("sgd::apply", "expected " + std::to_string(n) + " gradients and " +
+                                  std::to_string(state_size(n)) + " floats of state, found " +
+                                  std::to_string(gradient.size()) + " and " +
+                                  std::to_string(state.size()));
+  float* __restrict p = parameters.data();
+  const float* __restrict g = gradient.data();
+  float* __restrict v = state.data();
+  const auto options = options_;
+  with_sgd_step(options_, [&](auto step) {
+    for (std::size_t i = 0; i < n; ++i) {
+      if constexpr (step.has_momentum)
+        step(options, p[i], g[i], v[i]);
+      else
+        step(options, p[i], g[i]);
+    }
+  });
+}
+
+} // namespace troupe::tensor

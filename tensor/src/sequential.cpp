@@ -1,0 +1,319 @@
+#include "troupe/tensor/sequential.hpp"
+
+#include "basic_sequential.hpp"
+#include "elementwise.hpp"
+#include "troupe/tensor/error.hpp"
+#include "troupe/tensor/random.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <type_traits>
+
+namespace troupe::tensor {
+
+namespace {
+
+using kind = layer_spec::kind;
+
+[[noreturn]] void refuse(const std::string& expected, std::size_t found) {
+  throw error("model", "expected " + expected + ", found " + std::to_string(found));
+}
+
+activation activation_of(kind k) {
+  switch (k) {
+  case kind::relu:
+    return activation::relu;
+  case kind::tanh:
+    return activation::tanh;
+  default:
+    return activation::sigmoid;
+  }
+}
+
+template <class T>
+void apply(activation a, T* values, std::size_t n) {
+  switch (a) {
+  case activation::relu:
+    return relu_in_place(values, n);
+  case activation::tanh:
+    return tanh_in_place(values, n);
+  case activation::sigmoid:
+    return sigmoid_in_place(values, n);
+  }
+}
+
+template <class T>
+void multiply_derivative(activation a, const T* y, T* delta, std::size_t n) {
+  switch (a) {
+  case activation::relu:
+    return multiply_relu_derivative(y, delta, n);
+  case activation::tanh:
+    return multiply_tanh_derivative(y, delta, n);
+  case activation::sigmoid:
+    return multiply_sigmoid_derivative(y, delta, n);
+  }
+}
+
+std::vector<layer_spec> checked(std::size_t inputs, std::vector<layer_spec> layers, loss l) {
+  const auto fail = [](const std::string& reason) { throw error("make_sequential", reason); };
+  if (inputs == 0) fail("expected at least one input feature, found 0");
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    const bool dense = layers[i].type == kind::dense;
+    if (dense && layers[i].units == 0)
+      fail("expected a dense layer of at least one unit, found 0 at layer " + std::to_string(i));
+    if (!dense && layers[i].units != 0)
+      fail("only a dense layer has units, found " + std::to_string(layers[i].units) + " at layer " +
+           std::to_string(i));
+  }
+  const auto last_dense = std::find_if(layers.rbegin(), layers.rend(),
+                                       [](const auto& x) { return x.type == kind::dense; });
+  if (last_dense == layers.rend()) fail("expected at least one dense layer, found none");
+  if (l == loss::softmax_cross_entropy && last_dense->units < 2)
+    fail("a softmax needs at least 2 outputs, found 1 (binary_cross_entropy fits one output)");
+  // The loss applies the sigmoid itself, in a form that cannot overflow.
+  if (l == loss::binary_cross_entropy && layers.back().type == kind::sigmoid) layers.pop_back();
+  return layers;
+}
+
+} // namespace
+
+template <class T>
+basic_sequential<T>::basic_sequential(std::size_t inputs, const std::vector<layer_spec>& layers,
+                                      loss l)
+    : inputs_(inputs), loss_(l) {
+  for (const auto& layer : checked(inputs, layers, l)) {
+    if (layer.type == kind::dense)
+      add_dense(layer.units);
+    else
+      add_activation(activation_of(layer.type));
+  }
+}
+
+template <class T>
+void basic_sequential<T>::add_dense(std::size_t units) {
+  stage s;
+  s.inputs = stages_.empty() ? inputs_ : stages_.back().units;
+  s.units = units;
+  s.dense = true;
+  const auto name = "dense" + std::to_string(layout_.entries().size() / 2);
+  s.weight = layout_.add(name + ".weight", {s.inputs, units});
+  s.bias = layout_.add(name + ".bias", {units});
+  stages_.push_back(std::move(s));
+}
+
+template <class T>
+void basic_sequential<T>::add_activation(activation a) {
+  // Its derivative is a function of its output, so it may overwrite the dense layer's.
+  if (!stages_.empty() && !stages_.back().applied) {
+    stages_.back().applied = a;
+    return;
+  }
+  stage s;
+  s.inputs = s.units = stages_.empty() ? inputs_ : stages_.back().units;
+  s.applied = a;
+  stages_.push_back(std::move(s));
+}
+
+template <class T>
+void basic_sequential<T>::initialize(std::uint64_t seed, std::span<T> parameters) const {
+  if (parameters.size() != layout_.size())
+    refuse(std::to_string(layout_.size()) + " parameters", parameters.size());
+  generator random(seed);
+  std::fill(parameters.begin(), parameters.end(), T(0));
+  for (const auto& s : stages_) {
+    if (!s.dense) continue;
+    const auto weights = parameters.subspan(s.weight, s.inputs * s.units);
+    if (s.applied == activation::relu) {
+      const double deviation = std::sqrt(2.0 / static_cast<double>(s.inputs));
+      for (auto& w : weights) w = static_cast<T>(deviation * random.normal());
+    } else {
+      const double limit = std::sqrt(6.0 / static_cast<double>(s.inputs + s.units));
+      for (auto& w : weights) w = static_cast<T>(random.uniform(-limit, limit));
+    }
+  }
+}
+
+template <class T>
+void basic_sequential<T>::check(std::size_t parameters, const basic_batch<T>& batch) const {
+  if (parameters != layout_.size())
+    refuse(std::to_string(layout_.size()) + " parameters", parameters);
+  if (batch.rows > 0 && batch.feature_count != inputs_)
+    refuse(std::to_string(inputs_) + " features per sample", batch.feature_count);
+  if (batch.features.size() != batch.rows * batch.feature_count)
+    refuse(std::to_string(batch.rows * batch.feature_count) + " feature values",
+           batch.features.size());
+}
+
+template <class T>
+void basic_sequential<T>::make_room(std::size_t rows) {
+  if (rows <= room_) return;
+  std::size_t widest = 0;
+  for (auto& s : stages_) {
+    s.output.resize(padded(rows * s.units));
+    widest = std::max(widest, s.units);
+  }
+  delta_.resize(padded(rows * widest));
+  next_delta_.resize(padded(rows * widest));
+  room_ = rows;
+}
+
+template <class T>
+const T* basic_sequential<T>::forward(const T* parameters, const basic_batch<T>& batch) {
+  make_room(batch.rows);
+  const T* input = batch.features.data();
+  for (auto& s : stages_) {
+    T* output = s.output.data();
+    if (s.dense) {
+      // The product adds to what is there, so the bias costs no pass of its own.
+      for (std::size_t i = 0; i < batch.rows; ++i)
+        std::copy_n(parameters + s.bias, s.units, output + i * s.units);
+      add_product({.rows = batch.rows, .columns = s.units, .depth = s.inputs}, input,
+                  parameters + s.weight, output, memory_);
+    } else {
+      std::copy_n(input, batch.rows * s.units, output);
+    }
+    if (s.applied) apply(*s.applied, output, batch.rows * s.units);
+    input = output;
+  }
+  return input;
+}
+
+template <class T>
+void basic_sequential<T>::backward(const T* parameters, const basic_batch<T>& batch, T* gradient) {
+  for (auto k = stages_.size(); k-- > 0;) {
+    const auto& s = stages_[k];
+    const T* input = k == 0 ? batch.features.data() : stages_[k - 1].output.data();
+    T* delta = delta_.data();
+    if (s.applied) multiply_derivative(*s.applied, s.output.data(), delta, batch.rows * s.units);
+    if (!s.dense) continue;
+    T* bias = gradient + s.bias;
+    std::copy_n(delta, s.units, bias);
+    for (std::size_t i = 1; i < batch.rows; ++i)
+      for (std::size_t j = 0; j < s.units; ++j) bias[j] += delta[i * s.units + j];
+    std::fill_n(gradient + s.weight, s.inputs * s.units, T(0));
+    add_product_of_transposed({.rows = s.inputs, .columns = s.units, .depth = batch.rows}, input,
+                              delta, gradient + s.weight, memory_);
+    if (k == 0) break;
+    std::fill_n(next_delta_.data(), batch.rows * s.inputs, T(0));
+    add_product_with_transposed({.rows = batch.rows, .columns = s.inputs, .depth = s.units}, delta,
+                                parameters + s.weight, next_delta_.data(), memory_);
+    std::swap(delta_, next_delta_);
+  }
+}
+
+template <class T>
+double basic_sequential<T>::loss_and_gradient(std::span<const T> parameters,
+                                              const basic_batch<T>& batch, std::span<T> gradient) {
+  check(parameters.size(), batch);
+  if (gradient.size() != layout_.size())
+    refuse("a gradient of " + std::to_string(layout_.size()) + " values", gradient.size());
+  check_answers(loss_, batch.rows, output_count(), batch.answers);
+  if (batch.rows == 0) {
+    std::fill(gradient.begin(), gradient.end(), T(0));
+    return 0;
+  }
+  const T* z = forward(parameters.data(), batch);
+  const double result = loss_and_delta(loss_, batch.rows, output_count(), z, batch.answers,
+                                       delta_.data(), next_delta_.data());
+  backward(parameters.data(), batch, gradient.data());
+  return result;
+}
+
+template <class T>
+void basic_sequential<T>::predict(std::span<const T> parameters, const basic_batch<T>& batch,
+                                  std::span<T> outputs) {
+  check(parameters.size(), batch);
+  if (outputs.size() != batch.rows * output_count())
+    refuse("room for " + std::to_string(batch.rows * output_count()) + " outputs", outputs.size());
+  if (batch.rows == 0) return;
+  const T* z = forward(parameters.data(), batch);
+  predictions(loss_, batch.rows, output_count(), z, delta_.data());
+  std::copy_n(delta_.data(), outputs.size(), outputs.data());
+}
+
+template <class T>
+typename basic_sequential<T>::score basic_sequential<T>::evaluate(std::span<const T> parameters,
+                                                                  const basic_batch<T>& batch) {
+  check(parameters.size(), batch);
+  check_answers(loss_, batch.rows, output_count(), batch.answers);
+  if (batch.rows == 0) return {};
+  const T* z = forward(parameters.data(), batch);
+  score result;
+  result.loss = loss_and_delta(loss_, batch.rows, output_count(), z, batch.answers, delta_.data(),
+                               next_delta_.data());
+  if constexpr (std::is_same_v<T, float>) {
+    if (!batch.answers.labels.empty()) {
+      predictions(loss_, batch.rows, output_count(), z, delta_.data());
+      const auto n = batch.rows * output_count();
+      result.correct =
+          count_correct(std::span(delta_).first(n), output_count(), batch.answers.labels);
+    }
+  }
+  return result;
+}
+
+template class basic_sequential<float>;
+template class basic_sequential<double>;
+
+namespace {
+
+class sequential final : public model {
+ public:
+  sequential(std::size_t inputs, const std::vector<layer_spec>& layers, loss l)
+      : chain_(inputs, layers, l) {}
+
+  const layout& parameter_layout() const noexcept override { return chain_.parameter_layout(); }
+  std::size_t input_count() const noexcept override { return chain_.input_count(); }
+  std::size_t output_count() const noexcept override { return chain_.output_count(); }
+
+  void initialize(std::uint64_t seed, std::span<float> parameters) const override {
+    chain_.initialize(seed, parameters);
+  }
+
+  double loss_and_gradient(std::span<const float> parameters, const batch_view& batch,
+                           std::span<float> gradient) override {
+    return chain_.loss_and_gradient(parameters, to_basic(batch), gradient);
+  }
+
+  void predict(std::span<const float> parameters, const batch_view& batch,
+               std::span<float> outputs) override {
+    chain_.predict(parameters, to_basic(batch), outputs);
+  }
+
+  evaluation evaluate(std::span<const float> parameters, const data_set& data) override {
+    // Large enough for the products to be efficient, small enough for the processor's cache.
+    constexpr std::size_t chunk = 256;
+    evaluation result;
+    result.samples = data.size();
+    double loss = 0;
+    std::size_t correct = 0;
+    for (std::size_t first = 0; first < data.size(); first += chunk) {
+      const auto rows = std::min(chunk, data.size() - first);
+      const auto part = chain_.evaluate(parameters, to_basic(data.view(first, rows)));
+      loss += part.loss * static_cast<double>(rows);
+      correct += part.correct;
+    }
+    if (data.size() == 0) return result;
+    const auto samples = static_cast<double>(data.size());
+    result.loss = loss / samples;
+    if (data.class_count() > 0) result.accuracy = static_cast<double>(correct) / samples;
+    return result;
+  }
+
+ private:
+  static basic_batch<float> to_basic(const batch_view& b) {
+    return {b.features, b.rows, b.feature_count, {b.labels, b.targets, b.target_count}};
+  }
+
+  basic_sequential<float> chain_;
+};
+
+} // namespace
+
+std::unique_ptr<model> make_sequential(std::size_t inputs, const std::vector<layer_spec>& layers,
+                                       loss l) {
+  return std::make_unique<sequential>(inputs, layers, l);
+}
+
+} // namespace troupe::tensor
