@@ -28,9 +28,10 @@ namespace troupe::scheduler {
 /// that joins late enters at the clock it is told to count from, usually the oldest of the others.
 class clock_table {
  public:
-  /// A worker joins and will push at clocks `first`, `first` + 1, ... For one that is live, or was,
-  /// the applied clock becomes `first` if that is ahead of it and stays otherwise. Entering below
-  /// oldest() moves oldest() back: the newcomer is then waited for.
+  /// A worker joins and will push at clocks `first`, `first` + 1, ...; nobody waits for pushes of
+  /// it below. For one that is live, or was, the applied clock becomes `first` if that is ahead of
+  /// it and stays otherwise. Entering below oldest() moves oldest() back: the newcomer is waited
+  /// for.
   void enter(worker_id worker, clock_value first);
 
   /// The worker left, died, or has nothing more to push. False when it was not live.
@@ -65,6 +66,8 @@ class clock_table {
     clock_value applied = 0;
     std::set<clock_value> ahead; // pushes applied above a gap; each > applied
   };
+
+  void move_forward(entry& e, clock_value to);
 
   std::map<worker_id, entry> live_;
   std::map<worker_id, clock_value> departed_; // the applied clock each left with (CLOCKS-1)

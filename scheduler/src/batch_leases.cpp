@@ -1,0 +1,113 @@
+#include "troupe/scheduler/batch_leases.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace troupe::scheduler {
+
+batch_leases::batch_leases(batch_plan plan) : plan_(std::move(plan)), completed_(plan_) {}
+
+std::vector<batch_id> batch_leases::lease(worker_id worker, std::size_t count, time_point now) {
+  std::vector<batch_id> result;
+  while (result.size() < count && available()) {
+    std::uint64_t ordinal = next_;
+    if (!returned_.empty()) {
+      ordinal = *returned_.begin();
+      returned_.erase(returned_.begin());
+    } else {
+      ++next_;
+      skip_completed();
+    }
+    open_.emplace(ordinal, open_lease{.worker = worker, .since = now});
+    by_worker_[worker].insert(ordinal);
+    result.push_back(plan_.batch_at(ordinal));
+  }
+  return result;
+}
+
+bool batch_leases::complete(batch_id batch, worker_id /*worker: any may, LEASES-3*/) {
+  const auto ordinal = plan_.ordinal(batch);
+  if (!completed_.insert(batch)) return false;
+  if (const auto it = open_.find(ordinal); it != open_.end()) end_lease(it);
+  returned_.erase(ordinal);
+  skip_completed();
+  return true;
+}
+
+std::vector<batch_id> batch_leases::give_back(worker_id worker) {
+  std::vector<batch_id> result;
+  const auto it = by_worker_.find(worker);
+  if (it == by_worker_.end()) return result;
+  for (const auto ordinal : it->second) {
+    result.push_back(plan_.batch_at(ordinal));
+    open_.erase(ordinal);
+    returned_.insert(ordinal);
+  }
+  by_worker_.erase(it);
+  return result;
+}
+
+bool batch_leases::give_back(worker_id worker, batch_id batch) {
+  const auto it = open_.find(plan_.ordinal(batch));
+  if (it == open_.end() || it->second.worker != worker) return false;
+  returned_.insert(it->first);
+  end_lease(it);
+  return true;
+}
+
+std::vector<batch_id> batch_leases::expire(time_point now, duration timeout) {
+  std::vector<batch_id> result;
+  for (auto it = open_.begin(); it != open_.end();) {
+    const auto lease = it++;
+    if (now - lease->second.since < timeout) continue;
+    result.push_back(plan_.batch_at(lease->first));
+    returned_.insert(lease->first);
+    end_lease(lease);
+  }
+  return result;
+}
+
+void batch_leases::renew(worker_id worker, time_point now) {
+  const auto it = by_worker_.find(worker);
+  if (it == by_worker_.end()) return;
+  for (const auto ordinal : it->second) {
+    auto& since = open_.at(ordinal).since;
+    since = std::max(since, now);
+  }
+}
+
+std::vector<batch_id> batch_leases::held_by(worker_id worker) const {
+  std::vector<batch_id> result;
+  const auto it = by_worker_.find(worker);
+  if (it == by_worker_.end()) return result;
+  for (const auto ordinal : it->second) result.push_back(plan_.batch_at(ordinal));
+  return result;
+}
+
+std::optional<worker_id> batch_leases::holder(batch_id batch) const {
+  if (!plan_.contains(batch)) return std::nullopt;
+  const auto it = open_.find(plan_.ordinal(batch));
+  if (it == open_.end()) return std::nullopt;
+  return it->second.worker;
+}
+
+void batch_leases::end_lease(std::map<std::uint64_t, open_lease>::iterator lease) {
+  const auto held = by_worker_.find(lease->second.worker);
+  held->second.erase(lease->first);
+  if (held->second.empty()) by_worker_.erase(held);
+  open_.erase(lease);
+}
+
+void batch_leases::skip_completed() {
+  while (next_ < plan_.total_batches()) {
+    const auto batch = plan_.batch_at(next_);
+    if (completed_.complete(batch.epoch))
+      next_ += plan_.batches_per_epoch() - batch.index;
+    else if (completed_.contains(batch))
+      ++next_;
+    else
+      return;
+  }
+}
+
+} // namespace troupe::scheduler
