@@ -110,4 +110,10 @@ void batch_leases::skip_completed() {
   }
 }
 
+std::optional<batch_id> batch_leases::peek() const {
+  if (!returned_.empty()) return plan_.batch_at(*returned_.begin());
+  if (next_ < plan_.total_batches()) return plan_.batch_at(next_);
+  return std::nullopt;
+}
+
 } // namespace troupe::scheduler

@@ -70,6 +70,8 @@ class batch_leases {
 
   /// Something can be leased now.
   bool available() const noexcept { return !returned_.empty() || next_ < plan_.total_batches(); }
+  /// The batch that `lease` would give next; none when nothing is available.
+  std::optional<batch_id> peek() const;
   /// Every batch of the job is completed.
   bool finished() const noexcept { return completed_count() == plan_.total_batches(); }
 
