@@ -95,7 +95,9 @@ class csv_reader {
 
 float number(const csv_reader& reader, std::string_view text, const std::string& column) {
   if (text.empty()) reader.fail("expected a number in column '" + column + "', found nothing");
-  const auto digits = text.starts_with('+') ? text.substr(1) : text;
+  // from_chars knows no plus sign; "+-1" must not become -1.
+  const bool plus = text.size() > 1 && text[0] == '+' && text[1] != '-';
+  const auto digits = text.substr(plus ? 1 : 0);
   float value = 0;
   const auto [end, code] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
   if (code != std::errc{} || end != digits.data() + digits.size() || !std::isfinite(value))

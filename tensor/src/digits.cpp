@@ -76,7 +76,7 @@ struct hand {
     const auto between = [&](double low, double high) {
       return static_cast<float>(random.uniform(low, high));
     };
-    const float angle = between(-0.22, 0.22);
+    const float angle = between(-0.25, 0.25);
     const float slant = between(-0.3, 0.3);
     const float width = between(6.0, 9.5);
     const float height = between(8.0, 11.0);
@@ -86,8 +86,8 @@ struct hand {
     xy = -s * height - slant * c * height;
     yx = s * width;
     yy = c * height - slant * s * height;
-    x = 13.5f + between(-2, 2);
-    y = 13.5f + between(-2, 2);
+    x = 13.5f + between(-2.5, 2.5);
+    y = 13.5f + between(-2.5, 2.5);
     bend_x = between(-0.15, 0.15);
     bend_y = between(-0.15, 0.15);
   }

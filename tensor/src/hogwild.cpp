@@ -31,9 +31,9 @@ void check_size(const char* function, std::size_t expected, std::size_t found) {
 } // namespace
 
 shared_parameters::shared_parameters(std::span<const float> initial, sgd_options options,
-                                     std::size_t batch_count)
+                                     std::size_t batch_count, hogwild_addition addition)
     : parameters_(initial.begin(), initial.end()),
-      velocity_(sgd(options).state_size(initial.size())), options_(options),
+      velocity_(sgd(options).state_size(initial.size())), options_(options), addition_(addition),
       batch_count_(batch_count),
       claims_(std::make_unique<std::atomic<std::uint64_t>[]>(batch_count / 64 + 1)) {}
 
@@ -49,22 +49,27 @@ bool shared_parameters::apply(std::uint64_t batch_ordinal, std::span<const float
   const auto n = gradient.size();
   const auto options = options_;
   with_sgd_step(options, [&](auto step) {
+    if constexpr (!step.has_momentum && !step.has_decay) {
+      if (addition_ == hogwild_addition::atomic) {
+        for (std::size_t i = 0; i < n; ++i) {
+          // Gradients behind a relu or a blank pixel are 0, and the locked instruction is not
+          // cheap.
+          const float change = options.learning_rate * g[i];
+          if (change != 0) std::atomic_ref<float>(p[i]).fetch_sub(change, relaxed);
+        }
+        return;
+      }
+    }
     for (std::size_t i = 0; i < n; ++i) {
+      float parameter = load(p[i]);
       if constexpr (step.has_momentum) {
-        float parameter = load(p[i]);
         float velocity = load(v[i]);
         step(options, parameter, g[i], velocity);
         store(v[i], velocity);
-        store(p[i], parameter);
-      } else if constexpr (step.has_decay) {
-        float parameter = load(p[i]);
-        step(options, parameter, g[i]);
-        store(p[i], parameter);
       } else {
-        // An atomic subtraction costs a locked instruction; gradients behind a relu are often 0.
-        const float change = options.learning_rate * g[i];
-        if (change != 0) std::atomic_ref<float>(p[i]).fetch_sub(change, relaxed);
+        step(options, parameter, g[i]);
       }
+      store(p[i], parameter);
     }
   });
   return true;

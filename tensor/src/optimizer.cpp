@@ -23,7 +23,7 @@ sgd::sgd(sgd_options options) : options_(options) {
 }
 
 void sgd::apply(std::span<float> parameters, std::span<const float> gradient,
-                std::span<float> state) const {
+                std::span<float> state, float scale) const {
   const auto n = parameters.size();
   if (gradient.size() != n || state.size() != state_size(n))
     throw error("sgd::apply", "expected " + std::to_string(n) + " gradients and " +
@@ -37,9 +37,9 @@ void sgd::apply(std::span<float> parameters, std::span<const float> gradient,
   with_sgd_step(options_, [&](auto step) {
     for (std::size_t i = 0; i < n; ++i) {
       if constexpr (step.has_momentum)
-        step(options, p[i], g[i], v[i]);
+        step(options, p[i], scale * g[i], v[i]);
       else
-        step(options, p[i], g[i]);
+        step(options, p[i], scale * g[i]);
     }
   });
 }

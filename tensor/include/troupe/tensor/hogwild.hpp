@@ -11,6 +11,15 @@
 
 namespace troupe::tensor {
 
+/// What happens when two threads subtract from the same component at the same instant.
+enum class hogwild_addition {
+  /// Both subtractions count, as the paper assumes. A locked instruction per component: about ten
+  /// times slower than `racy`.
+  atomic,
+  /// One may overwrite the other. Rare with sparse gradients, and training forgives it.
+  racy
+};
+
 /// Parameters that the threads of one process read and write at the same time without locks, after
 /// Niu, Recht, Re, Wright 2011, "HOGWILD!: A Lock-Free Approach to Parallelizing Stochastic
 /// Gradient Descent". Every access is a relaxed atomic, so there is no data race in the language's
@@ -34,7 +43,8 @@ class shared_parameters {
  public:
   /// `batch_count`: how many batches will ever be applied; their ordinals are [0, batch_count).
   /// Throws `error` on options sgd refuses.
-  shared_parameters(std::span<const float> initial, sgd_options options, std::size_t batch_count);
+  shared_parameters(std::span<const float> initial, sgd_options options, std::size_t batch_count,
+                    hogwild_addition addition = hogwild_addition::atomic);
 
   /// Claims the batch and applies the gradient. False, and nothing done, when it was claimed
   /// before. Throws `error`, nothing claimed, when the ordinal is not below batch_count or the
@@ -55,6 +65,7 @@ class shared_parameters {
   mutable aligned_vector<float> parameters_;
   aligned_vector<float> velocity_;
   sgd_options options_;
+  hogwild_addition addition_;
   std::size_t batch_count_;
   std::unique_ptr<std::atomic<std::uint64_t>[]> claims_;
 };

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 
 namespace troupe::tensor {
@@ -36,13 +37,21 @@ class sgd {
   /// Floats of state for n parameters: 0 without momentum, else n.
   std::size_t state_size(std::size_t n) const noexcept { return options_.momentum == 0 ? 0 : n; }
 
-  /// The spans must not overlap. Throws `error` when their sizes do not agree, having changed
-  /// nothing.
-  void apply(std::span<float> parameters, std::span<const float> gradient,
-             std::span<float> state) const;
+  /// Applies `scale` times the gradient. The spans must not overlap. Throws `error` when their sizes
+  /// do not agree, having changed nothing.
+  void apply(std::span<float> parameters, std::span<const float> gradient, std::span<float> state,
+             float scale = 1) const;
 
  private:
   sgd_options options_;
 };
+
+/// By how much a gradient is scaled that was computed without `unseen` updates made since:
+/// 1 / (1 + unseen). With momentum a stale gradient is amplified while the parameters move on, and
+/// training diverges where fresh gradients converge; dividing the step by the staleness bounds it.
+/// After Zhang, Gupta, Lian, Liu 2016, "Staleness-Aware Async-SGD for Distributed Deep Learning".
+inline float staleness_scale(std::uint64_t unseen) noexcept {
+  return 1.0f / (1.0f + static_cast<float>(unseen));
+}
 
 } // namespace troupe::tensor

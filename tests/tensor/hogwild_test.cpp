@@ -1,0 +1,127 @@
+#include "troupe/tensor/hogwild.hpp"
+
+#include "refusal.hpp"
+#include "troupe/tensor/integer_sum.hpp"
+#include "troupe/tensor/integers.hpp"
+
+#include <atomic>
+#include <catch2/catch.hpp>
+#include <cmath>
+#include <thread>
+#include <vector>
+
+using namespace troupe::tensor;
+using Catch::Contains;
+
+namespace {
+
+template <class F>
+void on_threads(std::size_t count, F f) {
+  std::vector<std::thread> threads;
+  for (std::size_t t = 0; t < count; ++t) threads.emplace_back(f, t);
+  for (auto& thread : threads) thread.join();
+}
+
+} // namespace
+
+TEST_CASE("one thread's updates are those of the optimizer, bit for bit") {
+  for (const auto& options :
+       {sgd_options{.learning_rate = 0.1f}, sgd_options{.learning_rate = 0.1f, .momentum = 0.9f},
+        sgd_options{.learning_rate = 0.1f, .momentum = 0.9f, .nesterov = true},
+        sgd_options{.learning_rate = 0.1f, .weight_decay = 0.01f},
+        sgd_options{.learning_rate = 0.1f, .momentum = 0.9f, .weight_decay = 0.01f}})
+    for (auto addition : {hogwild_addition::atomic, hogwild_addition::racy}) {
+      std::vector<float> p{1, -2, 0.3f, 0};
+      const std::vector<float> gradient{0.7f, 0.1f, 0, -3};
+      shared_parameters shared(p, options, 3, addition);
+      const sgd o(options);
+      std::vector<float> v(o.state_size(p.size()));
+      for (std::uint64_t batch = 0; batch < 3; ++batch) {
+        CHECK(shared.apply(batch, gradient));
+        o.apply(p, gradient, v);
+      }
+      std::vector<float> read(p.size());
+      shared.read(read);
+      CHECK(read == p);
+    }
+}
+
+TEST_CASE("HOGWILD-1: a repeated batch is not applied again") {
+  shared_parameters shared(std::vector<float>{0}, {.learning_rate = 1}, 130);
+  const std::vector<float> one{1};
+  for (std::uint64_t batch : {0u, 63u, 64u, 129u}) {
+    CHECK_FALSE(shared.claimed(batch));
+    CHECK(shared.apply(batch, one));
+    CHECK(shared.claimed(batch));
+    CHECK_FALSE(shared.apply(batch, one));
+  }
+  CHECK_FALSE(shared.claimed(1));
+  std::vector<float> out(1);
+  shared.read(out);
+  CHECK(out[0] == -4.0f);
+}
+
+TEST_CASE("HOGWILD-1 and 2: four threads racing for every batch end in the exact sum") {
+  constexpr std::size_t batches = 300;
+  constexpr std::size_t parameters = 37;
+  const auto data = make_integers(batches);
+  shared_parameters shared(std::vector<float>(parameters), {.learning_rate = 1}, batches);
+  std::atomic<std::size_t> applied{0};
+  std::atomic<bool> torn{false};
+  on_threads(4, [&](std::size_t t) {
+    const auto m = make_integer_sum(parameters);
+    std::vector<float> p(parameters), gradient(parameters);
+    for (std::size_t k = 0; k < batches; ++k) {
+      const auto batch = (k + t) % batches;
+      shared.read(p);
+      // HOGWILD-3: sums of integers are integers at every instant.
+      for (auto x : p)
+        if (x != std::round(x) || std::abs(x) > 3 * batches) torn = true;
+      m->loss_and_gradient(p, data.view(batch, 1), gradient);
+      if (shared.apply(batch, gradient)) ++applied;
+    }
+  });
+  CHECK(applied == batches);
+  CHECK_FALSE(torn);
+  std::vector<float> p(parameters);
+  shared.read(p);
+  const auto expected = expected_sum(parameters, batches);
+  for (std::size_t j = 0; j < parameters; ++j) CHECK(p[j] == -expected[j]);
+}
+
+TEST_CASE("with momentum, threads meet in the same array without a data race") {
+  constexpr std::size_t batches = 400;
+  shared_parameters shared(std::vector<float>(100, 1.0f),
+                           {.learning_rate = 0.001f, .momentum = 0.5f}, batches);
+  std::atomic<std::size_t> next{0};
+  on_threads(3, [&](std::size_t) {
+    std::vector<float> p(100), gradient(100);
+    for (auto batch = next++; batch < batches; batch = next++) {
+      shared.read(p);
+      for (std::size_t j = 0; j < p.size(); ++j) gradient[j] = p[j]; // of p^2 / 2: towards 0
+      shared.apply(batch, gradient);
+    }
+  });
+  std::vector<float> p(100);
+  shared.read(p);
+  bool moved = true;
+  for (auto x : p) moved = moved && x > 0.0f && x < 1.0f;
+  CHECK(moved);
+}
+
+TEST_CASE("wrong sizes and ordinals are refused and claim nothing") {
+  shared_parameters shared(std::vector<float>(2), {.learning_rate = 1}, 2);
+  std::vector<float> two(2), three(3);
+  CHECK_THAT(refusal([&] { shared.apply(2, two); }), Contains("ordinal below 2, found 2"));
+  CHECK_THAT(refusal([&] { shared.apply(1, three); }), Contains("expected 2 floats, found 3"));
+  CHECK_THAT(refusal([&] { shared.read(three); }), Contains("expected 2 floats, found 3"));
+  CHECK_THAT(refusal([&] { shared.claimed(2); }), Contains("ordinal below 2"));
+  CHECK_FALSE(shared.claimed(1));
+  CHECK_THAT(refusal([] { shared_parameters({}, {.momentum = 2}, 1); }), Contains("momentum"));
+}
+
+TEST_CASE("no parameters and no batches are no error") {
+  shared_parameters shared({}, {}, 0);
+  CHECK(shared.size() == 0);
+  CHECK_NOTHROW(shared.read({}));
+}
