@@ -1,0 +1,66 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace troupe::cli {
+
+struct train_arguments {
+  std::filesystem::path job_file;
+  std::vector<std::string> overrides;
+  std::optional<std::filesystem::path> run;
+  std::optional<std::filesystem::path> events;
+  bool in_process = false;
+};
+
+struct scheduler_arguments {
+  std::filesystem::path job_file;
+  std::vector<std::string> overrides;
+  std::optional<std::filesystem::path> run;
+  std::optional<std::filesystem::path> events;
+  std::string listen;
+  int ready_fd = -1; ///< for `train`: see launcher
+};
+
+struct node_arguments {
+  std::string join;
+  std::string listen = "127.0.0.1:0";
+  std::string advertise;
+  std::string job_id;
+  std::uint32_t shards = 1;
+  std::uint32_t workers = 1;
+};
+
+struct evaluate_arguments {
+  std::filesystem::path run;
+  std::vector<std::string> overrides;
+  bool all = false;
+  bool json = false;
+};
+
+struct predict_arguments {
+  std::filesystem::path run;
+  std::filesystem::path data;
+  std::optional<std::filesystem::path> out;
+  bool values = false;
+};
+
+/// Each runs a subcommand and gives the exit code. May throw what report_current_exception() knows.
+int run(const train_arguments& a);
+int run(const scheduler_arguments& a);
+int run(const node_arguments& a);
+int run(const evaluate_arguments& a);
+int run(const predict_arguments& a);
+
+using arguments = std::variant<train_arguments, scheduler_arguments, node_arguments,
+                               evaluate_arguments, predict_arguments>;
+
+/// What the command line asks for; or, where it asks for nothing that can be run (--help,
+/// --version, a mistake), the exit code, after printing the text or the one line that explains it.
+std::variant<arguments, int> parse_arguments(int argc, const char* const* argv);
+
+} // namespace troupe::cli

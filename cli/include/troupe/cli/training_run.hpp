@@ -1,0 +1,76 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "troupe/actors/events.hpp"
+#include "troupe/actors/job.hpp"
+#include "troupe/actors/runtime.hpp"
+#include "troupe/actors/workload.hpp"
+#include "troupe/cli/event_file.hpp"
+#include "troupe/cli/progress_display.hpp"
+#include "troupe/cli/run_folder.hpp"
+
+namespace troupe::cli {
+
+/// One training run as a user sees it, around whatever does the training: the checks before, the
+/// record and the display during, the model after.
+class training_run : private actors::run_observer {
+ public:
+  struct request {
+    std::filesystem::path job_file;
+    std::vector<std::string> overrides;
+    std::optional<std::filesystem::path> folder; ///< empty: runs/NAME-N
+    std::optional<std::filesystem::path> events;
+    /// Started by `troupe train`: no lines about nodes that join, and an end that the user asked
+    /// for before training began is left to the launcher to tell.
+    bool launched = false;
+    std::function<void()> on_started; ///< called once, when every role has been placed
+  };
+
+  /// Checks job, data, model, run folder and events file, in this order, and makes the last two.
+  /// What is thrown has left nothing behind: job_error, tensor::error, file_error.
+  explicit training_run(request r);
+  ~training_run() override;
+
+  const actors::job& job() const noexcept { return job_; }
+  const actors::workload& workload() const noexcept { return workload_; }
+  actors::run_observer& observer() noexcept { return *this; }
+
+  /// Saves the model, writes the last event, tells the user, gives the exit code.
+  int finish(const actors::run_result& result);
+
+  /// When training threw instead: takes the run folder back.
+  void abandon() noexcept;
+
+ private:
+  void on_event(const actors::event& e) override;
+  void record(const actors::event& e);
+  void save_model(const actors::run_result& result) const;
+  int finish_failed(std::string reason);
+  int finish_interrupted(const actors::run_result& result);
+  std::optional<std::string> first_event_error() const;
+
+  request request_;
+  actors::job job_;
+  actors::workload workload_;
+  std::unique_ptr<tensor::model> model_;
+  std::shared_ptr<const tensor::data_split> data_;
+  std::optional<run_folder> folder_;
+  std::vector<std::unique_ptr<event_file>> event_files_;
+  std::optional<progress_display> display_;
+
+  std::mutex mutex_; // events come from a thread of the runtime
+  std::optional<actors::event> last_event_;
+  std::uint32_t epochs_done_ = 0;
+  bool started_ = false;
+  bool event_error_told_ = false;
+};
+
+} // namespace troupe::cli

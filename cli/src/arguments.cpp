@@ -1,0 +1,143 @@
+#include <iostream>
+
+#include <CLI/CLI.hpp>
+
+#include "troupe/cli/commands.hpp"
+#include "troupe/cli/failure.hpp"
+#include "troupe/cli/version.hpp"
+
+namespace troupe::cli {
+
+namespace {
+
+constexpr const char* exit_codes =
+    "Exit codes:\n"
+    "  0    done\n"
+    "  1    the run failed, or one of its processes could not start\n"
+    "  2    the arguments or the job file are wrong\n"
+    "  3    a data, run, model or events file could not be read or written\n"
+    "  130  interrupted by Ctrl-C or SIGTERM; the model so far was saved";
+
+/// `--set KEY=VALUE`, once or several times, each with one or more pairs.
+void add_overrides(CLI::App& app, std::vector<std::string>& overrides) {
+  const auto take = [&overrides](const std::vector<std::string>& pairs) {
+    for (const auto& pair : pairs)
+      if (pair.find('=') == std::string::npos)
+        throw CLI::ValidationError("expected KEY=VALUE, found " + pair);
+    overrides.insert(overrides.end(), pairs.begin(), pairs.end());
+  };
+  app.add_option_function<std::vector<std::string>>(
+         "--set", take, "Set a key of the job, such as train.epochs=3; may be given again")
+      ->type_name("KEY=VALUE")
+      ->expected(1)
+      ->take_all();
+  app.add_option_function<std::vector<std::string>>("more_pairs", take)->group("");
+}
+
+template <class Arguments>
+void add_run_options(CLI::App& app, Arguments& a) {
+  app.add_option("JOB", a.job_file, "The job file (docs/job_file.md)")->required();
+  add_overrides(app, a.overrides);
+  app.add_option("--run", a.run, "The run folder, new or empty [runs/NAME-N]")->type_name("DIR");
+  app.add_option("--events", a.events, "Write one JSON object per event to this new file as well")
+      ->type_name("FILE");
+}
+
+void add_train(CLI::App& app, train_arguments& a) {
+  add_run_options(app, a);
+  app.add_flag("--in-process", a.in_process,
+               "Run the whole cluster in this process instead of one process per role");
+}
+
+void add_scheduler(CLI::App& app, scheduler_arguments& a) {
+  add_run_options(app, a);
+  app.add_option("--listen", a.listen, "Where nodes join; port 0 takes any free one")
+      ->type_name("HOST:PORT")
+      ->required();
+  app.add_option("--ready-fd", a.ready_fd)->group("");
+}
+
+void add_node(CLI::App& app, node_arguments& a) {
+  app.add_option("--join", a.join, "The scheduler's address")->type_name("HOST:PORT")->required();
+  app.add_option("--listen", a.listen, "Where other nodes reach this one [127.0.0.1, any port]")
+      ->type_name("HOST:PORT");
+  app.add_option("--advertise", a.advertise,
+                 "The host that other nodes are told, where it is not the one of --listen")
+      ->type_name("HOST");
+  app.add_option("--shards", a.shards, "Hold at most this many shards [1]")
+      ->type_name("N")
+      ->check(CLI::Range(0, 1024));
+  app.add_option("--workers", a.workers, "Run at most this many workers [1]")
+      ->type_name("N")
+      ->check(CLI::Range(0, 1024));
+  app.add_option("--job", a.job_id, "Refuse a scheduler that runs another job")->type_name("ID");
+}
+
+void add_evaluate(CLI::App& app, evaluate_arguments& a) {
+  app.add_option("RUN", a.run, "A run folder or a model file")->required();
+  add_overrides(app, a.overrides);
+  app.add_flag("--all", a.all, "Evaluate on every sample, not only on those held out");
+  app.add_flag("--json", a.json, "Print one JSON object");
+}
+
+void add_predict(CLI::App& app, predict_arguments& a) {
+  app.add_option("RUN", a.run, "A run folder or a model file")->required();
+  app.add_option("--data", a.data, "The samples: an IDX image file (plain or gzip) or a CSV table")
+      ->type_name("FILE")
+      ->required();
+  app.add_option("--out", a.out, "Write to this new file [standard output]")->type_name("FILE");
+  app.add_flag("--values", a.values, "Print the model's outputs instead of the class");
+}
+
+} // namespace
+
+std::variant<arguments, int> parse_arguments(int argc, const char* const* argv) {
+  CLI::App app("Troupe trains a model on a cluster of actor processes.", "troupe");
+  app.set_version_flag("--version", "troupe " + std::string(version));
+  app.footer(exit_codes);
+  app.require_subcommand(1);
+
+  train_arguments train;
+  scheduler_arguments scheduler;
+  node_arguments node;
+  evaluate_arguments evaluate;
+  predict_arguments predict;
+  const auto add = [&](const char* name, const char* text) {
+    auto* command = app.add_subcommand(name, text);
+    command->footer(exit_codes);
+    return command;
+  };
+  auto* train_command = add("train", "Train a job on a cluster of processes on this machine");
+  auto* scheduler_command = add("scheduler", "Run the scheduler of a job; nodes join it");
+  auto* node_command = add("node", "Join a scheduler with shards and workers");
+  auto* evaluate_command = add("evaluate", "Measure the model of a run on held-out data");
+  auto* predict_command = add("predict", "Apply the model of a run to new samples");
+  add_train(*train_command, train);
+  add_scheduler(*scheduler_command, scheduler);
+  add_node(*node_command, node);
+  add_evaluate(*evaluate_command, evaluate);
+  add_predict(*predict_command, predict);
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& e) { // --help, --version
+    return app.exit(e) == 0 ? success : bad_usage;
+  } catch (const CLI::ParseError& e) {
+    std::string help = "troupe";
+    for (const auto* command : app.get_subcommands()) help += " " + command->get_name();
+    if (app.get_subcommands().empty() && argc > 1 && argv[1][0] != '-') {
+      print_error("expected train, scheduler, node, evaluate or predict, found \"" +
+                  std::string(argv[1]) + "\"; see troupe --help");
+      return bad_usage;
+    }
+    print_error(plain_line(e.what()) + "; see " + help + " --help");
+    return bad_usage;
+  }
+  if (train_command->parsed()) return arguments(train);
+  if (scheduler_command->parsed()) return arguments(scheduler);
+  if (node_command->parsed()) return arguments(node);
+  if (evaluate_command->parsed()) return arguments(evaluate);
+  return arguments(predict);
+}
+
+} // namespace troupe::cli

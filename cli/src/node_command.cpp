@@ -1,0 +1,53 @@
+#include <iostream>
+
+#include "troupe/actors/runtime.hpp"
+#include "troupe/cli/commands.hpp"
+#include "troupe/cli/failure.hpp"
+#include "troupe/cli/signal_stop.hpp"
+
+namespace troupe::cli {
+
+namespace {
+
+actors::endpoint read_endpoint(const std::string& option, const std::string& text) {
+  try {
+    return actors::parse_endpoint(text);
+  } catch (const std::invalid_argument& e) {
+    throw usage_error(option + ": " + plain_line(e.what()));
+  }
+}
+
+} // namespace
+
+int run(const node_arguments& a) {
+  signal_stop stop;
+  actors::node_options options;
+  options.scheduler = read_endpoint("--join", a.join);
+  options.listen = read_endpoint("--listen", a.listen);
+  options.advertise_host = a.advertise;
+  options.job_id = a.job_id;
+  options.shards = a.shards;
+  options.workers = a.workers;
+  if (options.scheduler.port == 0)
+    throw usage_error("--join: expected the scheduler's port, found 0 in \"" + a.join + "\"");
+  if (a.shards == 0 && a.workers == 0)
+    throw usage_error("expected a node of at least one shard or worker, found --shards 0 and "
+                      "--workers 0");
+  std::cout << "joining " << a.join << " with up to " << a.shards << " shards and " << a.workers
+            << " workers" << std::endl;
+  const actors::node_result result = actors::run_node(options, stop.token());
+  switch (result.outcome) {
+  case actors::node_result::status::finished:
+    std::cout << "the job is over" << std::endl;
+    return success;
+  case actors::node_result::status::interrupted:
+    std::cout << "interrupted; the job goes on without this node" << std::endl;
+    return interrupted;
+  case actors::node_result::status::failed:
+    break;
+  }
+  print_error(result.error);
+  return run_failed;
+}
+
+} // namespace troupe::cli

@@ -1,0 +1,159 @@
+#include "troupe/cli/training_run.hpp"
+
+#include <iostream>
+
+#include <nlohmann/json.hpp>
+
+#include "troupe/actors/job_error.hpp"
+#include "troupe/actors/job_file.hpp"
+#include "troupe/cli/event_json.hpp"
+#include "troupe/cli/failure.hpp"
+#include "troupe/cli/progress_text.hpp"
+#include "troupe/cli/terminal.hpp"
+#include "troupe/tensor/error.hpp"
+#include "troupe/tensor/model_file.hpp"
+
+namespace troupe::cli {
+
+namespace {
+
+progress_display::options display_options(bool launched, std::uint32_t epochs) {
+  progress_display::options options;
+  options.live = output_is_terminal();
+  options.gathering = !launched;
+  options.epochs = epochs;
+  options.width = terminal_width;
+  return options;
+}
+
+std::string job_line(const actors::job& j, const run_folder& folder) {
+  const auto counted = [](std::uint32_t n, const char* noun) {
+    return std::to_string(n) + " " + noun + (n == 1 ? "" : "s");
+  };
+  return "job " + j.name + ": " + counted(j.train.epochs, "epoch") + ", " +
+         counted(j.cluster.workers, "worker") + ", " + counted(j.cluster.shards, "shard") + ", " +
+         to_string(j.train.consistency) + "; run folder " + folder.path().string();
+}
+
+} // namespace
+
+training_run::training_run(request r) : request_(std::move(r)) {
+  job_ = actors::load_job(request_.job_file, request_.overrides);
+  workload_ = actors::make_workload(job_);
+  data_ = workload_.load_data();
+  try {
+    try {
+      model_ = workload_.make_model();
+    } catch (const tensor::error& e) {
+      throw actors::job_error("model", plain_line(e.what()));
+    }
+    actors::check_workload(job_, *model_, *data_);
+  } catch (const actors::job_error& e) {
+    throw actors::job_error(request_.job_file.string() + ": " + e.what());
+  }
+
+  folder_ =
+      request_.folder ? run_folder::at(*request_.folder) : run_folder::next("runs", job_.name);
+  try {
+    if (request_.events) event_files_.push_back(std::make_unique<event_file>(*request_.events));
+    folder_->write_job(to_json(job_).dump(2) + "\n");
+    event_files_.push_back(std::make_unique<event_file>(folder_->events_file()));
+  } catch (...) {
+    abandon();
+    throw;
+  }
+  display_.emplace(std::cout, display_options(request_.launched, job_.train.epochs));
+  display_->line(job_line(job_, *folder_));
+}
+
+training_run::~training_run() = default;
+
+void training_run::on_event(const actors::event& e) {
+  const std::lock_guard lock(mutex_);
+  if (const auto* notice = std::get_if<actors::notice_event>(&e)) {
+    if (notice->type == actors::notice_event::kind::started && !std::exchange(started_, true) &&
+        request_.on_started)
+      request_.on_started();
+  } else if (const auto* epoch = std::get_if<actors::epoch_event>(&e)) {
+    epochs_done_ = std::max(epochs_done_, epoch->epoch);
+  } else if (!std::holds_alternative<actors::progress_event>(e)) {
+    last_event_ = e; // written once the model is saved: before that nothing has finished
+    return;
+  }
+  record(e);
+  display_->show(e);
+}
+
+void training_run::record(const actors::event& e) {
+  const std::string line = event_json(e);
+  for (auto& file : event_files_) file->write(line);
+  const auto error = first_event_error();
+  if (!error || std::exchange(event_error_told_, true)) return;
+  display_->clear();
+  print_error(*error + "; the run goes on without them");
+}
+
+std::optional<std::string> training_run::first_event_error() const {
+  for (const auto& file : event_files_)
+    if (!file->error().empty()) return file->error();
+  return std::nullopt;
+}
+
+void training_run::save_model(const actors::run_result& result) const {
+  tensor::model_file file;
+  file.job = to_json(job_).dump();
+  file.parameters_layout = model_->parameter_layout();
+  file.parameters = result.parameters;
+  file.norm = data_->norm;
+  file.epochs_done = epochs_done_;
+  tensor::save_model(folder_->model_file(), file);
+}
+
+int training_run::finish(const actors::run_result& result) {
+  const std::lock_guard lock(mutex_);
+  display_->clear();
+  using enum actors::run_result::status;
+  if (result.outcome == failed) return finish_failed(result.error);
+  if (result.outcome == interrupted && result.parameters.empty()) {
+    abandon();
+    if (!request_.launched) print_error("interrupted before training began; nothing was kept");
+    return exit_code::interrupted;
+  }
+  try {
+    save_model(result);
+  } catch (const tensor::error& e) {
+    record(actors::failed_event{"the model could not be saved: " + plain_line(e.what())});
+    print_error("the model could not be saved: " + plain_line(e.what()));
+    return bad_file;
+  }
+  if (result.outcome == interrupted) return finish_interrupted(result);
+  const actors::finished_event summary = result.summary.value_or(actors::finished_event{});
+  record(summary);
+  display_->line(finished_line(summary));
+  display_->line("model: " + folder_->model_file().string());
+  return first_event_error() ? bad_file : success;
+}
+
+int training_run::finish_interrupted(const actors::run_result& result) {
+  actors::interrupted_event event{result.batches_done, 0};
+  if (last_event_)
+    if (const auto* told = std::get_if<actors::interrupted_event>(&*last_event_)) event = *told;
+  record(event);
+  display_->line(interrupted_line(event));
+  display_->line("model so far: " + folder_->model_file().string());
+  return exit_code::interrupted;
+}
+
+int training_run::finish_failed(std::string reason) {
+  if (reason.empty()) reason = "the run failed without a reason";
+  record(actors::failed_event{plain_line(reason)});
+  print_error(reason);
+  if (!started_) abandon();
+  return run_failed;
+}
+
+void training_run::abandon() noexcept {
+  if (folder_) folder_->abandon();
+}
+
+} // namespace troupe::cli
