@@ -17,7 +17,7 @@ using nlohmann::json;
 namespace {
 
 // Every key of a job. A key that is missing here cannot be read.
-constexpr std::array<std::string_view, 34> known_keys = {
+constexpr std::array<std::string_view, 35> known_keys = {
     "name",
     "seed",
     "model",
@@ -39,6 +39,7 @@ constexpr std::array<std::string_view, 34> known_keys = {
     "train.consistency",
     "train.staleness",
     "train.batches_per_step",
+    "train.staleness_damping",
     "train.optimizer",
     "train.optimizer.name",
     "train.optimizer.learning_rate",
@@ -242,6 +243,8 @@ train_spec read_train(const strict_object& in) {
       in.integer("batch_size", static_cast<std::int64_t>(train.batch_size), 1, max_batch));
   train.consistency = read_consistency(in);
   train.optimizer = read_optimizer(table(in, "optimizer"));
+  // Without momentum stale gradients do no harm worth a smaller step.
+  train.staleness_damping = in.boolean("staleness_damping", train.optimizer.momentum > 0);
   return train;
 }
 
@@ -319,6 +322,7 @@ json train_json(const train_spec& train) {
   json out = {{"epochs", train.epochs},
               {"batch_size", train.batch_size},
               {"consistency", scheduler::to_string(train.consistency.type())},
+              {"staleness_damping", train.staleness_damping},
               {"optimizer",
                {{"name", "sgd"},
                 {"learning_rate", readable(train.optimizer.learning_rate)},

@@ -18,8 +18,8 @@ TEST_CASE("each mode answers the actors' questions as the table of modes says") 
     std::optional<std::uint32_t> step;
   };
   const std::vector<row> table{
-      {consistency::hogwild(), false, true, true, false, {}, {}},
-      {consistency::async(), false, true, false, false, {}, {}},
+      {consistency::hogwild(), false, true, true, true, {}, {}},
+      {consistency::async(), false, true, false, true, {}, {}},
       {consistency::ssp(3), true, true, false, true, 3, {}},
       {consistency::ssp(0), true, true, false, true, 0, {}},
       {consistency::bsp(4), true, false, false, false, {}, 4},

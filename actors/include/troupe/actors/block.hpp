@@ -1,0 +1,94 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <span>
+#include <type_traits>
+
+#include <caf/deserializer.hpp>
+#include <caf/error.hpp>
+#include <caf/sec.hpp>
+#include <caf/serializer.hpp>
+
+#include "troupe/tensor/aligned.hpp"
+
+namespace troupe::actors {
+
+/// A ref-counted, immutable view of contiguous raw bytes: how parameters and gradients travel.
+/// Within a process a copy shares the memory; between processes it is a length and one raw write,
+/// so NaN, infinities and subnormals cross unharmed. Received blocks are 64-byte aligned; a block cut
+/// from a larger buffer is as aligned as its place in it.
+///
+/// BLOCK-1 A block on the wire holds at most `max_bytes`; a longer length is refused before anything
+///         is allocated for it.
+/// BLOCK-2 The bytes never change while any block refers to them: the owner must not write.
+///
+/// Thread-safety: like std::shared_ptr; the bytes may be read from any thread.
+class block {
+ public:
+  static constexpr std::uint32_t max_bytes = 1u << 20;
+
+  block() = default;
+
+  /// Shares `size` bytes at `data`, which `owner` keeps alive. `size` <= max_bytes.
+  block(std::shared_ptr<const void> owner, const void* data, std::uint32_t size)
+      : owner_(std::move(owner)), data_(static_cast<const std::byte*>(data)), size_(size) {}
+
+  /// A block with its own copy of `bytes`, aligned to 64 bytes.
+  static block copy_of(std::span<const std::byte> bytes) {
+    auto [b, to] = writable(static_cast<std::uint32_t>(bytes.size()));
+    if (!bytes.empty()) std::memcpy(to, bytes.data(), bytes.size());
+    return b;
+  }
+
+  /// A fresh block and where to fill it in, before anybody else holds a copy.
+  static std::pair<block, std::byte*> writable(std::uint32_t size) {
+    if (size == 0) return {block{}, nullptr};
+    auto buffer = std::make_shared_for_overwrite<chunk[]>((size + sizeof(chunk) - 1) / sizeof(chunk));
+    auto* at = reinterpret_cast<std::byte*>(buffer.get());
+    return {block{std::move(buffer), at, size}, at};
+  }
+
+  std::span<const std::byte> bytes() const noexcept { return {data_, size_}; }
+  std::uint32_t size() const noexcept { return size_; }
+
+  /// The bytes as floats. The block must hold whole floats at a float's alignment; parts of a
+  /// transfer do (TRANSFER-1).
+  std::span<const float> floats() const noexcept {
+    return {reinterpret_cast<const float*>(data_), size_ / sizeof(float)};
+  }
+
+  template <class Inspector>
+  friend typename Inspector::result_type inspect(Inspector& f, block& x) {
+    if constexpr (std::is_base_of_v<caf::serializer, Inspector>) {
+      auto size = x.size_;
+      if (auto err = f(size)) return err;
+      return size == 0 ? caf::error{}
+                       : f.apply_raw(size, const_cast<std::byte*>(x.data_)); // only read from
+    } else if constexpr (std::is_base_of_v<caf::deserializer, Inspector>) {
+      std::uint32_t size = 0;
+      if (auto err = f(size)) return err;
+      if (size > max_bytes) return caf::sec::invalid_argument;
+      auto [fresh, to] = writable(size);
+      if (size != 0)
+        if (auto err = f.apply_raw(size, to)) return err;
+      x = std::move(fresh);
+      return caf::error{};
+    } else {
+      return f(x.size_); // text form: the length is enough
+    }
+  }
+
+ private:
+  struct alignas(tensor::alignment) chunk {
+    std::byte bytes[tensor::alignment];
+  };
+
+  std::shared_ptr<const void> owner_;
+  const std::byte* data_ = nullptr;
+  std::uint32_t size_ = 0;
+};
+
+} // namespace troupe::actors

@@ -1,0 +1,83 @@
+#pragma once
+
+#include <chrono>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <caf/all.hpp>
+
+#include "troupe/actors/worker_core.hpp"
+#include "troupe/actors/workload.hpp"
+#include "troupe/scheduler/batch_plan.hpp"
+#include "troupe/tensor/hogwild.hpp"
+
+namespace troupe::actors {
+
+/// A shard's array in this process (hogwild): read before the computation, written after it.
+struct shared_range {
+  shard_id shard;
+  scheduler::shard_range range;
+  std::shared_ptr<tensor::shared_parameters> array;
+};
+
+/// One batch to compute. Stays within a process: buffers are handed over, not copied, and nobody
+/// else touches them until the answer.
+struct compute_task {
+  worker_core::compute_order order;
+  std::vector<shared_range> shared;
+};
+
+struct computed {
+  double loss = 0; ///< mean over the batch's samples
+  std::map<shard_id, bool> fresh; ///< per shared range: applied now (true) or before
+  std::string error; ///< not empty: the gradient is worthless, and why
+};
+
+/// Computes gradients; CPU and GPU answer alike. One task at a time.
+using compute_actor = caf::typed_actor<caf::replies_to<compute_task>::with<computed>>;
+
+struct cpu_compute_options {
+  workload work;
+  std::shared_ptr<const tensor::data_split> data;
+  scheduler::batch_plan plan{{1, 1, 0}};
+  std::uint64_t seed = 1;   ///< of the sample order
+  bool staleness_damping = false; ///< of shared ranges; see tensor::staleness_scale
+  double slow_factor = 1.0; ///< >= 1; a batch takes this many times as long
+};
+
+/// Internal: a result held back for slow_factor.
+struct held_back {};
+using cpu_compute_actor = compute_actor::extend<caf::reacts_to<held_back>>;
+
+/// Runs the model on the CPU, on the thread it was spawned on: spawn it detached outside tests. When
+/// it dies, the batch in hand is lost; its lease is not.
+struct cpu_compute_state {
+  using self_pointer = cpu_compute_actor::stateful_pointer<cpu_compute_state>;
+
+  computed run(const compute_task& task);
+
+  static inline const char* name = "troupe.cpu_compute";
+
+  cpu_compute_options options;
+  std::unique_ptr<tensor::model> model;
+  computed slow_result;
+  caf::typed_response_promise<computed> slow_promise;
+
+ private:
+  const std::vector<std::uint32_t>& order_of(std::uint32_t epoch);
+
+  std::map<std::uint32_t, std::vector<std::uint32_t>> orders_; // of the last two epochs asked for
+  tensor::batch_buffer batch_;
+};
+
+cpu_compute_actor::behavior_type cpu_compute(cpu_compute_state::self_pointer self,
+                                         cpu_compute_options options);
+
+} // namespace troupe::actors
+
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::compute_task)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::computed)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::held_back)

@@ -1,0 +1,37 @@
+#pragma once
+
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <string>
+
+#include <caf/error.hpp>
+
+namespace troupe::actors {
+
+/// Why a request between actors was refused. Travels as a caf::error with one line of context.
+enum class errc : std::uint8_t {
+  none = 0,
+  protocol_mismatch, ///< the peer speaks another protocol version
+  job_mismatch,      ///< the peer belongs to another job
+  not_gathering,     ///< the scheduler takes no more nodes
+  cannot_place,      ///< the node cannot hold what it was asked to
+  no_such_shard,     ///< no shard of that index lives here
+  unreachable,       ///< nobody answers at an address
+  exception,         ///< an actor's handler threw
+};
+
+std::string to_string(errc code);
+
+/// `text` is one line for the user: expected, found, where.
+caf::error make_error(errc code, std::string text = {});
+
+/// For an actor's exception handler: tells `on_failure` "WHO failed: WHAT" and gives the error that
+/// the actor ends with (by itself CAF passes on only that something was thrown).
+caf::error report_exception(const std::string& who, const std::exception_ptr& e,
+                            const std::function<void(std::string)>& on_failure);
+
+/// The line inside an error made by `make_error`; for any other error what CAF calls it.
+std::string reason_of(const caf::error& err);
+
+} // namespace troupe::actors

@@ -1,0 +1,65 @@
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "troupe/actors/address_book.hpp"
+#include "troupe/actors/messages.hpp"
+#include "troupe/actors/workload.hpp"
+#include "troupe/scheduler/shard_ranges.hpp"
+
+namespace troupe::actors {
+
+struct evaluator_options {
+  address_book peers;
+  std::vector<scheduler::shard_range> ranges; ///< by shard
+  workload work;
+  std::shared_ptr<const tensor::data_split> data;
+  caf::timespan resend_after = std::chrono::seconds(10);
+  std::function<void(std::string)> on_failure;
+};
+
+/// Internal: time to look at what is unanswered.
+struct evaluator_tick {};
+using evaluator_impl_actor = evaluator_actor::extend<caf::reacts_to<evaluator_tick>>;
+
+/// Fetches the parameters of an epoch from all shards, evaluates them on the held-out samples and
+/// answers the scheduler with epoch_evaluated; one request after the other. Evaluates on its own
+/// thread: spawn it detached outside tests. When it dies the run fails.
+struct evaluator_state {
+  using self_pointer = evaluator_impl_actor::stateful_pointer<evaluator_state>;
+  explicit evaluator_state(self_pointer self) : self(self) {}
+
+  void start(evaluator_options o);
+  void on_request(const evaluate_epoch& e);
+  void on_part(const part& p);
+  void on_tick();
+  void landed(const std::optional<range_pulls::whole>& range);
+
+  static inline const char* name = "troupe.evaluator";
+
+  self_pointer self;
+  range_pulls pulls;
+
+ private:
+  void begin_next();
+  void send_pull(std::uint32_t shard, transfer_id id);
+  void finish();
+
+  evaluator_options options_;
+  std::unique_ptr<tensor::model> model_;
+  transfer_ids ids_{evaluator_peer};
+  std::deque<evaluate_epoch> requests_; // the front one is in hand
+  std::shared_ptr<tensor::aligned_vector<float>> target_;
+  caf::actor_clock::time_point sent_;
+};
+
+evaluator_impl_actor::behavior_type evaluator(evaluator_state::self_pointer self,
+                                              evaluator_options options);
+
+} // namespace troupe::actors
+
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::evaluator_tick)

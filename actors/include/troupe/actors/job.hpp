@@ -1,0 +1,81 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <nlohmann/json_fwd.hpp>
+
+#include "troupe/scheduler/consistency.hpp"
+#include "troupe/tensor/optimizer.hpp"
+#include "troupe/tensor/sequential.hpp"
+
+namespace troupe::actors {
+
+/// What is trained. `sequential` is a stack of layers with a loss; `integer_sum` has integer-valued
+/// gradients and one right final sum, for exactness checks and chaos runs.
+struct model_spec {
+  enum class kind { sequential, integer_sum };
+  kind type = kind::sequential;
+  std::vector<tensor::layer_spec> layers;               ///< sequential
+  tensor::loss loss = tensor::loss::softmax_cross_entropy; ///< sequential
+  std::size_t parameters = 0;                           ///< integer_sum: number of parameters
+};
+
+/// Where the samples come from. Paths are absolute once a job has been loaded from a file.
+struct data_spec {
+  enum class format { idx, csv, digits, integers };
+  format type = format::digits;
+  std::filesystem::path images; ///< idx: features file, plain or gzip
+  std::filesystem::path labels; ///< idx: labels file, plain or gzip
+  std::filesystem::path file;   ///< csv: file with a header line
+  std::string target;           ///< csv: name of the target column
+  std::size_t samples = 0;      ///< digits, integers: how many to generate
+  double held_out = 0.2;        ///< share of the samples kept for evaluation, in [0, 1)
+};
+
+struct train_spec {
+  std::uint32_t epochs = 1;
+  std::size_t batch_size = 64;
+  scheduler::consistency consistency; ///< mode with its bound or step size
+  tensor::sgd_options optimizer;
+  /// Scale a gradient down by the updates that it has not seen; see
+  /// tensor::staleness_scale. Has no effect in bsp, where a gradient misses nothing.
+  bool staleness_damping = false;
+};
+
+struct cluster_spec {
+  std::uint32_t workers = 1;
+  std::uint32_t shards = 1;
+};
+
+/// Faults that a run inflicts on itself, for checking its guarantees. All off by default.
+struct inject_spec {
+  std::uint32_t duplicate_push_every = 0; ///< every n-th push of a worker is sent twice; 0: none
+  std::int64_t slow_worker = -1;          ///< index of a worker made slower; -1: none
+  double slow_factor = 1.0;               ///< its batches take this many times as long, >= 1
+};
+
+/// A training job: everything that decides the result. Plain values; copy freely.
+struct job {
+  std::string name = "job";
+  std::uint64_t seed = 1;
+  model_spec model;
+  data_spec data;
+  train_spec train;
+  cluster_spec cluster;
+  inject_spec inject;
+};
+
+/// The job as JSON, with every default filled in. `job_from_json(to_json(j))` gives `j` back.
+/// This is the form that crosses the wire and lies in model files.
+nlohmann::json to_json(const job& j);
+
+/// Reads a job strictly: an unknown key, a wrong type and an impossible value each throw
+/// `job_error` naming the key ("train.epochs"), what was expected and what was found.
+job job_from_json(const nlohmann::json& json);
+
+} // namespace troupe::actors

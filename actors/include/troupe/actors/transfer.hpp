@@ -1,0 +1,166 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "troupe/actors/block.hpp"
+
+/// The transport seam: "move these bytes to that peer, with credit". The classes here decide what
+/// may be sent when and put together what arrived; they know no CAF. Whoever owns them sends the
+/// parts and the credit as messages (see shard.cpp, worker.cpp).
+///
+/// A transfer is a run of bytes cut into parts of at most `part_bytes`:
+///
+///     sender                                   receiver
+///       part{id, offset, total, block}  ---->    inbound_transfer / landing: copies or keeps it
+///       part ...  (at most `window` not credited)
+///                              <----  credit{parts}   one per part taken in
+///
+/// TRANSFER-1 Offsets and lengths of parts are multiples of a float's size but for the end of the
+///            transfer, and parts do not overlap.
+/// TRANSFER-2 At most `window` parts are on their way to one peer at any time, whatever the number of
+///            transfers: memory in flight is bounded however slow the peer is.
+/// TRANSFER-3 A part that does not fit what is expected (unknown id, other total, out of range,
+///            repeated) changes nothing and is still credited, so a sender never starves.
+/// TRANSFER-4 Parts may arrive in any order and before the message that announces them.
+namespace troupe::actors {
+
+/// Chosen by whoever asks for the transfer, unique within the job: the asker's number in the upper
+/// 32 bits, a counter below.
+using transfer_id = std::uint64_t;
+
+/// Names the two ends of a transfer to each other: a shard by its index, a worker by its index, the
+/// evaluator by `evaluator_peer`. A shard talks with pullers only and a puller with shards only, so
+/// the kinds cannot be confused.
+using peer_number = std::uint32_t;
+inline constexpr peer_number evaluator_peer = UINT32_MAX;
+
+/// The ids that one asker gives to its transfers.
+class transfer_ids {
+ public:
+  explicit transfer_ids(peer_number asker) : next_(std::uint64_t{asker} << 32) {}
+  transfer_id next() noexcept { return next_++; }
+
+ private:
+  transfer_id next_;
+};
+
+/// One piece of a transfer.
+struct part {
+  transfer_id transfer = 0;
+  peer_number from = 0;     ///< the sender
+  std::uint64_t offset = 0; ///< bytes from the start of the transfer
+  std::uint64_t total = 0;  ///< bytes of the whole transfer
+  block data;
+};
+
+/// 256 KiB: large enough for 90 % of the rate of larger ones, small enough that a control message
+/// behind a few of them waits a millisecond or two.
+inline constexpr std::uint32_t part_bytes = 256 * 1024;
+
+/// Parts on their way to one peer that it has not credited.
+inline constexpr std::uint32_t default_window = 16;
+
+/// Cuts `[data, data + bytes)`, kept alive by `owner`, into parts that share its memory.
+std::vector<part> cut(transfer_id id, peer_number from, std::shared_ptr<const void> owner,
+                      const void* data, std::uint64_t bytes);
+
+/// What waits to be sent to one peer, and the credit that lets it go. Not thread-safe.
+class outbound_queue {
+ public:
+  explicit outbound_queue(std::uint32_t window = default_window) : window_(window) {}
+
+  void add(std::vector<part> parts);
+  /// Forgets this transfer, what waits and what is on its way: the asker gave it up, and the credit
+  /// for lost parts would never come.
+  void cancel(transfer_id id);
+  /// The next part that may be sent now; none: nothing waits or the window is full. A part that is
+  /// handed out counts as on its way.
+  std::optional<part> next();
+  /// The peer took in `parts` parts of the transfer; more than are on their way count as all.
+  void credit(transfer_id id, std::uint32_t parts);
+
+  std::uint32_t on_their_way() const noexcept { return on_their_way_; }
+  std::size_t waiting() const noexcept { return waiting_.size(); }
+
+ private:
+  std::uint32_t window_;
+  std::uint32_t on_their_way_ = 0;                  // sum of `sent_`
+  std::map<transfer_id, std::uint32_t> sent_;       // not credited; no zeros
+  std::deque<part> waiting_;
+};
+
+/// Collects the parts of one transfer without copying them. Not thread-safe.
+class inbound_transfer {
+ public:
+  /// False (and nothing changed) if the part does not fit. The first part fixes the total.
+  bool add(const part& p);
+  bool complete() const noexcept { return started_ && received_ == total_; }
+  std::uint64_t total() const noexcept { return total_; }
+  std::uint64_t received() const noexcept { return received_; }
+  /// By ascending offset; covers [0, total) once complete.
+  const std::map<std::uint64_t, block>& parts() const noexcept { return parts_; }
+
+ private:
+  bool started_ = false;
+  std::uint64_t total_ = 0;
+  std::uint64_t received_ = 0;
+  std::map<std::uint64_t, block> parts_;
+};
+
+/// Copies the parts of one expected transfer into memory of the receiver's. Not thread-safe.
+class landing {
+ public:
+  landing() = default;
+  /// `target` must outlive the landing; its size is the only total accepted.
+  explicit landing(std::span<std::byte> target) : target_(target) {}
+  /// False (and nothing changed) if the part does not fit.
+  bool add(const part& p);
+  bool complete() const noexcept { return received_ == target_.size(); }
+  /// Takes the same bytes again, under another transfer.
+  void restart() { *this = landing{target_}; }
+
+ private:
+  std::span<std::byte> target_;
+  std::uint64_t received_ = 0;
+  std::map<std::uint64_t, std::uint64_t> taken_; ///< offset -> length
+};
+
+/// The open pulls of one puller, one for each shard. Not thread-safe.
+class range_pulls {
+ public:
+  /// `target`: where the shard's range goes; must outlive the pull. Replaces an open pull.
+  void begin(std::uint32_t shard, std::span<float> target, transfer_id id);
+  /// Begins the shard's pull anew under another transfer.
+  void restart(std::uint32_t shard, transfer_id id);
+
+  /// A range that has landed.
+  struct whole {
+    std::uint32_t shard;
+    std::uint64_t own_applied;
+  };
+  /// What `parameters` announced. Gives the range if it is whole with this; it is then closed.
+  /// An unknown or older transfer changes nothing (TRANSFER-3).
+  std::optional<whole> announced(std::uint32_t shard, transfer_id id, std::uint64_t own_applied);
+  std::optional<whole> add(const part& p);
+
+  /// The shards whose ranges have not landed.
+  std::vector<std::uint32_t> open() const;
+
+ private:
+  struct pull_of_range {
+    transfer_id transfer = 0;
+    landing bytes;
+    std::optional<std::uint64_t> own_applied; // once announced
+  };
+  std::optional<whole> close_if_whole(std::map<std::uint32_t, pull_of_range>::iterator i);
+
+  std::map<std::uint32_t, pull_of_range> open_;
+};
+
+} // namespace troupe::actors

@@ -1,0 +1,91 @@
+#pragma once
+
+#include <functional>
+#include <map>
+#include <set>
+
+#include "troupe/actors/address_book.hpp"
+#include "troupe/actors/compute.hpp"
+#include "troupe/actors/messages.hpp"
+#include "troupe/actors/worker_core.hpp"
+
+namespace troupe::actors {
+
+struct worker_options {
+  worker_id id;
+  address_book peers;
+  compute_actor compute;
+  worker_core::options core;
+  std::vector<shared_range> shared;           ///< hogwild: the shards of this process
+  std::uint32_t duplicate_push_every = 0;     ///< fault injection; 0: off
+  caf::timespan resend_after = std::chrono::seconds(10); ///< what is unanswered is sent again
+  std::function<void(std::string)> on_failure; ///< told of what the worker cannot work around
+};
+
+/// Internal: time to look at what is unanswered.
+struct resend_tick {};
+using worker_impl_actor = worker_actor::extend<caf::reacts_to<resend_tick>>;
+
+/// Computes the gradients of the batches leased to it.
+///
+///     message       what it does
+///     batch_lease   pulls, computes, pushes (worker_core); batch_done to the scheduler when every
+///                   shard has the batch
+///     parameters    says what is in the parts of a pull
+///     part          a piece of a pull; credited at once
+///     pushed        a shard has the batch
+///     credit        lets further parts of pushes go
+///
+/// Unanswered pulls and pushes are sent again; shards tell repeated ones by their batch. When it
+/// dies, its leases go back and nothing is lost: a gradient in part applied is completed by whoever
+/// gets the batch next.
+struct worker_state {
+  using self_pointer = worker_impl_actor::stateful_pointer<worker_state>;
+  explicit worker_state(self_pointer self) : self(self) {}
+
+  void start(worker_options o);
+  void on_lease(const batch_lease& l);
+  void on_parameters(const parameters& p);
+  void on_part(const part& p);
+  void on_credit(const credit& c);
+  void on_pushed(const pushed& p);
+  void on_tick();
+
+  static inline const char* name = "troupe.worker";
+
+  self_pointer self;
+
+ private:
+  using time_point = caf::actor_clock::time_point;
+  struct open_push {
+    std::map<shard_id, transfer_id> transfers; // remote shards, the last attempt
+    std::map<shard_id, bool> fresh;            // shared ones
+    time_point sent;
+    double loss = 0;
+  };
+
+  void step();
+  void begin(const worker_core::pull_order& order);
+  void begin(worker_core::compute_order order);
+  void on_computed(const computed& result);
+  void send_pull(shard_id shard, transfer_id id);
+  void send_push(shard_id shard, const worker_core::push_order& order, open_push& open);
+  void flush(shard_id shard);
+  void landed(const std::optional<range_pulls::whole>& range);
+
+  worker_options options_;
+  std::optional<worker_core> core_;
+  transfer_ids ids_{0};
+  std::optional<worker_core::pull_order> pull_;
+  time_point pull_sent_;
+  range_pulls pulls_;
+  std::map<batch_id, open_push> pushes_;
+  std::map<shard_id, outbound_queue> out_;
+  std::uint64_t push_count_ = 0;
+};
+
+worker_impl_actor::behavior_type worker(worker_state::self_pointer self, worker_options options);
+
+} // namespace troupe::actors
+
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::resend_tick)

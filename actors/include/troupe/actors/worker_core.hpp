@@ -1,0 +1,143 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <span>
+#include <vector>
+
+#include "troupe/scheduler/batch_plan.hpp"
+#include "troupe/scheduler/consistency.hpp"
+#include "troupe/scheduler/ids.hpp"
+#include "troupe/scheduler/shard_ranges.hpp"
+#include "troupe/scheduler/step_plan.hpp"
+#include "troupe/tensor/aligned.hpp"
+#include "troupe/tensor/optimizer.hpp"
+
+namespace troupe::actors {
+
+using scheduler::batch_id;
+using scheduler::clock_value;
+using scheduler::shard_id;
+
+/// A gradient of own that the pulled parameters lack; see WORKER-4.
+struct own_write {
+  std::shared_ptr<const tensor::aligned_vector<float>> gradient;
+  scheduler::shard_range range;
+  float step = 0; ///< parameters[range] -= step * gradient[range]
+};
+
+/// What one worker does next; no CAF, no I/O. One batch computes while the gradients of the batches
+/// before it are being pushed and the parameters for the one after it are being pulled:
+///
+///     pull(n+1)        . . . . . . . . . . . ->| landed
+///     compute(n)  |==========================|
+///     push(n-1)   |-> . . . . pushed
+///
+/// WORKER-1 Leases are computed in the order given, one at a time, each at the next clock.
+/// WORKER-2 One pull is open at most, for the clock of the batch that computes next.
+/// WORKER-3 At most `max_in_flight` batches are computed but not applied on every shard.
+/// WORKER-4 `ssp`: own writes are read. A pull that overlaps the computation of own gradients cannot
+///          contain them, so their first-order effect is subtracted locally before the parameters
+///          are used. (Ho et al. 2013, "More effective distributed ML via a stale synchronous
+///          parallel parameter server": read-my-writes.)
+/// WORKER-5 `bsp`: the batches of one step are computed from one pull.
+///
+/// Not thread-safe.
+class worker_core {
+ public:
+  static constexpr std::size_t max_in_flight = 2;
+
+  struct options {
+    scheduler::batch_plan plan{{1, 1, 0}};
+    scheduler::consistency mode;
+    tensor::sgd_options optimizer;
+    std::vector<scheduler::shard_range> ranges; ///< by shard
+    std::set<shard_id> remote; ///< shards whose parameters are pulled; the others are shared memory
+  };
+
+  explicit worker_core(options o);
+
+  /// More to compute. An idle worker whose clock is below `clock_floor` goes on from there.
+  void lease(const std::vector<batch_id>& batches, clock_value clock_floor);
+
+  struct pull_order {
+    clock_value clock;
+    std::uint64_t step; ///< bsp; else 0
+    std::shared_ptr<tensor::aligned_vector<float>> target; ///< of the whole model's size
+  };
+  /// The pull to begin now, if any. The caller fills `target` for every remote shard and reports each
+  /// by `landed`.
+  std::optional<pull_order> begin_pull();
+  /// The remote shard's range lies in the target; `own_applied`: own clocks below it are contained.
+  void landed(shard_id shard, clock_value own_applied);
+
+  struct compute_order {
+    clock_value clock;
+    batch_id batch;
+    std::shared_ptr<tensor::aligned_vector<float>> parameters;
+    std::vector<own_write> own_writes;
+    std::shared_ptr<tensor::aligned_vector<float>> gradient; ///< to be filled
+  };
+  /// The batch to compute now, if any.
+  std::optional<compute_order> begin_compute();
+
+  struct push_order {
+    clock_value clock;
+    batch_id batch;
+    std::shared_ptr<const tensor::aligned_vector<float>> gradient;
+  };
+  /// The batch begun last is computed: its gradient goes to every shard.
+  push_order computed();
+
+  /// True when with this shard all have the batch, for the first time.
+  bool pushed(shard_id shard, batch_id batch);
+
+  /// What some shards have not confirmed: to be sent again after a while.
+  struct unconfirmed {
+    push_order push;
+    std::vector<shard_id> missing;
+  };
+  std::vector<unconfirmed> unconfirmed_pushes() const;
+
+  clock_value next_clock() const noexcept { return next_clock_; }
+  bool idle() const noexcept { return !computing_ && leases_.empty() && in_flight_.empty(); }
+
+ private:
+  using buffer = std::shared_ptr<tensor::aligned_vector<float>>;
+  struct open_push {
+    push_order push;
+    std::set<shard_id> missing;
+  };
+
+  std::uint64_t step_of(batch_id batch) const;
+  bool current_serves(batch_id batch) const;
+  buffer free_gradient();
+  std::vector<own_write> missing_own_writes();
+
+  options options_;
+  std::optional<scheduler::step_plan> steps_; // bsp
+  std::size_t parameters_ = 0;
+
+  std::deque<batch_id> leases_;
+  clock_value next_clock_ = 0; // of the first lease not begun
+
+  buffer current_;                               // what is or was computed with
+  std::optional<std::uint64_t> current_step_;    // bsp: the step it serves
+  buffer arriving_;                              // the target of pulls
+  std::set<shard_id> awaited_;                   // of the open pull
+  bool pull_open_ = false;
+  bool arrived_ = false; // arriving_ is whole and not yet used
+  std::uint64_t arriving_step_ = 0;
+  std::map<shard_id, clock_value> own_applied_; // of arriving_
+
+  std::optional<push_order> computing_;
+  std::map<batch_id, open_push> in_flight_;
+  std::deque<push_order> recent_; // own gradients that a pull may lack (ssp)
+  std::vector<buffer> gradients_; // pool: whoever is held only here is free
+};
+
+} // namespace troupe::actors

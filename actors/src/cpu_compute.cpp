@@ -1,0 +1,72 @@
+#include "troupe/actors/compute.hpp"
+
+#include "troupe/tensor/permutation.hpp"
+
+namespace troupe::actors {
+
+const std::vector<std::uint32_t>& cpu_compute_state::order_of(std::uint32_t epoch) {
+  auto i = orders_.find(epoch);
+  if (i == orders_.end()) {
+    // Leases run ahead over one epoch border at a time: two orders are enough.
+    while (orders_.size() >= 2) orders_.erase(orders_.begin());
+    i = orders_.emplace(epoch, tensor::permutation(options.plan.samples(), options.seed, epoch))
+            .first;
+  }
+  return i->second;
+}
+
+computed cpu_compute_state::run(const compute_task& task) {
+  computed result;
+  try {
+    const auto& [clock, batch, parameters, own_writes, gradient] = task.order;
+    std::span<float> values{*parameters};
+    std::map<shard_id, std::uint64_t> seen; // updates at the time of the read
+    for (const auto& s : task.shared) {
+      seen[s.shard] = s.array->updates();
+      s.array->read(values.subspan(s.range.first, s.range.size));
+    }
+    for (const auto& write : own_writes) {
+      auto to = values.data() + write.range.first;
+      auto from = write.gradient->data() + write.range.first;
+      for (std::size_t i = 0; i < write.range.size; ++i) to[i] -= write.step * from[i];
+    }
+    const auto& order = order_of(batch.epoch);
+    std::span rows{order.data() + options.plan.first_position(batch),
+                   options.plan.samples_in(batch)};
+    auto samples = options.data->train.gather(rows, batch_);
+    result.loss = model->loss_and_gradient(values, samples, *gradient);
+    for (const auto& s : task.shared) {
+      auto unseen = s.array->updates() - seen[s.shard];
+      auto scale = options.staleness_damping ? tensor::staleness_scale(unseen) : 1.0f;
+      std::span<const float> values_of_range{gradient->data() + s.range.first, s.range.size};
+      result.fresh[s.shard] = s.array->apply(options.plan.ordinal(batch), values_of_range, scale);
+    }
+  } catch (const std::exception& e) {
+    result.error = e.what();
+  }
+  return result;
+}
+
+cpu_compute_actor::behavior_type cpu_compute(cpu_compute_state::self_pointer self,
+                                         cpu_compute_options options) {
+  auto& state = self->state;
+  state.options = std::move(options);
+  state.model = state.options.work.make_model();
+  return {
+      [self, &state](const compute_task& task) -> caf::result<computed> {
+        auto begun = self->clock().now();
+        auto result = state.run(task);
+        if (state.options.slow_factor <= 1) return result;
+        auto took = self->clock().now() - begun;
+        auto extra = std::chrono::duration_cast<caf::timespan>(
+            took * (state.options.slow_factor - 1));
+        state.slow_result = std::move(result);
+        state.slow_promise = self->make_response_promise<computed>();
+        self->delayed_send(self, extra, held_back{});
+        return state.slow_promise;
+      },
+      [&state](held_back) { state.slow_promise.deliver(std::move(state.slow_result)); },
+  };
+}
+
+} // namespace troupe::actors

@@ -1,0 +1,186 @@
+#include "troupe/actors/runtime.hpp"
+
+#include <condition_variable>
+#include <future>
+#include <mutex>
+
+#include <caf/io/all.hpp>
+#include <nlohmann/json.hpp>
+#include <xxhash.h>
+
+#include "troupe/actors/connect.hpp"
+#include "troupe/actors/evaluator.hpp"
+#include "troupe/actors/node.hpp"
+#include "troupe/actors/scheduler.hpp"
+#include "troupe/actors/system_config.hpp"
+
+namespace troupe::actors {
+
+namespace {
+
+constexpr auto connect_timeout = std::chrono::seconds(10);
+constexpr auto retry_pause = std::chrono::milliseconds(200);
+
+// Waits for the pause or the stop, whichever comes first.
+void pause(const std::stop_token& stop, std::chrono::milliseconds length) {
+  std::mutex m;
+  std::condition_variable_any never;
+  std::unique_lock lock{m};
+  never.wait_for(lock, stop, length, [] { return false; });
+}
+
+std::string cannot_listen(const endpoint& at, const caf::error& why) {
+  return "cannot listen at " + to_string(at) +
+         ": expected a free port on an address of this host, found " + caf::to_string(why);
+}
+
+std::string default_job_id(const job& j) {
+  auto text = to_json(j).dump();
+  char id[17];
+  std::snprintf(id, sizeof id, "%016llx",
+                static_cast<unsigned long long>(XXH64(text.data(), text.size(), 0)));
+  return j.name + "-" + id;
+}
+
+// What a run needs of the job's model and data, checked.
+struct prepared {
+  std::shared_ptr<const tensor::data_split> data;
+  scheduler::batch_plan plan;
+  std::vector<scheduler::shard_range> ranges;
+};
+
+prepared prepare(const job& j, const workload& w) {
+  auto data = w.load_data();
+  auto model = w.make_model();
+  check_workload(j, *model, *data);
+  scheduler::batch_plan plan{{data->train.size(), j.train.batch_size, j.train.epochs}};
+  return {data, plan,
+          scheduler::make_shard_ranges(model->parameter_layout().size(), j.cluster.shards)};
+}
+
+scheduler_actor spawn_scheduler(caf::actor_system& system, const job& j, const workload& w,
+                                const prepared& p, const std::string& job_id,
+                                run_observer* observer, std::chrono::milliseconds gather_timeout,
+                                std::function<void(run_result)> on_end) {
+  scheduler_actor_options o{j, job_id, p.plan, nullptr, nullptr, std::move(on_end)};
+  o.gather_timeout = gather_timeout;
+  o.emit = [observer](const event& e) {
+    if (observer != nullptr) observer->on_event(e);
+  };
+  o.spawn_evaluator = [&system, w, p](address_book peers) -> evaluator_actor {
+    evaluator_options e;
+    e.on_failure = [to = peers.scheduler()](std::string reason) {
+      caf::anon_send(to, actor_failed{std::move(reason)});
+    };
+    e.peers = std::move(peers);
+    e.ranges = p.ranges;
+    e.work = w;
+    e.data = p.data;
+    return system.spawn<caf::detached>(evaluator, std::move(e));
+  };
+  return system.spawn(scheduler_root, std::move(o));
+}
+
+run_result failed(std::string reason) {
+  run_result r;
+  r.error = std::move(reason);
+  return r;
+}
+
+} // namespace
+
+run_result train(const job& j, const workload& w, run_observer* observer, std::stop_token stop) {
+  auto p = prepare(j, w);
+  std::promise<run_result> ended;
+  auto result = ended.get_future();
+  system_config config{false};
+  caf::actor_system system{config};
+  auto job_id = default_job_id(j);
+  auto root = spawn_scheduler(system, j, w, p, job_id, observer, std::chrono::minutes(1),
+                              [&ended](run_result r) { ended.set_value(std::move(r)); });
+  node_actor_options n;
+  n.scheduler = root;
+  n.job_id = job_id;
+  n.shards = j.cluster.shards;
+  n.workers = j.cluster.workers;
+  n.make_workload = [w](const job&) { return w; };
+  caf::anon_send(system.spawn<caf::detached>(node, std::move(n)), begin_node{{"this process", 0}});
+  std::stop_callback on_stop{stop, [&root] { caf::anon_send(root, stop_training{}); }};
+  return result.get();
+}
+
+run_result run_scheduler(const job& j, const workload& w, const scheduler_options& options,
+                         run_observer* observer, std::stop_token stop) {
+  auto p = prepare(j, w);
+  std::promise<run_result> ended;
+  auto result = ended.get_future();
+  system_config config{true};
+  caf::actor_system system{config};
+  auto job_id = options.job_id.empty() ? default_job_id(j) : options.job_id;
+  auto root = spawn_scheduler(system, j, w, p, job_id, observer, options.gather_timeout,
+                              [&ended](run_result r) { ended.set_value(std::move(r)); });
+  auto port = system.middleman().publish(root, options.listen.port, options.listen.host.c_str(),
+                                         true);
+  if (!port) {
+    caf::anon_send_exit(root, caf::exit_reason::user_shutdown);
+    return failed(cannot_listen(options.listen, port.error()));
+  }
+  endpoint bound{options.listen.host, *port};
+  if (observer != nullptr)
+    observer->on_event(notice_event{notice_event::kind::listening,
+                                    "scheduler of job " + job_id + " listens at " +
+                                        to_string(bound)});
+  if (options.on_listening) options.on_listening(bound, job_id);
+  std::stop_callback on_stop{stop, [&root] { caf::anon_send(root, stop_training{}); }};
+  return result.get();
+}
+
+node_result run_node(const node_options& options, std::stop_token stop) {
+  using clock = std::chrono::steady_clock;
+  std::promise<node_result> ended;
+  auto result = ended.get_future();
+  system_config config{true};
+  caf::actor_system system{config};
+
+  // The scheduler may be started a moment later than its nodes.
+  auto deadline = clock::now() + options.join_timeout;
+  caf::expected<scheduler_actor> root{caf::sec::none};
+  for (;;) {
+    auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - clock::now());
+    root = connect<scheduler_actor>(system, options.scheduler, std::max(left, retry_pause));
+    if (root || stop.stop_requested() || left < retry_pause) break;
+    pause(stop, retry_pause);
+  }
+  if (stop.stop_requested()) return {node_result::status::interrupted, ""};
+  if (!root)
+    return {node_result::status::failed, "cannot join the scheduler: " + reason_of(root.error())};
+
+  node_actor_options n;
+  n.scheduler = *root;
+  n.job_id = options.job_id;
+  n.shards = options.shards;
+  n.workers = options.workers;
+  n.make_workload = options.make_workload ? options.make_workload : make_workload;
+  n.connect = [&system](const contact& at) -> caf::expected<node_actor> {
+    return connect<node_actor>(system, endpoint{at.host, at.port}, connect_timeout);
+  };
+  n.on_end = [&ended](node_result r) { ended.set_value(std::move(r)); };
+  auto self = system.spawn<caf::detached>(node, std::move(n));
+  auto port = system.middleman().publish(node_actor{self}, options.listen.port,
+                                         options.listen.host.c_str(), true);
+  if (!port) {
+    caf::anon_send_exit(self, caf::exit_reason::user_shutdown);
+    return {node_result::status::failed, cannot_listen(options.listen, port.error())};
+  }
+  // The node tells its address in its first message, and the port is known only now.
+  const auto& host =
+      options.advertise_host.empty() ? options.listen.host : options.advertise_host;
+  caf::anon_send(self, begin_node{{host, *port}});
+  std::stop_callback on_stop{stop, [&self] { caf::anon_send(self, stop_node{"interrupted"}); }};
+  auto r = result.get();
+  if (stop.stop_requested() && r.outcome == node_result::status::failed)
+    return {node_result::status::interrupted, ""};
+  return r;
+}
+
+} // namespace troupe::actors

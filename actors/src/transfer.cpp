@@ -1,0 +1,124 @@
+#include "troupe/actors/transfer.hpp"
+
+#include <algorithm>
+
+namespace troupe::actors {
+
+namespace {
+
+// Whether [offset, offset + length) lies in [0, total) without overlapping what `taken` holds.
+// `end_of` gives the end of an entry.
+template <class Map, class EndOf>
+bool fits(const Map& taken, std::uint64_t offset, std::uint64_t length, std::uint64_t total,
+          EndOf end_of) {
+  if (offset > total || length > total - offset) return false;
+  if (length == 0) return false; // an empty part says nothing
+  if (offset % sizeof(float) != 0) return false;
+  if (length % sizeof(float) != 0 && offset + length != total) return false;
+  auto after = taken.lower_bound(offset);
+  if (after != taken.end() && after->first < offset + length) return false;
+  return after == taken.begin() || end_of(*std::prev(after)) <= offset;
+}
+
+} // namespace
+
+std::vector<part> cut(transfer_id id, peer_number from, std::shared_ptr<const void> owner,
+                      const void* data, std::uint64_t bytes) {
+  std::vector<part> parts;
+  parts.reserve((bytes + part_bytes - 1) / part_bytes);
+  const auto* at = static_cast<const std::byte*>(data);
+  for (std::uint64_t offset = 0; offset < bytes; offset += part_bytes) {
+    auto size = static_cast<std::uint32_t>(std::min<std::uint64_t>(part_bytes, bytes - offset));
+    parts.push_back({id, from, offset, bytes, block{owner, at + offset, size}});
+  }
+  return parts;
+}
+
+void outbound_queue::add(std::vector<part> parts) {
+  for (auto& p : parts) waiting_.push_back(std::move(p));
+}
+
+void outbound_queue::cancel(transfer_id id) {
+  std::erase_if(waiting_, [id](const part& p) { return p.transfer == id; });
+  credit(id, UINT32_MAX);
+}
+
+std::optional<part> outbound_queue::next() {
+  if (waiting_.empty() || on_their_way_ >= window_) return std::nullopt;
+  auto p = std::move(waiting_.front());
+  waiting_.pop_front();
+  ++on_their_way_;
+  ++sent_[p.transfer];
+  return p;
+}
+
+void outbound_queue::credit(transfer_id id, std::uint32_t parts) {
+  auto i = sent_.find(id);
+  if (i == sent_.end()) return;
+  auto taken = std::min(parts, i->second);
+  on_their_way_ -= taken;
+  if ((i->second -= taken) == 0) sent_.erase(i);
+}
+
+bool inbound_transfer::add(const part& p) {
+  if (started_ && p.total != total_) return false;
+  auto end_of = [](const auto& e) { return e.first + e.second.size(); };
+  if (!fits(parts_, p.offset, p.data.size(), p.total, end_of)) return false;
+  started_ = true;
+  total_ = p.total;
+  parts_.emplace(p.offset, p.data);
+  received_ += p.data.size();
+  return true;
+}
+
+bool landing::add(const part& p) {
+  if (p.total != target_.size()) return false;
+  auto end_of = [](const auto& e) { return e.first + e.second; };
+  if (!fits(taken_, p.offset, p.data.size(), p.total, end_of)) return false;
+  std::memcpy(target_.data() + p.offset, p.data.bytes().data(), p.data.size());
+  taken_.emplace(p.offset, p.data.size());
+  received_ += p.data.size();
+  return true;
+}
+
+void range_pulls::begin(std::uint32_t shard, std::span<float> target, transfer_id id) {
+  open_[shard] = {id, landing{std::as_writable_bytes(target)}, std::nullopt};
+}
+
+void range_pulls::restart(std::uint32_t shard, transfer_id id) {
+  auto& p = open_.at(shard);
+  p.transfer = id;
+  p.bytes.restart();
+  p.own_applied.reset();
+}
+
+std::optional<range_pulls::whole> range_pulls::announced(std::uint32_t shard, transfer_id id,
+                                                         std::uint64_t own_applied) {
+  auto i = open_.find(shard);
+  if (i == open_.end() || i->second.transfer != id) return std::nullopt;
+  i->second.own_applied = own_applied;
+  return close_if_whole(i);
+}
+
+std::optional<range_pulls::whole> range_pulls::add(const part& p) {
+  auto i = open_.find(p.from);
+  if (i == open_.end() || i->second.transfer != p.transfer || !i->second.bytes.add(p))
+    return std::nullopt;
+  return close_if_whole(i);
+}
+
+std::optional<range_pulls::whole>
+range_pulls::close_if_whole(std::map<std::uint32_t, pull_of_range>::iterator i) {
+  if (!i->second.own_applied || !i->second.bytes.complete()) return std::nullopt;
+  whole result{i->first, *i->second.own_applied};
+  open_.erase(i);
+  return result;
+}
+
+std::vector<std::uint32_t> range_pulls::open() const {
+  std::vector<std::uint32_t> shards;
+  for (const auto& entry : open_) shards.push_back(entry.first);
+  return shards;
+}
+
+} // namespace troupe::actors

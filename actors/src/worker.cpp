@@ -1,0 +1,173 @@
+#include "troupe/actors/worker.hpp"
+
+#include <bit>
+
+namespace troupe::actors {
+
+void worker_state::start(worker_options o) {
+  options_ = std::move(o);
+  core_.emplace(options_.core);
+  ids_ = transfer_ids{options_.id.value};
+  for (auto shard : options_.core.remote) out_.try_emplace(shard);
+  self->delayed_send(self, options_.resend_after, resend_tick{});
+}
+
+void worker_state::on_lease(const batch_lease& l) {
+  core_->lease(l.batches, l.clock_floor);
+  step();
+}
+
+void worker_state::step() {
+  // A computation that begins frees the buffer that the next pull needs, so it is asked first.
+  for (bool again = true; std::exchange(again, false);) {
+    if (auto order = core_->begin_compute()) {
+      begin(std::move(*order));
+      again = true;
+    }
+    if (auto order = core_->begin_pull()) {
+      begin(*order);
+      again = true;
+    }
+  }
+}
+
+void worker_state::begin(const worker_core::pull_order& order) {
+  pull_ = order;
+  pull_sent_ = self->clock().now();
+  for (auto shard : options_.core.remote) {
+    const auto& range = options_.core.ranges[shard.value];
+    auto id = ids_.next();
+    pulls_.begin(shard.value, {order.target->data() + range.first, range.size}, id);
+    send_pull(shard, id);
+  }
+}
+
+void worker_state::send_pull(shard_id shard, transfer_id id) {
+  self->send(options_.peers.shard(shard),
+             pull{options_.id, pull_->clock, pull_->step, id, puller_actor{self}});
+}
+
+void worker_state::on_parameters(const parameters& p) {
+  landed(pulls_.announced(p.shard.value, p.transfer, p.own_applied));
+}
+
+void worker_state::on_part(const part& p) {
+  if (p.from >= options_.peers.shard_count()) return;
+  self->send(options_.peers.shard(shard_id{p.from}), credit{1, options_.id.value, p.transfer});
+  landed(pulls_.add(p));
+}
+
+void worker_state::landed(const std::optional<range_pulls::whole>& range) {
+  if (!range) return;
+  core_->landed(shard_id{range->shard}, range->own_applied);
+  step();
+}
+
+void worker_state::begin(worker_core::compute_order order) {
+  // No timeout could be told from a long batch; a compute actor that dies answers with an error.
+  constexpr auto compute_timeout = std::chrono::minutes(24 * 60);
+  self->request(options_.compute, compute_timeout, compute_task{std::move(order), options_.shared})
+      .then([this](const computed& result) { on_computed(result); },
+            [this](const caf::error& err) {
+              options_.on_failure(to_string(options_.id) + " lost its compute actor: " +
+                                  reason_of(err));
+            });
+}
+
+void worker_state::on_computed(const computed& result) {
+  if (!result.error.empty()) {
+    options_.on_failure(to_string(options_.id) + " could not compute a batch: " + result.error);
+    return;
+  }
+  auto order = core_->computed();
+  auto& open = pushes_[order.batch];
+  open = {{}, result.fresh, self->clock().now(), result.loss};
+  ++push_count_;
+  bool twice = options_.duplicate_push_every != 0 &&
+               push_count_ % options_.duplicate_push_every == 0;
+  for (std::uint32_t s = 0; s < options_.peers.shard_count(); ++s) {
+    send_push(shard_id{s}, order, open);
+    if (twice) send_push(shard_id{s}, order, open);
+  }
+  step();
+}
+
+void worker_state::send_push(shard_id shard, const worker_core::push_order& order,
+                             open_push& open) {
+  if (!options_.core.remote.contains(shard)) {
+    self->send(options_.peers.shard(shard),
+               applied_in_place{options_.id, order.clock, order.batch, open.fresh[shard],
+                                pusher_actor{self}});
+    return;
+  }
+  auto id = ids_.next();
+  open.transfers[shard] = id;
+  self->send(options_.peers.shard(shard),
+             push{options_.id, order.clock, order.batch, id, pusher_actor{self}});
+  const auto& range = options_.core.ranges[shard.value];
+  out_[shard].add(cut(id, options_.id.value, order.gradient, order.gradient->data() + range.first,
+                      range.size * sizeof(float)));
+  flush(shard);
+}
+
+void worker_state::flush(shard_id shard) {
+  while (auto next = out_[shard].next())
+    self->send(options_.peers.shard(shard), std::move(*next));
+}
+
+void worker_state::on_credit(const credit& c) {
+  shard_id shard{c.from};
+  if (!options_.core.remote.contains(shard)) return;
+  out_[shard].credit(c.transfer, c.parts);
+  flush(shard);
+}
+
+void worker_state::on_pushed(const pushed& p) {
+  if (!core_->pushed(p.shard, p.batch)) return;
+  auto done = pushes_.extract(p.batch);
+  self->send(options_.peers.scheduler(),
+             batch_done{options_.id, p.batch, core_->next_clock(),
+                        std::bit_cast<std::uint64_t>(done.mapped().loss)});
+  step();
+}
+
+void worker_state::on_tick() {
+  auto now = self->clock().now();
+  if (now - pull_sent_ >= options_.resend_after) {
+    pull_sent_ = now;
+    for (auto shard : pulls_.open()) {
+      auto id = ids_.next();
+      pulls_.restart(shard, id);
+      send_pull(shard_id{shard}, id);
+    }
+  }
+  for (const auto& [order, missing] : core_->unconfirmed_pushes()) {
+    auto& open = pushes_.at(order.batch);
+    if (now - open.sent < options_.resend_after) continue;
+    open.sent = now;
+    for (auto shard : missing) {
+      if (options_.core.remote.contains(shard)) out_[shard].cancel(open.transfers[shard]);
+      send_push(shard, order, open);
+    }
+  }
+  self->delayed_send(self, options_.resend_after, resend_tick{});
+}
+
+worker_impl_actor::behavior_type worker(worker_state::self_pointer self, worker_options options) {
+  auto& state = self->state;
+  self->set_exception_handler(
+      [id = options.id, on_failure = options.on_failure](std::exception_ptr& e) {
+        return report_exception(to_string(id), e, on_failure);
+      });
+  state.start(std::move(options));
+  return {
+      [&state](const parameters& p) { state.on_parameters(p); },
+      [&state](const part& p) { state.on_part(p); },
+      [&state](const credit& c) { state.on_credit(c); },
+      [&state](const pushed& p) { state.on_pushed(p); },
+      [&state](const batch_lease& l) { state.on_lease(l); },
+      [&state](resend_tick) { state.on_tick(); },
+  };
+}
+
+} // namespace troupe::actors

@@ -1,0 +1,122 @@
+#include "troupe/actors/worker_core.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <stdexcept>
+
+namespace troupe::actors {
+
+worker_core::worker_core(options o) : options_(std::move(o)) {
+  if (auto g = options_.mode.batches_per_step()) steps_.emplace(options_.plan, *g);
+  for (const auto& range : options_.ranges) parameters_ += range.size;
+  current_ = std::make_shared<tensor::aligned_vector<float>>(parameters_);
+  arriving_ = std::make_shared<tensor::aligned_vector<float>>(parameters_);
+}
+
+void worker_core::lease(const std::vector<batch_id>& batches, clock_value clock_floor) {
+  if (idle() && !pull_open_ && clock_floor > next_clock_) {
+    next_clock_ = clock_floor;
+    recent_.clear(); // all applied: an idle worker has nothing in flight
+    arrived_ = false; // pulled for an older clock
+  }
+  leases_.insert(leases_.end(), batches.begin(), batches.end());
+}
+
+std::uint64_t worker_core::step_of(batch_id batch) const {
+  return steps_ ? steps_->step_of(batch) : 0;
+}
+
+bool worker_core::current_serves(batch_id batch) const {
+  return options_.remote.empty() || (current_step_ && *current_step_ == step_of(batch));
+}
+
+std::optional<worker_core::pull_order> worker_core::begin_pull() {
+  if (pull_open_ || arrived_ || leases_.empty() || current_serves(leases_.front()))
+    return std::nullopt;
+  pull_open_ = true;
+  arriving_step_ = step_of(leases_.front());
+  awaited_ = options_.remote;
+  own_applied_.clear();
+  return pull_order{next_clock_, arriving_step_, arriving_};
+}
+
+void worker_core::landed(shard_id shard, clock_value own_applied) {
+  if (!pull_open_ || awaited_.erase(shard) == 0) return;
+  own_applied_[shard] = own_applied;
+  if (!awaited_.empty()) return;
+  pull_open_ = false;
+  arrived_ = true;
+}
+
+std::optional<worker_core::compute_order> worker_core::begin_compute() {
+  if (computing_ || leases_.empty() || in_flight_.size() >= max_in_flight) return std::nullopt;
+  auto batch = leases_.front();
+  std::vector<own_write> own_writes;
+  if (!current_serves(batch)) {
+    if (!arrived_) return std::nullopt;
+    std::swap(current_, arriving_);
+    arrived_ = false;
+    if (steps_) current_step_ = arriving_step_;
+    own_writes = missing_own_writes();
+  }
+  leases_.pop_front();
+  auto gradient = free_gradient();
+  computing_ = push_order{next_clock_++, batch, gradient};
+  return compute_order{computing_->clock, batch, current_, std::move(own_writes), gradient};
+}
+
+std::vector<own_write> worker_core::missing_own_writes() {
+  if (!options_.mode.own_writes_are_read()) return {};
+  const auto& sgd = options_.optimizer;
+  const float step = sgd.learning_rate * (sgd.nesterov ? 1 + sgd.momentum : 1);
+  clock_value contained_everywhere = next_clock_;
+  std::vector<own_write> result;
+  for (auto [shard, applied] : own_applied_) {
+    contained_everywhere = std::min(contained_everywhere, applied);
+    for (const auto& write : recent_)
+      if (write.clock >= applied)
+        result.push_back({write.gradient, options_.ranges[shard.value], step});
+  }
+  std::erase_if(recent_, [=](const auto& write) { return write.clock < contained_everywhere; });
+  return result;
+}
+
+worker_core::buffer worker_core::free_gradient() {
+  for (const auto& g : gradients_)
+    if (g.use_count() == 1) {
+      // The last reader's accesses come before its release of the pointer.
+      std::atomic_thread_fence(std::memory_order_acquire);
+      return g;
+    }
+  gradients_.push_back(std::make_shared<tensor::aligned_vector<float>>(parameters_));
+  return gradients_.back();
+}
+
+worker_core::push_order worker_core::computed() {
+  if (!computing_)
+    throw std::logic_error("[troupe::actors::worker_core] a result without a computation");
+  auto done = std::move(*computing_);
+  computing_.reset();
+  open_push open{done, {}};
+  for (std::uint32_t s = 0; s < options_.ranges.size(); ++s) open.missing.insert(shard_id{s});
+  in_flight_[done.batch] = std::move(open);
+  if (options_.mode.own_writes_are_read()) recent_.push_back(done);
+  return done;
+}
+
+bool worker_core::pushed(shard_id shard, batch_id batch) {
+  auto i = in_flight_.find(batch);
+  if (i == in_flight_.end() || i->second.missing.erase(shard) == 0) return false;
+  if (!i->second.missing.empty()) return false;
+  in_flight_.erase(i);
+  return true;
+}
+
+std::vector<worker_core::unconfirmed> worker_core::unconfirmed_pushes() const {
+  std::vector<unconfirmed> result;
+  for (const auto& [batch, open] : in_flight_)
+    result.push_back({open.push, {open.missing.begin(), open.missing.end()}});
+  return result;
+}
+
+} // namespace troupe::actors
