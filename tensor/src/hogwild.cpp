@@ -37,7 +37,8 @@ shared_parameters::shared_parameters(std::span<const float> initial, sgd_options
       batch_count_(batch_count),
       claims_(std::make_unique<std::atomic<std::uint64_t>[]>(batch_count / 64 + 1)) {}
 
-bool shared_parameters::apply(std::uint64_t batch_ordinal, std::span<const float> gradient) {
+bool shared_parameters::apply(std::uint64_t batch_ordinal, std::span<const float> gradient,
+                              float scale) {
   check_ordinal("shared_parameters::apply", batch_ordinal, batch_count_);
   check_size("shared_parameters::apply", parameters_.size(), gradient.size());
   const auto bit = std::uint64_t{1} << (batch_ordinal % 64);
@@ -54,7 +55,7 @@ bool shared_parameters::apply(std::uint64_t batch_ordinal, std::span<const float
         for (std::size_t i = 0; i < n; ++i) {
           // Gradients behind a relu or a blank pixel are 0, and the locked instruction is not
           // cheap.
-          const float change = options.learning_rate * g[i];
+          const float change = options.learning_rate * (scale * g[i]);
           if (change != 0) std::atomic_ref<float>(p[i]).fetch_sub(change, relaxed);
         }
         return;
@@ -64,14 +65,15 @@ bool shared_parameters::apply(std::uint64_t batch_ordinal, std::span<const float
       float parameter = load(p[i]);
       if constexpr (step.has_momentum) {
         float velocity = load(v[i]);
-        step(options, parameter, g[i], velocity);
+        step(options, parameter, scale * g[i], velocity);
         store(v[i], velocity);
       } else {
-        step(options, parameter, g[i]);
+        step(options, parameter, scale * g[i]);
       }
       store(p[i], parameter);
     }
   });
+  updates_.fetch_add(1, relaxed);
   return true;
 }
 

@@ -46,10 +46,13 @@ class shared_parameters {
   shared_parameters(std::span<const float> initial, sgd_options options, std::size_t batch_count,
                     hogwild_addition addition = hogwild_addition::atomic);
 
-  /// Claims the batch and applies the gradient. False, and nothing done, when it was claimed
+  /// Claims the batch and applies `scale` times the gradient. False, and nothing done, when it was claimed
   /// before. Throws `error`, nothing claimed, when the ordinal is not below batch_count or the
   /// gradient has another size than the parameters.
-  bool apply(std::uint64_t batch_ordinal, std::span<const float> gradient);
+  bool apply(std::uint64_t batch_ordinal, std::span<const float> gradient, float scale = 1);
+
+  /// How many gradients have been applied so far; those under way not counted.
+  std::uint64_t updates() const noexcept { return updates_.load(std::memory_order_relaxed); }
 
   /// Copies all parameters. Throws `error` when out has another size.
   void read(std::span<float> out) const;
@@ -68,6 +71,7 @@ class shared_parameters {
   hogwild_addition addition_;
   std::size_t batch_count_;
   std::unique_ptr<std::atomic<std::uint64_t>[]> claims_;
+  std::atomic<std::uint64_t> updates_ = 0;
 };
 
 } // namespace troupe::tensor
