@@ -1,9 +1,13 @@
 #include "troupe/scheduler/clock_table.hpp"
 
-#include <algorithm>
 #include <stdexcept>
 
 namespace troupe::scheduler {
+
+const clock_table::entry* clock_table::find_live(worker_id worker) const {
+  const auto it = workers_.find(worker);
+  return it != workers_.end() && it->second.live ? &it->second : nullptr;
+}
 
 void clock_table::move_forward(entry& e, clock_value to) {
   e.ahead.erase(e.ahead.begin(), e.ahead.lower_bound(to));
@@ -11,54 +15,51 @@ void clock_table::move_forward(entry& e, clock_value to) {
     e.ahead.erase(e.ahead.begin());
     ++to;
   }
-  applied_.erase(applied_.find(e.applied));
-  applied_.insert(to);
+  if (e.live) {
+    applied_.erase(applied_.find(e.applied));
+    applied_.insert(to);
+  }
   e.applied = to;
 }
 
 void clock_table::enter(worker_id worker, clock_value first) {
-  if (const auto it = live_.find(worker); it != live_.end()) {
-    if (first > it->second.applied) move_forward(it->second, first);
-    return;
-  }
-  if (const auto it = departed_.find(worker); it != departed_.end()) {
-    first = std::max(first, it->second);
-    departed_.erase(it);
-  }
-  live_.emplace(worker, entry{.applied = first, .ahead = {}});
-  applied_.insert(first);
+  auto& e = workers_.try_emplace(worker, entry{.applied = first, .live = false, .ahead = {}})
+                .first->second;
+  if (first > e.applied) move_forward(e, first);
+  if (e.live) return;
+  e.live = true;
+  applied_.insert(e.applied);
 }
 
 bool clock_table::leave(worker_id worker) {
-  const auto it = live_.find(worker);
-  if (it == live_.end()) return false;
+  const auto it = workers_.find(worker);
+  if (it == workers_.end() || !it->second.live) return false;
+  it->second.live = false;
   applied_.erase(applied_.find(it->second.applied));
-  departed_.emplace(worker, it->second.applied);
-  live_.erase(it);
   return true;
 }
 
 bool clock_table::advance(worker_id worker, clock_value pushed) {
-  const auto it = live_.find(worker);
-  if (it == live_.end()) return false;
+  const auto it = workers_.find(worker);
+  if (it == workers_.end()) return false;
   auto& e = it->second;
   if (pushed > e.applied)
     e.ahead.insert(pushed);
   else if (pushed == e.applied)
     move_forward(e, pushed + 1);
-  return true;
+  return e.live;
 }
 
 std::optional<clock_value> clock_table::applied(worker_id worker) const {
-  const auto it = live_.find(worker);
-  if (it == live_.end()) return std::nullopt;
-  return it->second.applied;
+  const auto* e = find_live(worker);
+  if (!e) return std::nullopt;
+  return e->applied;
 }
 
 std::vector<worker_id> clock_table::live_workers() const {
   std::vector<worker_id> result;
-  result.reserve(live_.size());
-  for (const auto& [worker, e] : live_) result.push_back(worker);
+  for (const auto& [worker, e] : workers_)
+    if (e.live) result.push_back(worker);
   return result;
 }
 

@@ -131,9 +131,10 @@ TEST_CASE("words add to what is there and count each batch once") {
   applied_set set(70, 2);
   set.insert({0, 0});
   set.insert({0, 69});
-  const std::vector<std::uint64_t> words{0b11, std::uint64_t{1} << 5};
+  const std::vector<std::uint64_t> words{0b11, std::uint64_t{1} << 4};
   set.insert_words(0, words);
-  CHECK(set.size() == 3);
+  CHECK(set.size() == 4);
+  CHECK(set.contains({0, 68}));
   CHECK(set.contains({0, 1}));
   CHECK(set.contains({0, 69}));
   set.insert_words(1, std::vector<std::uint64_t>{0, 0});
@@ -171,6 +172,8 @@ TEST_CASE("a batch that is not of the job is never in the set and cannot be inse
   CHECK(set == before);
   CHECK(set.count(2) == 0);
   CHECK_FALSE(set.complete(2));
+  set.insert_epoch(0);
+  CHECK_FALSE(set.contains({0, 3}));
   CHECK_THROWS_AS(applied_set(0, 1), std::invalid_argument);
 }
 

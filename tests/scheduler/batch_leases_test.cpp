@@ -102,6 +102,14 @@ TEST_CASE("batches completed before they were ever leased are passed over") {
   CHECK_FALSE(leases.available());
 }
 
+TEST_CASE("an epoch that completes ahead of its leases is passed over to its end, not further") {
+  auto leases = leases_of(4, 1, 2);
+  leases.lease(w0, 1, at(0ms));
+  for (const std::uint32_t i : {0, 3, 2, 1}) leases.complete({0, i}, w0);
+  CHECK(leases.peek() == batch_id{1, 0});
+  CHECK(ordinals(leases, leases.lease(w0, 99, at(0ms))) == list{4, 5, 6, 7});
+}
+
 TEST_CASE("leases expire by age, and renewal makes them young again") {
   auto leases = leases_of(10, 1, 1);
   leases.lease(w0, 2, at(0ms));

@@ -19,6 +19,9 @@ namespace troupe::scheduler {
 ///           clock past the gap: pushes that overtake each other cannot break the bound.
 /// CLOCKS-3  In ssp(s), may_read(c) is true exactly when oldest() + s >= c, or nobody is live.
 /// CLOCKS-4  A worker that left holds nobody back.
+/// CLOCKS-5  A push applied while its worker was away counts when it enters again: it does not
+/// leave
+///           a gap that nothing can close.
 ///
 /// The reader is treated like every other live worker: with pushes of its own still on the way it
 /// waits for them as far as the bound says. That its own writes are read at once is the worker's
@@ -39,13 +42,14 @@ class clock_table {
 
   /// The push of `worker` at clock `pushed` has been applied, or dropped as applied before. With no
   /// gap before it, the applied clock becomes at least `pushed` + 1. A push below the applied clock
-  /// changes nothing. False, and nothing happens, when the worker is not live.
+  /// changes nothing. False when the worker is not live; the late push of one that has left is kept
+  /// in mind for when it enters again, that of one that never entered is not.
   bool advance(worker_id worker, clock_value pushed);
 
   /// None when the worker is not live.
   std::optional<clock_value> applied(worker_id worker) const;
-  bool live(worker_id worker) const { return live_.contains(worker); }
-  std::size_t live_count() const noexcept { return live_.size(); }
+  bool live(worker_id worker) const { return find_live(worker) != nullptr; }
+  std::size_t live_count() const noexcept { return applied_.size(); }
   /// Ascending.
   std::vector<worker_id> live_workers() const;
 
@@ -64,14 +68,15 @@ class clock_table {
  private:
   struct entry {
     clock_value applied = 0;
+    bool live = true;
     std::set<clock_value> ahead; // pushes applied above a gap; each > applied
   };
 
+  const entry* find_live(worker_id worker) const;
   void move_forward(entry& e, clock_value to);
 
-  std::map<worker_id, entry> live_;
-  std::map<worker_id, clock_value> departed_; // the applied clock each left with (CLOCKS-1)
-  std::multiset<clock_value> applied_;        // of the live ones; the first is the oldest
+  std::map<worker_id, entry> workers_; // departed ones too: CLOCKS-1
+  std::multiset<clock_value> applied_; // of the live ones; the first is the oldest
 };
 
 } // namespace troupe::scheduler

@@ -57,7 +57,8 @@ class consistency {
   /// Workers of the shard's process read and write its parameters directly: hogwild.
   bool in_place() const noexcept { return mode_ == mode::hogwild; }
   /// A worker adds its own gradients that are not applied yet to what it pulled: all but bsp, where
-  /// a read misses nothing. ssp promises it; async (and hogwild across processes) is steadier for it.
+  /// a read misses nothing. ssp promises it; async (and hogwild across processes) is steadier for
+  /// it.
   bool own_writes_are_read() const noexcept { return mode_ != mode::bsp; }
 
   friend bool operator==(const consistency&, const consistency&) = default;
