@@ -169,20 +169,28 @@ json override_value(const std::string& text) {
   return text;
 }
 
+// An override as errors repeat it: in one line, and not too long for it.
+std::string quoted(std::string text) {
+  constexpr std::size_t longest = 100;
+  for (char& c : text)
+    if (static_cast<unsigned char>(c) < ' ') c = ' ';
+  return "--set " + (text.size() > longest ? text.substr(0, longest) + "..." : text);
+}
+
 void apply_override(source& s, const std::string& text) {
   const auto equals = text.find('=');
   const std::string key = text.substr(0, equals);
   if (equals == std::string::npos || key.empty())
-    throw job_error("--set " + text + ": expected KEY=VALUE, such as train.epochs=3");
+    throw job_error(quoted(text) + ": expected KEY=VALUE, such as train.epochs=3");
   json* at = &s.values;
   std::string path;
   std::size_t begin = 0;
   while (true) {
     const auto dot = key.find('.', begin);
     const std::string part = key.substr(begin, dot - begin);
-    if (part.empty()) throw job_error("--set " + text + ": expected a key such as train.epochs");
+    if (part.empty()) throw job_error(quoted(text) + ": expected a key such as train.epochs");
     if (!at->is_object())
-      throw job_error("--set " + text + ": " + path + " is not a table in " + s.file);
+      throw job_error(quoted(text) + ": " + path + " is not a table in " + s.file);
     path += (path.empty() ? "" : ".") + part;
     at = &(*at)[part];
     if (dot == std::string::npos) break;
@@ -213,7 +221,7 @@ job read(const source& s) {
   } catch (const job_error& e) {
     for (const auto& [key, text] : s.overridden)
       if (e.key() == key || e.key().starts_with(key + ".") || e.key().starts_with(key + "["))
-        throw job_error("--set " + text + ": " + e.what());
+        throw job_error(quoted(text) + ": " + e.what());
     const std::size_t line = s.document ? line_of(*s.document, e.key()) : 0;
     throw job_error(s.file + (line > 0 ? ":" + std::to_string(line) : "") + ": " + e.what());
   }

@@ -216,9 +216,13 @@ class cluster {
   int exit_code_of_run() {
     const process_end end = *scheduler_->end();
     if (failed_) return failure_code_;
-    if (end_requests_ > 0 && !started_ && end.code == interrupted)
-      report("interrupted before training began; nothing was kept");
-    if (end_requests_ > 0 && end.signal != 0) return interrupted;
+    if (end_requests_ > 0 && (end.signal != 0 || end.code == interrupted)) {
+      if (!started_)
+        report("interrupted before training began; nothing was kept");
+      else if (end.signal != 0)
+        report("interrupted twice; the run was ended at once, without saving the model");
+      return interrupted;
+    }
     if (end.signal != 0) {
       report("the scheduler process (pid " + std::to_string(scheduler_->pid()) + ") was ended by " +
              to_string(end));

@@ -56,16 +56,16 @@ std::string duration_text(double seconds) {
   return format("%llu h %02llu min", whole / 3600, whole % 3600 / 60);
 }
 
+// What matters most comes first: a narrow terminal cuts the end.
 std::string progress_line(const actors::progress_event& e) {
   std::string line = format("epoch %u/%u", e.epoch, e.epochs) + "  batch " +
-                     grouped(e.batches_done) + "/" + grouped(e.batches_total) + "  " +
-                     loss_text(e.loss) + "  " + rate(e.samples_per_second) +
-                     staleness_text(e.staleness);
+                     grouped(e.batches_done) + "/" + grouped(e.batches_total);
   if (e.seconds_left >= 0) {
     const double rounded = e.seconds_left < 60 ? std::round(e.seconds_left) : e.seconds_left;
     line += "  " + (rounded < 60 ? format("%.0f s", rounded) : duration_text(rounded)) + " left";
   }
-  return line;
+  return line + "  " + loss_text(e.loss) + "  " + rate(e.samples_per_second) +
+         staleness_text(e.staleness);
 }
 
 std::string epoch_line(const actors::epoch_event& e, std::uint32_t epochs) {

@@ -42,7 +42,8 @@ int run(const scheduler_arguments& a) {
                          .overrides = a.overrides,
                          .folder = a.run,
                          .events = a.events,
-                         .launched = launched,
+                         .gathering = !launched,
+                         .early_end_is_told = launched,
                          .on_started = [&] {
                            if (launched) tell(a.ready_fd, "started");
                          }});

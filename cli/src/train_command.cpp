@@ -15,7 +15,7 @@ int run_in_process(const train_arguments& a) {
                          .overrides = a.overrides,
                          .folder = a.run,
                          .events = a.events,
-                         .launched = true,
+                         .gathering = false,
                          .on_started = {}});
   actors::run_result result;
   try {

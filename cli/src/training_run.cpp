@@ -17,10 +17,10 @@ namespace troupe::cli {
 
 namespace {
 
-progress_display::options display_options(bool launched, std::uint32_t epochs) {
+progress_display::options display_options(bool gathering, std::uint32_t epochs) {
   progress_display::options options;
   options.live = output_is_terminal();
-  options.gathering = !launched;
+  options.gathering = gathering;
   options.epochs = epochs;
   options.width = terminal_width;
   return options;
@@ -62,7 +62,7 @@ training_run::training_run(request r) : request_(std::move(r)) {
     abandon();
     throw;
   }
-  display_.emplace(std::cout, display_options(request_.launched, job_.train.epochs));
+  display_.emplace(std::cout, display_options(request_.gathering, job_.train.epochs));
   display_->line(job_line(job_, *folder_));
 }
 
@@ -116,7 +116,8 @@ int training_run::finish(const actors::run_result& result) {
   if (result.outcome == failed) return finish_failed(result.error);
   if (result.outcome == interrupted && result.parameters.empty()) {
     abandon();
-    if (!request_.launched) print_error("interrupted before training began; nothing was kept");
+    if (!request_.early_end_is_told)
+      print_error("interrupted before training began; nothing was kept");
     return exit_code::interrupted;
   }
   try {

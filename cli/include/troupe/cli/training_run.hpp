@@ -28,9 +28,9 @@ class training_run : private actors::run_observer {
     std::vector<std::string> overrides;
     std::optional<std::filesystem::path> folder; ///< empty: runs/NAME-N
     std::optional<std::filesystem::path> events;
-    /// Started by `troupe train`: no lines about nodes that join, and an end that the user asked
-    /// for before training began is left to the launcher to tell.
-    bool launched = false;
+    bool gathering = true; ///< show the address and the nodes that join
+    /// An end that the user asked for before training began is told by somebody else.
+    bool early_end_is_told = false;
     std::function<void()> on_started; ///< called once, when every role has been placed
   };
 
