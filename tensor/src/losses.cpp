@@ -18,8 +18,8 @@ namespace {
 void check_labels(std::span<const std::int32_t> labels, std::size_t rows, std::size_t classes) {
   if (labels.size() != rows)
     refuse(std::to_string(rows) + " class labels", std::to_string(labels.size()));
-  for (auto label : labels)
-    if (label < 0 || static_cast<std::size_t>(label) >= classes)
+  for (auto label : labels) // a negative one becomes a huge one
+    if (static_cast<std::size_t>(label) >= classes)
       refuse("labels from 0 to " + std::to_string(classes - 1) + " for " + std::to_string(classes) +
                  " classes",
              "label " + std::to_string(label));

@@ -21,7 +21,8 @@ class blocking : public Eigen::internal::level3_blocking<T, T> {
     this->m_mc = rows;
     this->m_nc = columns;
     this->m_kc = depth;
-    Eigen::internal::computeProductBlockingSizes<T, T>(this->m_kc, this->m_mc, this->m_nc, Index(1));
+    Eigen::internal::computeProductBlockingSizes<T, T>(this->m_kc, this->m_mc, this->m_nc,
+                                                       Index(1));
     this->m_blockA = room(memory.left, this->m_mc * this->m_kc);
     this->m_blockB = room(memory.right, this->m_kc * this->m_nc);
   }

@@ -46,6 +46,25 @@ TEST_CASE("one thread's updates are those of the optimizer, bit for bit") {
     }
 }
 
+TEST_CASE("a scaled gradient is applied as the optimizer would, and updates are counted") {
+  for (const auto& options :
+       {sgd_options{.learning_rate = 0.5f}, sgd_options{.learning_rate = 0.5f, .momentum = 0.5f},
+        sgd_options{.learning_rate = 0.5f, .weight_decay = 0.25f}}) {
+    std::vector<float> p{1, -2};
+    const std::vector<float> gradient{8, 0.5f};
+    shared_parameters shared(p, options, 2);
+    CHECK(shared.updates() == 0);
+    CHECK(shared.apply(0, gradient, 0.25f));
+    CHECK_FALSE(shared.apply(0, gradient, 0.25f));
+    CHECK(shared.updates() == 1);
+    const sgd o(options);
+    std::vector<float> v(o.state_size(2)), read(2);
+    o.apply(p, gradient, v, 0.25f);
+    shared.read(read);
+    CHECK(read == p);
+  }
+}
+
 TEST_CASE("HOGWILD-1: a repeated batch is not applied again") {
   shared_parameters shared(std::vector<float>{0}, {.learning_rate = 1}, 130);
   const std::vector<float> one{1};
@@ -87,6 +106,20 @@ TEST_CASE("HOGWILD-1 and 2: four threads racing for every batch end in the exact
   shared.read(p);
   const auto expected = expected_sum(parameters, batches);
   for (std::size_t j = 0; j < parameters; ++j) CHECK(p[j] == -expected[j]);
+}
+
+TEST_CASE("HOGWILD-2: updates that meet on a component all count") {
+  // Few components and many updates: an addition of a load and a store loses some of these.
+  constexpr std::size_t batches = 40'000;
+  shared_parameters shared(std::vector<float>(4), {.learning_rate = 1}, batches);
+  const std::vector<float> gradient{1, -1, 2, 3};
+  on_threads(4, [&](std::size_t t) {
+    for (auto batch = t; batch < batches; batch += 4) shared.apply(batch, gradient);
+  });
+  std::vector<float> p(4);
+  shared.read(p);
+  CHECK(shared.updates() == batches);
+  CHECK(p == std::vector<float>{-40'000, 40'000, -80'000, -120'000});
 }
 
 TEST_CASE("with momentum, threads meet in the same array without a data race") {

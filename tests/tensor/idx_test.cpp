@@ -126,6 +126,8 @@ TEST_CASE("dimensions that lie are refused without taking the memory they ask fo
   };
   const std::uint32_t most = 0xffffffff;
   CHECK_THAT(reason(idx(2051, {most, most, most}, "abc")), Contains("impossible dimensions"));
+  // Their product is 2^64 - 1: adding the header's size to it would wrap around.
+  CHECK_THAT(reason(idx(2051, {most, 641, 6700417}, "abc")), Contains("impossible dimensions"));
   CHECK_THAT(reason(idx(2051, {most, 28, 28}, "abc")), Contains("truncated"));
   CHECK_THAT(reason(gzip(idx(2051, {most, 28, 28}, "abc"))), Contains("truncated"));
 }

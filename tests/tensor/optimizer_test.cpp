@@ -66,6 +66,24 @@ TEST_CASE("weight decay adds to the gradient, before the momentum") {
   CHECK(q[0] == 2.25f);
 }
 
+TEST_CASE("a scale multiplies the gradient and not the weight decay") {
+  const sgd o({.learning_rate = 0.5f, .momentum = 0.5f, .weight_decay = 0.25f});
+  std::vector<float> p{4};
+  std::vector<float> v{2};
+  o.apply(p, std::vector<float>{8}, v, 0.25f); // g = 2 + 1, v = 1 + 3, p = 4 - 2
+  CHECK(v[0] == 4.0f);
+  CHECK(p[0] == 2.0f);
+  const sgd plain({.learning_rate = 0.5f});
+  plain.apply(p, std::vector<float>{8}, {}, 0.25f);
+  CHECK(p[0] == 1.0f);
+}
+
+TEST_CASE("a gradient is damped by the number of updates it has not seen") {
+  CHECK(staleness_scale(0) == 1.0f);
+  CHECK(staleness_scale(1) == 0.5f);
+  CHECK(staleness_scale(3) == 0.25f);
+}
+
 TEST_CASE("SGD-1: any cut into ranges gives the same bits") {
   constexpr std::size_t n = 1003;
   generator random(1);

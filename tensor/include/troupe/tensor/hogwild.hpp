@@ -46,9 +46,9 @@ class shared_parameters {
   shared_parameters(std::span<const float> initial, sgd_options options, std::size_t batch_count,
                     hogwild_addition addition = hogwild_addition::atomic);
 
-  /// Claims the batch and applies `scale` times the gradient. False, and nothing done, when it was claimed
-  /// before. Throws `error`, nothing claimed, when the ordinal is not below batch_count or the
-  /// gradient has another size than the parameters.
+  /// Claims the batch and applies `scale` times the gradient. False, and nothing done, when it was
+  /// claimed before. Throws `error`, nothing claimed, when the ordinal is not below batch_count or
+  /// the gradient has another size than the parameters.
   bool apply(std::uint64_t batch_ordinal, std::span<const float> gradient, float scale = 1);
 
   /// How many gradients have been applied so far; those under way not counted.

@@ -37,8 +37,8 @@ class sgd {
   /// Floats of state for n parameters: 0 without momentum, else n.
   std::size_t state_size(std::size_t n) const noexcept { return options_.momentum == 0 ? 0 : n; }
 
-  /// Applies `scale` times the gradient. The spans must not overlap. Throws `error` when their sizes
-  /// do not agree, having changed nothing.
+  /// Applies `scale` times the gradient. The spans must not overlap. Throws `error` when their
+  /// sizes do not agree, having changed nothing.
   void apply(std::span<float> parameters, std::span<const float> gradient, std::span<float> state,
              float scale = 1) const;
 
