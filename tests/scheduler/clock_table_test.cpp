@@ -81,6 +81,11 @@ TEST_CASE("a push that overtakes an earlier one does not count until that one is
   CHECK(clocks.applied(w0) == 6);
   clocks.enter(w0, 7);
   CHECK(clocks.applied(w0) == 8);
+  clocks.advance(w0, 9);
+  clocks.enter(w0, 20); // what was ahead then lies behind now
+  clocks.advance(w0, 21);
+  clocks.advance(w0, 20);
+  CHECK(clocks.applied(w0) == 22);
 }
 
 TEST_CASE("in ssp a pull waits for the slowest live worker, the reader included (CLOCKS-3)") {

@@ -58,7 +58,8 @@ TEST_CASE("modes and values read as in a job file") {
 TEST_CASE("a parameter that the mode cannot have is refused") {
   CHECK_THROWS_AS(consistency::bsp(0), std::invalid_argument);
   CHECK_THROWS_AS(consistency::from(mode::bsp, 0), std::invalid_argument);
-  CHECK_THROWS_AS(consistency::from(mode::bsp, std::uint64_t{1} << 32), std::invalid_argument);
+  CHECK_THROWS_AS(consistency::from(mode::bsp, (std::uint64_t{1} << 32) + 1),
+                  std::invalid_argument);
   CHECK_THROWS_AS(consistency::from(mode::async, 1), std::invalid_argument);
   CHECK_THROWS_AS(consistency::from(mode::hogwild, 1), std::invalid_argument);
   CHECK_THROWS_AS(consistency::from(static_cast<mode>(4), 0), std::invalid_argument);

@@ -111,6 +111,7 @@ TEST_CASE("a member is silent when it was not heard of for the timeout") {
   CHECK(members.heard(n0, at(3ms))); // an older sign of life does not make it silent sooner
   CHECK(members.silent_since(at(9ms), 10ms).empty());
   CHECK(members.silent_since(at(10ms), 10ms) == nodes{n1});
+  CHECK(members.silent_since(at(14ms), 10ms) == nodes{n1});
   CHECK(members.silent_since(at(15ms), 10ms) == nodes{n1, n0});
   members.lose(n1);
   CHECK(members.silent_since(at(15ms), 10ms) == nodes{n0});
@@ -121,6 +122,9 @@ TEST_CASE("a sign of life of a worker is one of its node, not of the other worke
   CHECK(members.heard(w0, at(8ms)));
   CHECK(members.silent_since(at(10ms), 10ms) == nodes{n0});
   CHECK(members.silent_workers_since(at(10ms), 10ms) == workers{w2, w1});
+  CHECK(members.heard(w0, at(2ms)));
+  CHECK(members.silent_workers_since(at(17ms), 10ms) == workers{w2, w1});
+  CHECK(members.silent_workers_since(at(18ms), 10ms) == workers{w2, w1, w0});
   CHECK(members.heard(n1, at(9ms)));
   CHECK(members.silent_workers_since(at(10ms), 10ms) == workers{w2, w1});
 }

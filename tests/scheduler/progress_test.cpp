@@ -161,6 +161,7 @@ TEST_CASE("no figure is infinite or negative when no time has passed or a clock 
   progress.complete({0, 2}, 1, at(4s));
   CHECK(progress.epoch_duration(0)->count() == 0);
   CHECK(progress.epoch_samples_per_second(0) == 0.0);
+  CHECK(progress.take_recent(at(7s)).samples_per_second == Approx(3)); // 6 samples since 5 s
 }
 
 TEST_CASE("a batch too many and a batch of another job are refused") {

@@ -28,6 +28,7 @@ TEST_CASE("counts, mean and maximum are exact, beyond the exact buckets too (HIS
   h.add(32);
   h.add(1000);
   h.add(5, 0);
+  h.add(2000, 0);
   CHECK(h.pulls() == 6);
   CHECK(h.mean() == Approx((0 + 3 + 3 + 31 + 32 + 1000) / 6.0));
   CHECK(h.max() == 1000);
@@ -84,6 +85,12 @@ TEST_CASE("a quantile is the lowest staleness that covers its share") {
     CHECK(covers(found));
     CHECK((found == 0 || !covers(found - 1)));
   }
+  staleness_histogram two;
+  two.add(3, 2);
+  two.add(7, 2);
+  CHECK(two.quantile(0) == 3);
+  CHECK(two.quantile(0.5) == 3);
+  CHECK(two.quantile(0.51) == 7);
   h.add(500, 1000);
   CHECK(h.quantile(0.5) == 500);
   CHECK_THROWS_AS(h.quantile(-0.1), std::invalid_argument);
@@ -118,6 +125,11 @@ TEST_CASE("content that no series of pulls leads to is refused") {
   c.sum = 1;
   refused(c);
   c = {};
-  c.buckets[0] = c.buckets[1] = std::numeric_limits<std::uint64_t>::max();
+  c.buckets[32] = 1; // one pull above the exact buckets, with a maximum within them
+  c.sum = c.max = 31;
+  refused(c);
+  c = {};
+  c.buckets[0] = std::numeric_limits<std::uint64_t>::max(); // 2^64 pulls
+  c.buckets[1] = c.sum = c.max = 1;
   refused(c);
 }
