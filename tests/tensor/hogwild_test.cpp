@@ -15,10 +15,22 @@ using Catch::Contains;
 
 namespace {
 
+// The tests' own counters order nothing: ThreadSanitizer would take an ordering counter for the
+// synchronization that shared_parameters must do without.
+constexpr auto relaxed = std::memory_order_relaxed;
+
+/// Runs f(0) to f(count - 1) at the same time: none begins before all are there, or a short f would
+/// be over in one thread before the next has started.
 template <class F>
 void on_threads(std::size_t count, F f) {
+  std::atomic<std::size_t> arrived{0};
   std::vector<std::thread> threads;
-  for (std::size_t t = 0; t < count; ++t) threads.emplace_back(f, t);
+  for (std::size_t t = 0; t < count; ++t)
+    threads.emplace_back([&, t] {
+      arrived.fetch_add(1, relaxed);
+      while (arrived.load(relaxed) < count) std::this_thread::yield();
+      f(t);
+    });
   for (auto& thread : threads) thread.join();
 }
 
@@ -95,9 +107,9 @@ TEST_CASE("HOGWILD-1 and 2: four threads racing for every batch end in the exact
       shared.read(p);
       // HOGWILD-3: sums of integers are integers at every instant.
       for (auto x : p)
-        if (x != std::round(x) || std::abs(x) > 3 * batches) torn = true;
+        if (x != std::round(x) || std::abs(x) > 3 * batches) torn.store(true, relaxed);
       m->loss_and_gradient(p, data.view(batch, 1), gradient);
-      if (shared.apply(batch, gradient)) ++applied;
+      if (shared.apply(batch, gradient)) applied.fetch_add(1, relaxed);
     }
   });
   CHECK(applied == batches);
@@ -108,18 +120,50 @@ TEST_CASE("HOGWILD-1 and 2: four threads racing for every batch end in the exact
   for (std::size_t j = 0; j < parameters; ++j) CHECK(p[j] == -expected[j]);
 }
 
+TEST_CASE("HOGWILD-1: of threads that claim the same batch at once, one wins") {
+  constexpr std::size_t batches = 20'000;
+  shared_parameters shared(std::vector<float>(1), {.learning_rate = 1}, batches);
+  const std::vector<float> one{1};
+  std::atomic<std::size_t> applied{0};
+  std::atomic<std::size_t> arrived{0};
+  on_threads(2, [&](std::size_t t) {
+    std::size_t mine = 0;
+    for (std::uint64_t batch = 0; batch < batches; ++batch) {
+      arrived.fetch_add(1, relaxed);
+      for (int spins = 0; arrived.load(relaxed) < 2 * (batch + 1); ++spins)
+        if (spins > 1000) std::this_thread::yield();
+      // One of the two starts a little later, by a time that sweeps over what the other needs to
+      // claim: a claim in two steps would let both through somewhere on the way.
+      for (std::uint64_t k = batch % 256; t == 0 && k > 0; --k) arrived.load(relaxed);
+      mine += shared.apply(batch, one);
+    }
+    applied.fetch_add(mine, relaxed);
+  });
+  CHECK(applied == batches);
+  std::vector<float> p(1);
+  shared.read(p);
+  CHECK(p[0] == -20'000.0f);
+}
+
 TEST_CASE("HOGWILD-2: updates that meet on a component all count") {
-  // Few components and many updates: an addition of a load and a store loses some of these.
-  constexpr std::size_t batches = 40'000;
-  shared_parameters shared(std::vector<float>(4), {.learning_rate = 1}, batches);
-  const std::vector<float> gradient{1, -1, 2, 3};
+  // Long enough for the threads to be spread over the cores: an addition of a load and a store then
+  // loses some of these.
+  constexpr std::size_t batches = 100'000;
+  constexpr std::size_t components = 64;
+  shared_parameters shared(std::vector<float>(components), {.learning_rate = 1}, batches);
+  std::vector<float> gradient(components);
+  std::vector<float> right(components);
+  for (std::size_t j = 0; j < components; ++j) {
+    gradient[j] = static_cast<float>(j) - 20;
+    right[j] = -gradient[j] * batches;
+  }
   on_threads(4, [&](std::size_t t) {
     for (auto batch = t; batch < batches; batch += 4) shared.apply(batch, gradient);
   });
-  std::vector<float> p(4);
+  std::vector<float> p(components);
   shared.read(p);
   CHECK(shared.updates() == batches);
-  CHECK(p == std::vector<float>{-40'000, 40'000, -80'000, -120'000});
+  CHECK(p == right);
 }
 
 TEST_CASE("with momentum, threads meet in the same array without a data race") {
@@ -129,7 +173,9 @@ TEST_CASE("with momentum, threads meet in the same array without a data race") {
   std::atomic<std::size_t> next{0};
   on_threads(3, [&](std::size_t) {
     std::vector<float> p(100), gradient(100);
-    for (auto batch = next++; batch < batches; batch = next++) {
+    for (;;) {
+      const auto batch = next.fetch_add(1, relaxed);
+      if (batch >= batches) break;
       shared.read(p);
       for (std::size_t j = 0; j < p.size(); ++j) gradient[j] = p[j]; // of p^2 / 2: towards 0
       shared.apply(batch, gradient);
