@@ -70,6 +70,9 @@ void add_node(CLI::App& app, node_arguments& a) {
   app.add_option("--workers", a.workers, "Run at most this many workers [1]")
       ->type_name("N")
       ->check(CLI::Range(0, 1024));
+  app.add_option("--wait", a.wait_seconds, "Try for this long to reach the scheduler [10]")
+      ->type_name("SECONDS")
+      ->check(CLI::Range(0, 86400));
   app.add_option("--job", a.job_id, "Refuse a scheduler that runs another job")->type_name("ID");
 }
 

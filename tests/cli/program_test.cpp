@@ -127,7 +127,7 @@ TEST_CASE("nothing of an earlier run is overwritten") {
 
 TEST_CASE("a scheduler that is not there is a failure, not a hang") {
   temporary_folder folder;
-  check_failure(folder, {"node", "--join", "127.0.0.1:1"}, 1, "127.0.0.1:1");
+  check_failure(folder, {"node", "--join", "127.0.0.1:1", "--wait", "0"}, 1, "127.0.0.1:1");
 }
 
 TEST_CASE("evaluate measures the model on held-out data") {

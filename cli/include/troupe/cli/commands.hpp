@@ -33,6 +33,7 @@ struct node_arguments {
   std::string job_id;
   std::uint32_t shards = 1;
   std::uint32_t workers = 1;
+  unsigned wait_seconds = 10;
 };
 
 struct evaluate_arguments {

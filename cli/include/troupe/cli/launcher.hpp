@@ -30,7 +30,8 @@ std::vector<node_share> plan_nodes(const actors::job& j);
 ///
 /// LAUNCH-1: when run() returns, every process that it started has ended and was reaped.
 /// LAUNCH-2: when this process is killed, the kernel kills all of them.
-/// LAUNCH-3: a failure gives one line on the error stream, whichever process noticed it first.
+/// LAUNCH-3: a failure is told once, by the process that knows its reason; of a node that the
+/// system killed, this one knows it.
 ///
 /// The scheduler's part (the hidden --ready-fd N): it writes "listening HOST:PORT JOBID" to that
 /// descriptor once nodes can join and "started" once it has placed them, and says nothing itself
