@@ -84,7 +84,7 @@ TEST_CASE("binary cross-entropy has its closed-form values") {
   CHECK(std::abs(bce({z, z}, {0, 1}) + 0.5 * std::log(0.75 * 0.25)) <= 1e-6);
   CHECK(bce({1000}, {0}) == 1000);
   CHECK(bce({-1000}, {1}) == 1000);
-  CHECK(bce({1000}, {1}) == 0);
+  CHECK(std::abs(bce({1000}, {1})) <= 1e-30);
 }
 
 TEST_CASE("binary cross-entropy of several outputs is the mean over them") {
