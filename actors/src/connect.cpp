@@ -60,10 +60,11 @@ caf::error probe(const endpoint& at, std::chrono::milliseconds timeout) {
                       to_string(at) + " is not an address: " + ::gai_strerror(e));
   std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> owner{list, &::freeaddrinfo};
   int result = EHOSTUNREACH;
-  for (auto* a = list; a != nullptr && result != 0; a = a->ai_next) result = try_connect(*a, deadline);
+  for (auto* a = list; a != nullptr && result != 0; a = a->ai_next)
+    result = try_connect(*a, deadline);
   if (result == 0) return {};
-  return make_error(errc::unreachable, "nobody answers at " + to_string(at) + ": " +
-                                           std::strerror(result));
+  return make_error(errc::unreachable,
+                    "nobody answers at " + to_string(at) + ": " + std::strerror(result));
 }
 
 caf::expected<caf::strong_actor_ptr> connect(caf::actor_system& system, const endpoint& at,
@@ -87,9 +88,9 @@ caf::expected<caf::strong_actor_ptr> connect(caf::actor_system& system, const en
                                                   "there (another program or another version)");
           },
           [&](caf::error& err) {
-            result = make_error(errc::unreachable, to_string(at) +
-                                                       " does not answer as a Troupe process: " +
-                                                       caf::to_string(err));
+            result = make_error(errc::unreachable,
+                                to_string(at) +
+                                    " does not answer as a Troupe process: " + caf::to_string(err));
           });
   return result;
 }

@@ -48,7 +48,7 @@ computed cpu_compute_state::run(const compute_task& task) {
 }
 
 cpu_compute_actor::behavior_type cpu_compute(cpu_compute_state::self_pointer self,
-                                         cpu_compute_options options) {
+                                             cpu_compute_options options) {
   auto& state = self->state;
   state.options = std::move(options);
   state.model = state.options.work.make_model();
@@ -58,8 +58,8 @@ cpu_compute_actor::behavior_type cpu_compute(cpu_compute_state::self_pointer sel
         auto result = state.run(task);
         if (state.options.slow_factor <= 1) return result;
         auto took = self->clock().now() - begun;
-        auto extra = std::chrono::duration_cast<caf::timespan>(
-            took * (state.options.slow_factor - 1));
+        auto extra =
+            std::chrono::duration_cast<caf::timespan>(took * (state.options.slow_factor - 1));
         state.slow_result = std::move(result);
         state.slow_promise = self->make_response_promise<computed>();
         self->delayed_send(self, extra, held_back{});

@@ -1,6 +1,7 @@
 #include "troupe/actors/errc.hpp"
 
 #include <caf/atom.hpp>
+#include <caf/exit_reason.hpp>
 #include <caf/make_message.hpp>
 
 namespace troupe::actors {
@@ -11,21 +12,28 @@ constexpr auto category = caf::atom("troupe");
 
 std::string to_string(errc code) {
   switch (code) {
-    case errc::none: return "none";
-    case errc::protocol_mismatch: return "protocol_mismatch";
-    case errc::job_mismatch: return "job_mismatch";
-    case errc::not_gathering: return "not_gathering";
-    case errc::cannot_place: return "cannot_place";
-    case errc::no_such_shard: return "no_such_shard";
-    case errc::unreachable: return "unreachable";
-    case errc::exception: return "exception";
+  case errc::none:
+    return "none";
+  case errc::protocol_mismatch:
+    return "protocol_mismatch";
+  case errc::job_mismatch:
+    return "job_mismatch";
+  case errc::not_gathering:
+    return "not_gathering";
+  case errc::cannot_place:
+    return "cannot_place";
+  case errc::no_such_shard:
+    return "no_such_shard";
+  case errc::unreachable:
+    return "unreachable";
+  case errc::exception:
+    return "exception";
   }
   return "unknown";
 }
 
 caf::error make_error(errc code, std::string text) {
-  return caf::error{static_cast<std::uint8_t>(code), category,
-                    caf::make_message(std::move(text))};
+  return caf::error{static_cast<std::uint8_t>(code), category, caf::make_message(std::move(text))};
 }
 
 caf::error report_exception(const std::string& who, const std::exception_ptr& e,
@@ -42,6 +50,8 @@ caf::error report_exception(const std::string& who, const std::exception_ptr& e,
 }
 
 std::string reason_of(const caf::error& err) {
+  if (!err) return "it ended"; // an empty error must not be asked for its category
+  if (err == caf::exit_reason::remote_link_unreachable) return "its connection closed";
   if (err.category() == category && err.context().match_elements<std::string>() &&
       !err.context().get_as<std::string>(0).empty())
     return err.context().get_as<std::string>(0);

@@ -19,6 +19,8 @@ constexpr auto find_timeout = std::chrono::seconds(30);
 void node_state::start(node_actor_options o) {
   options = std::move(o);
   self->set_down_handler([this](caf::down_msg& d) { on_down(d); });
+  // Children are linked: they die with the node, and the node hears of their end.
+  self->set_exit_handler([this](caf::exit_msg& e) { on_exit(e); });
   self->set_exception_handler([this](std::exception_ptr& e) {
     auto err = report_exception("the node", e, nullptr);
     fail(reason_of(err));
@@ -28,12 +30,13 @@ void node_state::start(node_actor_options o) {
 }
 
 void node_state::on_begin(const begin_node& b) {
-  hello h{protocol_version, options.job_id, b.at, options.shards, options.workers,
-          node_actor{self}};
+  hello h{protocol_version, options.job_id,  b.at,
+          options.shards,   options.workers, node_actor{self}};
   self->request(options.scheduler, hello_timeout, h)
       .then([this](const welcome& w) { on_welcome(w); },
             [this](const caf::error& err) {
-              end(node_result::status::failed, "the scheduler refused this node: " + reason_of(err));
+              end(node_result::status::failed,
+                  "the scheduler refused this node: " + reason_of(err));
             });
 }
 
@@ -82,10 +85,9 @@ caf::result<shards_placed> node_state::on_place_shards(const place_shards& p) {
     auto& held = shards_[id];
     held.core = std::make_shared<shard_core>(
         core, std::span<const float>{initial}.subspan(range.first, range.size));
-    held.actor = self->spawn<caf::monitored>(
+    held.actor = self->spawn<caf::linked>(
         shard, shard_options{id, failure_reporter(), options.observer}, held.core);
-    children_.push_back(caf::actor_cast<caf::strong_actor_ptr>(held.actor));
-    names_[held.actor.address()] = to_string(id);
+    adopt(held.actor, to_string(id));
     placed.shards.push_back(held.actor);
   }
   return placed;
@@ -113,8 +115,8 @@ caf::result<workers_placed> node_state::on_place_workers(const place_workers& p)
       }
       auto reached = options.connect(at);
       if (!reached) {
-        refuse(state, "cannot reach the node of " + to_string(id) + ": " +
-                          reason_of(reached.error()));
+        refuse(state,
+               "cannot reach the node of " + to_string(id) + ": " + reason_of(reached.error()));
         break;
       }
       node = *reached;
@@ -161,22 +163,28 @@ worker_actor node_state::spawn_worker(worker_id id, const address_book& peers) {
   w.on_failure = failure_reporter();
 
   bool slow = job_.inject.slow_worker == static_cast<std::int64_t>(id.value);
-  cpu_compute_options c{work_, data_, *plan_, job_.seed, job_.train.staleness_damping,
+  cpu_compute_options c{work_,
+                        data_,
+                        *plan_,
+                        job_.seed,
+                        job_.train.staleness_damping,
                         slow ? job_.inject.slow_factor : 1.0};
-  w.compute = options.detach_compute ? self->spawn<caf::detached>(cpu_compute, std::move(c))
-                                     : self->spawn(cpu_compute, std::move(c));
-  children_.push_back(caf::actor_cast<caf::strong_actor_ptr>(w.compute));
-  worker_actor actor = self->spawn<caf::monitored>(worker, std::move(w));
-  children_.push_back(caf::actor_cast<caf::strong_actor_ptr>(actor));
-  names_[actor.address()] = to_string(id);
+  if (options.spawn_compute)
+    w.compute = options.spawn_compute(self->system(), id, std::move(c));
+  else
+    w.compute = self->system().spawn<caf::detached>(cpu_compute, std::move(c));
+  self->link_to(w.compute);
+  adopt(w.compute, "the compute actor of " + to_string(id));
+  worker_actor actor = self->spawn<caf::linked>(worker, std::move(w));
+  adopt(actor, to_string(id));
   return actor;
 }
 
 caf::result<shard_found> node_state::on_find_shard(const find_shard& f) {
   if (f.version != protocol_version)
-    return make_error(errc::protocol_mismatch,
-                      "expected protocol version " + std::to_string(protocol_version) + ", found " +
-                          std::to_string(f.version));
+    return make_error(errc::protocol_mismatch, "expected protocol version " +
+                                                   std::to_string(protocol_version) + ", found " +
+                                                   std::to_string(f.version));
   if (f.job_id != job_id_)
     return make_error(errc::job_mismatch, "expected job " + job_id_ + ", found " + f.job_id);
   auto i = shards_.find(f.shard);
@@ -188,16 +196,21 @@ caf::result<shard_found> node_state::on_find_shard(const find_shard& f) {
 void node_state::on_down(const caf::down_msg& d) {
   if (d.source == options.scheduler.address()) {
     end(node_result::status::failed, "the scheduler was lost");
-    return;
   }
-  auto i = names_.find(d.source);
+}
+
+void node_state::on_exit(const caf::exit_msg& e) {
+  auto i = names_.find(e.source);
   if (i != names_.end())
-    self->send(options.scheduler, actor_failed{i->second + " ended: " + reason_of(d.reason)});
+    self->send(options.scheduler, actor_failed{i->second + " ended: " + reason_of(e.reason)});
+  else
+    end(node_result::status::failed, "ended from outside: " + reason_of(e.reason));
 }
 
 void node_state::end(node_result::status outcome, std::string error) {
   if (std::exchange(ended_, true)) return;
   self->set_down_handler([](caf::down_msg&) {});
+  self->set_exit_handler([](caf::exit_msg&) {});
   for (auto& child : children_)
     self->send_exit(caf::actor_cast<caf::actor>(child), caf::exit_reason::user_shutdown);
   children_.clear();

@@ -119,17 +119,17 @@ run_result run_scheduler(const job& j, const workload& w, const scheduler_option
   auto job_id = options.job_id.empty() ? default_job_id(j) : options.job_id;
   auto root = spawn_scheduler(system, j, w, p, job_id, observer, options.gather_timeout,
                               [&ended](run_result r) { ended.set_value(std::move(r)); });
-  auto port = system.middleman().publish(root, options.listen.port, options.listen.host.c_str(),
-                                         true);
+  auto port =
+      system.middleman().publish(root, options.listen.port, options.listen.host.c_str(), true);
   if (!port) {
     caf::anon_send_exit(root, caf::exit_reason::user_shutdown);
     return failed(cannot_listen(options.listen, port.error()));
   }
   endpoint bound{options.listen.host, *port};
   if (observer != nullptr)
-    observer->on_event(notice_event{notice_event::kind::listening,
-                                    "scheduler of job " + job_id + " listens at " +
-                                        to_string(bound)});
+    observer->on_event(
+        notice_event{notice_event::kind::listening,
+                     "scheduler of job " + job_id + " listens at " + to_string(bound)});
   if (options.on_listening) options.on_listening(bound, job_id);
   std::stop_callback on_stop{stop, [&root] { caf::anon_send(root, stop_training{}); }};
   return result.get();
@@ -173,8 +173,7 @@ node_result run_node(const node_options& options, std::stop_token stop) {
     return {node_result::status::failed, cannot_listen(options.listen, port.error())};
   }
   // The node tells its address in its first message, and the port is known only now.
-  const auto& host =
-      options.advertise_host.empty() ? options.listen.host : options.advertise_host;
+  const auto& host = options.advertise_host.empty() ? options.listen.host : options.advertise_host;
   caf::anon_send(self, begin_node{{host, *port}});
   std::stop_callback on_stop{stop, [&self] { caf::anon_send(self, stop_node{"interrupted"}); }};
   auto r = result.get();

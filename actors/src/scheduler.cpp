@@ -30,6 +30,10 @@ void scheduler_state::start(scheduler_actor_options o) {
   progress_.emplace(options_.plan);
   begun_ = self->clock().now();
   self->set_down_handler([this](caf::down_msg& d) { on_down(d); });
+  self->set_exit_handler([this](caf::exit_msg& e) {
+    if (phase_ != phase::ended)
+      fail("ended from outside, or the evaluator did: " + reason_of(e.reason));
+  });
   self->set_exception_handler([this](std::exception_ptr& e) {
     auto err = report_exception("the scheduler", e, nullptr);
     fail("the scheduler failed: " + reason_of(err));
@@ -51,11 +55,12 @@ caf::result<welcome> scheduler_state::on_hello(const hello& h) {
                           ", the node version " + std::to_string(h.version) +
                           "; install the same release of troupe on both");
   if (!h.job_id.empty() && h.job_id != options_.job_id)
-    return make_error(errc::job_mismatch,
-                      "the scheduler runs job " + options_.job_id + ", the node expects " + h.job_id);
+    return make_error(errc::job_mismatch, "the scheduler runs job " + options_.job_id +
+                                              ", the node expects " + h.job_id);
   if (phase_ != phase::gathering)
-    return make_error(errc::not_gathering,
-                      "the job has all the nodes it needs; nodes cannot join once roles are placed");
+    return make_error(
+        errc::not_gathering,
+        "the job has all the nodes it needs; nodes cannot join once roles are placed");
   auto id = members_.next_node_id();
   members_.join(id, self->clock().now());
   nodes_[id] = {h.node, h.at, {id, h.shards, h.workers}};
@@ -141,11 +146,11 @@ void scheduler_state::place_workers_on_nodes() {
 void scheduler_state::begin_training() {
   phase_ = phase::training;
   evaluator_ = options_.spawn_evaluator(address_book{scheduler_actor{self}, shards_});
-  self->monitor(evaluator_);
-  notice(notice_event::kind::started,
-         "training with " + std::to_string(workers_.size()) + " workers and " +
-             std::to_string(shards_.size()) + " shards in " + std::to_string(nodes_.size()) +
-             " processes");
+  self->link_to(evaluator_); // it dies with the scheduler, and the scheduler hears of its end
+  notice(notice_event::kind::started, "training with " + std::to_string(workers_.size()) +
+                                          " workers and " + std::to_string(shards_.size()) +
+                                          " shards in " + std::to_string(nodes_.size()) +
+                                          " processes");
   progress_->start(self->clock().now());
   // One lease at a time to each worker, so that the first batches are spread over all of them.
   for (std::size_t n = 1; n <= options_.lease_ahead; ++n)
@@ -163,7 +168,7 @@ bool scheduler_state::may_lease() const {
 
 void scheduler_state::feed(worker_id id, std::size_t up_to) {
   auto i = workers_.find(id);
-  if (i == workers_.end() || phase_ != phase::training) return;
+  if (i == workers_.end() || phase_ != phase::training || i->second.suspended) return;
   auto& worker = i->second;
   auto held = leases_->held_by(id).size();
   if (!may_lease()) {
@@ -208,8 +213,10 @@ void scheduler_state::on_batch_done(const batch_done& d) {
   if (phase_ != phase::training && phase_ != phase::draining) return;
   auto now = self->clock().now();
   members_.heard(d.worker, now);
-  if (auto i = workers_.find(d.worker); i != workers_.end())
+  if (auto i = workers_.find(d.worker); i != workers_.end()) {
     i->second.clock = std::max(i->second.clock, d.clock);
+    i->second.suspended = false;
+  }
   leases_->renew(d.worker, now);
   if (leases_->complete(d.batch, d.worker)) {
     auto loss = std::bit_cast<double>(d.loss_bits);
@@ -268,9 +275,7 @@ void scheduler_state::with_reports(std::function<void()> then) {
               reports_[r.shard] = r;
               if (--*awaited == 0 && phase_ != phase::ended) then();
             },
-            [this](const caf::error& err) {
-              fail("a shard did not answer: " + reason_of(err));
-            });
+            [this](const caf::error& err) { fail("a shard did not answer: " + reason_of(err)); });
 }
 
 scheduler::staleness_histogram scheduler_state::staleness() const {
@@ -287,13 +292,25 @@ void scheduler_state::on_tick() {
     fail("waited " + std::to_string(static_cast<long>(seconds(now - begun_))) +
          " s for nodes to join; still missing: " + missing_);
   if (phase_ != phase::training) return;
-  for (auto batch : leases_->expire(now, options_.lease_timeout))
-    notice(notice_event::kind::warning,
-           to_string(batch) + " was not computed in time and is leased again");
-  for (auto id : members_.live_workers())
-    if (leases_->held_by(id).empty() && workers_.at(id).in_clocks) leave_clocks(id);
+  expire_leases();
   feed_all();
   with_reports([this] { emit_progress(); });
+}
+
+void scheduler_state::expire_leases() {
+  std::vector<worker_id> holders;
+  for (auto id : members_.live_workers())
+    if (!leases_->held_by(id).empty()) holders.push_back(id);
+  if (leases_->expire(self->clock().now(), options_.lease_timeout).empty()) return;
+  for (auto id : holders) {
+    if (!leases_->held_by(id).empty()) continue;
+    workers_.at(id).suspended = true;
+    if (workers_.at(id).in_clocks) leave_clocks(id);
+    notice(notice_event::kind::warning,
+           to_string(id) + " completed nothing in " +
+               std::to_string(static_cast<long>(seconds(options_.lease_timeout))) +
+               " s; its leases go to the others");
+  }
 }
 
 void scheduler_state::emit_progress() {
@@ -302,22 +319,17 @@ void scheduler_state::emit_progress() {
   auto recent = progress_->take_recent(now);
   if (recent.mean_loss) last_loss_ = *recent.mean_loss;
   auto left = progress_->time_left(now);
-  options_.emit(progress_event{
-      progress_->current_epoch() + 1, options_.plan.epochs(), progress_->batches_done(),
-      progress_->batches_total(), last_loss_, recent.samples_per_second,
-      left ? left->count() : -1.0, static_cast<std::uint32_t>(workers_.size()), staleness()});
+  options_.emit(progress_event{progress_->current_epoch() + 1, options_.plan.epochs(),
+                               progress_->batches_done(), progress_->batches_total(), last_loss_,
+                               recent.samples_per_second, left ? left->count() : -1.0,
+                               static_cast<std::uint32_t>(workers_.size()), staleness()});
 }
 
 // -- failures -------------------------------------------------------------------------------------
 
 void scheduler_state::on_down(const caf::down_msg& d) {
-  if (evaluator_ && d.source == evaluator_.address()) {
-    if (phase_ != phase::ended) fail("the evaluator ended: " + reason_of(d.reason));
-    return;
-  }
-  auto i = std::ranges::find_if(nodes_, [&](const auto& entry) {
-    return entry.second.actor.address() == d.source;
-  });
+  auto i = std::ranges::find_if(
+      nodes_, [&](const auto& entry) { return entry.second.actor.address() == d.source; });
   if (i != nodes_.end()) lose(i->first, reason_of(d.reason));
 }
 
@@ -344,9 +356,9 @@ void scheduler_state::lose(node_id id, const std::string& why) {
     leave_clocks(worker);
     workers_.erase(worker);
     auto returned = leases_->give_back(worker);
-    notice(notice_event::kind::worker_lost,
-           to_string(worker) + " was lost; its " + std::to_string(returned.size()) +
-               " leases go to the others");
+    notice(notice_event::kind::worker_lost, to_string(worker) + " was lost; its " +
+                                                std::to_string(returned.size()) +
+                                                " leases go to the others");
   }
   if (workers_.empty()) {
     fail("no worker is left");
@@ -433,11 +445,15 @@ void scheduler_state::on_drain_timeout() {
 void scheduler_state::end(run_result result, const std::string& reason_for_nodes) {
   phase_ = phase::ended;
   switch (result.outcome) {
-    case run_result::status::finished: options_.emit(*result.summary); break;
-    case run_result::status::interrupted:
-      options_.emit(interrupted_event{result.batches_done, progress_->batches_total()});
-      break;
-    case run_result::status::failed: options_.emit(failed_event{result.error}); break;
+  case run_result::status::finished:
+    options_.emit(*result.summary);
+    break;
+  case run_result::status::interrupted:
+    options_.emit(interrupted_event{result.batches_done, progress_->batches_total()});
+    break;
+  case run_result::status::failed:
+    options_.emit(failed_event{result.error});
+    break;
   }
   ending_ = std::move(result);
   if (evaluator_) self->send_exit(evaluator_, caf::exit_reason::user_shutdown);

@@ -60,8 +60,7 @@ void shard_state::accept_if_whole(peer& from, transfer_id id) {
     return;
   }
   if (fresh) ++pushes_taken_;
-  if (options.observer)
-    options.observer->on_push(options.id, p.worker, p.clock, p.batch, fresh);
+  if (options.observer) options.observer->on_push(options.id, p.worker, p.clock, p.batch, fresh);
   self->send(p.from, pushed{options.id, p.batch});
   after_change();
 }
@@ -70,10 +69,9 @@ void shard_state::on_applied_in_place(const applied_in_place& p) {
   introduce(p.worker.value, p.from);
   const auto& clocks = core->clocks();
   staleness_.add(clocks.staleness(p.clock));
-  core->accept_in_place(p.worker, p.clock, p.batch, p.fresh);
-  if (p.fresh) ++pushes_taken_;
-  if (options.observer)
-    options.observer->on_push(options.id, p.worker, p.clock, p.batch, p.fresh);
+  bool fresh = core->accept_in_place(p.worker, p.clock, p.batch, p.fresh);
+  if (fresh) ++pushes_taken_;
+  if (options.observer) options.observer->on_push(options.id, p.worker, p.clock, p.batch, fresh);
   self->send(p.from, pushed{options.id, p.batch});
   after_change();
 }

@@ -24,15 +24,11 @@ std::uint64_t bytes_in(const std::map<std::uint64_t, block>& gradient) {
 } // namespace
 
 shard_core::shard_core(const options& o, std::span<const float> initial)
-    : plan_(o.plan),
-      mode_(o.mode),
-      optimizer_(o.optimizer),
-      size_(initial.size()),
-      applied_(o.plan),
-      damping_(o.staleness_damping) {
+    : plan_(o.plan), mode_(o.mode), optimizer_(o.optimizer), size_(initial.size()),
+      applied_(o.plan), damping_(o.staleness_damping) {
   if (mode_.in_place()) {
-    shared_ = std::make_shared<tensor::shared_parameters>(initial, o.optimizer,
-                                                          plan_.total_batches());
+    shared_ =
+        std::make_shared<tensor::shared_parameters>(initial, o.optimizer, plan_.total_batches());
   } else {
     parameters_ = std::make_shared<tensor::aligned_vector<float>>(initial.begin(), initial.end());
     velocity_.resize(optimizer_.state_size(size_));
@@ -51,7 +47,8 @@ bool shard_core::accept(worker_id worker, clock_value clock, batch_id batch,
                                 ", which is not of this job");
   if (bytes_in(gradient) != size_ * sizeof(float))
     throw std::invalid_argument("[troupe::actors::shard_core] a gradient of another size than the "
-                                "shard's range of " + std::to_string(size_) + " parameters");
+                                "shard's range of " +
+                                std::to_string(size_) + " parameters");
   bool fresh = applied_.insert(batch);
   if (!fresh) {
     ++duplicates_;
@@ -61,7 +58,8 @@ bool shard_core::accept(worker_id worker, clock_value clock, batch_id batch,
   } else if (shared_) {
     tensor::aligned_vector<float> whole(size_);
     for (const auto& [offset, b] : gradient)
-      std::ranges::copy(b.floats(), whole.begin() + static_cast<std::ptrdiff_t>(offset / sizeof(float)));
+      std::ranges::copy(b.floats(),
+                        whole.begin() + static_cast<std::ptrdiff_t>(offset / sizeof(float)));
     shared_->apply(plan_.ordinal(batch), whole, scale_for(worker, clock));
   } else {
     apply(gradient, scale_for(worker, clock));
@@ -72,17 +70,16 @@ bool shard_core::accept(worker_id worker, clock_value clock, batch_id batch,
   return fresh;
 }
 
-void shard_core::accept_in_place(worker_id worker, clock_value clock, batch_id batch, bool fresh) {
+bool shard_core::accept_in_place(worker_id worker, clock_value clock, batch_id batch, bool fresh) {
   if (!plan_.contains(batch))
     throw std::invalid_argument("[troupe::actors::shard_core] an application of " +
                                 to_string(batch) + ", which is not of this job");
   // `fresh` was decided by the shared array; the set here only follows it.
-  if (!applied_.insert(batch) || !fresh)
-    ++duplicates_;
-  else
-    ++updates_;
+  fresh = applied_.insert(batch) && fresh;
+  ++(fresh ? updates_ : duplicates_);
   clocks_.advance(worker, clock);
   keep_complete_epochs();
+  return fresh;
 }
 
 bool shard_core::may_read(worker_id worker, clock_value clock, std::uint64_t step) const {

@@ -13,8 +13,8 @@ system_config::system_config(bool networked) {
   actors::add_message_types(*this);
   set("scheduler.policy", caf::atom("sharing"));
   // Gradients are computed on threads of their own; these threads only move messages and apply.
-  set("scheduler.max-threads", static_cast<std::int64_t>(
-                                   std::clamp(std::thread::hardware_concurrency(), 1u, 4u)));
+  set("scheduler.max-threads",
+      static_cast<std::int64_t>(std::clamp(std::thread::hardware_concurrency(), 1u, 4u)));
   if (networked) {
     load<caf::io::middleman>();
     set("middleman.workers", static_cast<std::int64_t>(0));

@@ -69,8 +69,8 @@ void worker_state::begin(worker_core::compute_order order) {
   self->request(options_.compute, compute_timeout, compute_task{std::move(order), options_.shared})
       .then([this](const computed& result) { on_computed(result); },
             [this](const caf::error& err) {
-              options_.on_failure(to_string(options_.id) + " lost its compute actor: " +
-                                  reason_of(err));
+              options_.on_failure(to_string(options_.id) +
+                                  " lost its compute actor: " + reason_of(err));
             });
 }
 
@@ -83,8 +83,8 @@ void worker_state::on_computed(const computed& result) {
   auto& open = pushes_[order.batch];
   open = {{}, result.fresh, self->clock().now(), result.loss};
   ++push_count_;
-  bool twice = options_.duplicate_push_every != 0 &&
-               push_count_ % options_.duplicate_push_every == 0;
+  bool twice =
+      options_.duplicate_push_every != 0 && push_count_ % options_.duplicate_push_every == 0;
   for (std::uint32_t s = 0; s < options_.peers.shard_count(); ++s) {
     send_push(shard_id{s}, order, open);
     if (twice) send_push(shard_id{s}, order, open);
@@ -111,8 +111,7 @@ void worker_state::send_push(shard_id shard, const worker_core::push_order& orde
 }
 
 void worker_state::flush(shard_id shard) {
-  while (auto next = out_[shard].next())
-    self->send(options_.peers.shard(shard), std::move(*next));
+  while (auto next = out_[shard].next()) self->send(options_.peers.shard(shard), std::move(*next));
 }
 
 void worker_state::on_credit(const credit& c) {

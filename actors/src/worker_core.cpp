@@ -16,10 +16,11 @@ worker_core::worker_core(options o) : options_(std::move(o)) {
 void worker_core::lease(const std::vector<batch_id>& batches, clock_value clock_floor) {
   if (idle() && !pull_open_ && clock_floor > next_clock_) {
     next_clock_ = clock_floor;
-    recent_.clear(); // all applied: an idle worker has nothing in flight
+    recent_.clear();  // all applied: an idle worker has nothing in flight
     arrived_ = false; // pulled for an older clock
   }
-  leases_.insert(leases_.end(), batches.begin(), batches.end());
+  leases_.insert(batches.begin(), batches.end());
+  if (pull_open_ && steps_ && step_of(*leases_.begin()) < arriving_step_) pull_open_ = false;
 }
 
 std::uint64_t worker_core::step_of(batch_id batch) const {
@@ -31,10 +32,10 @@ bool worker_core::current_serves(batch_id batch) const {
 }
 
 std::optional<worker_core::pull_order> worker_core::begin_pull() {
-  if (pull_open_ || arrived_ || leases_.empty() || current_serves(leases_.front()))
+  if (pull_open_ || arrived_ || leases_.empty() || current_serves(*leases_.begin()))
     return std::nullopt;
   pull_open_ = true;
-  arriving_step_ = step_of(leases_.front());
+  arriving_step_ = step_of(*leases_.begin());
   awaited_ = options_.remote;
   own_applied_.clear();
   return pull_order{next_clock_, arriving_step_, arriving_};
@@ -50,7 +51,7 @@ void worker_core::landed(shard_id shard, clock_value own_applied) {
 
 std::optional<worker_core::compute_order> worker_core::begin_compute() {
   if (computing_ || leases_.empty() || in_flight_.size() >= max_in_flight) return std::nullopt;
-  auto batch = leases_.front();
+  auto batch = *leases_.begin();
   std::vector<own_write> own_writes;
   if (!current_serves(batch)) {
     if (!arrived_) return std::nullopt;
@@ -59,7 +60,7 @@ std::optional<worker_core::compute_order> worker_core::begin_compute() {
     if (steps_) current_step_ = arriving_step_;
     own_writes = missing_own_writes();
   }
-  leases_.pop_front();
+  leases_.erase(leases_.begin());
   auto gradient = free_gradient();
   computing_ = push_order{next_clock_++, batch, gradient};
   return compute_order{computing_->clock, batch, current_, std::move(own_writes), gradient};

@@ -18,10 +18,11 @@ namespace troupe::actors {
 
 /// A ref-counted, immutable view of contiguous raw bytes: how parameters and gradients travel.
 /// Within a process a copy shares the memory; between processes it is a length and one raw write,
-/// so NaN, infinities and subnormals cross unharmed. Received blocks are 64-byte aligned; a block cut
-/// from a larger buffer is as aligned as its place in it.
+/// so NaN, infinities and subnormals cross unharmed. Received blocks are 64-byte aligned; a block
+/// cut from a larger buffer is as aligned as its place in it.
 ///
-/// BLOCK-1 A block on the wire holds at most `max_bytes`; a longer length is refused before anything
+/// BLOCK-1 A block on the wire holds at most `max_bytes`; a longer length is refused before
+/// anything
 ///         is allocated for it.
 /// BLOCK-2 The bytes never change while any block refers to them: the owner must not write.
 ///
@@ -46,7 +47,8 @@ class block {
   /// A fresh block and where to fill it in, before anybody else holds a copy.
   static std::pair<block, std::byte*> writable(std::uint32_t size) {
     if (size == 0) return {block{}, nullptr};
-    auto buffer = std::make_shared_for_overwrite<chunk[]>((size + sizeof(chunk) - 1) / sizeof(chunk));
+    auto buffer =
+        std::make_shared_for_overwrite<chunk[]>((size + sizeof(chunk) - 1) / sizeof(chunk));
     auto* at = reinterpret_cast<std::byte*>(buffer.get());
     return {block{std::move(buffer), at, size}, at};
   }

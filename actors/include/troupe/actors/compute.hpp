@@ -31,9 +31,9 @@ struct compute_task {
 };
 
 struct computed {
-  double loss = 0; ///< mean over the batch's samples
+  double loss = 0;                ///< mean over the batch's samples
   std::map<shard_id, bool> fresh; ///< per shared range: applied now (true) or before
-  std::string error; ///< not empty: the gradient is worthless, and why
+  std::string error;              ///< not empty: the gradient is worthless, and why
 };
 
 /// Computes gradients; CPU and GPU answer alike. One task at a time.
@@ -43,17 +43,17 @@ struct cpu_compute_options {
   workload work;
   std::shared_ptr<const tensor::data_split> data;
   scheduler::batch_plan plan{{1, 1, 0}};
-  std::uint64_t seed = 1;   ///< of the sample order
+  std::uint64_t seed = 1;         ///< of the sample order
   bool staleness_damping = false; ///< of shared ranges; see tensor::staleness_scale
-  double slow_factor = 1.0; ///< >= 1; a batch takes this many times as long
+  double slow_factor = 1.0;       ///< >= 1; a batch takes this many times as long
 };
 
 /// Internal: a result held back for slow_factor.
 struct held_back {};
 using cpu_compute_actor = compute_actor::extend<caf::reacts_to<held_back>>;
 
-/// Runs the model on the CPU, on the thread it was spawned on: spawn it detached outside tests. When
-/// it dies, the batch in hand is lost; its lease is not.
+/// Runs the model on the CPU, on the thread it was spawned on: spawn it detached outside tests.
+/// When it dies, the batch in hand is lost; its lease is not.
 struct cpu_compute_state {
   using self_pointer = cpu_compute_actor::stateful_pointer<cpu_compute_state>;
 
@@ -74,7 +74,7 @@ struct cpu_compute_state {
 };
 
 cpu_compute_actor::behavior_type cpu_compute(cpu_compute_state::self_pointer self,
-                                         cpu_compute_options options);
+                                             cpu_compute_options options);
 
 } // namespace troupe::actors
 

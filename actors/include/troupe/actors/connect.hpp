@@ -10,9 +10,9 @@ namespace troupe::actors {
 
 /// Reaches what is published at an address of another process. Blocks for at most `timeout`.
 ///
-/// CAF 0.17.6 by itself would freeze every connect of the process on one to a black hole and wait for
-/// ever for a port that accepts but says nothing. So a plain non-blocking connect tries the address
-/// first, and CAF's own handshake runs under the same deadline.
+/// CAF 0.17.6 by itself would freeze every connect of the process on one to a black hole and wait
+/// for ever for a port that accepts but says nothing. So a plain non-blocking connect tries the
+/// address first, and CAF's own handshake runs under the same deadline.
 ///
 /// Errors, all errc::unreachable with one line that names the address: nobody listens, no answer in
 /// time, something other than a Troupe process of this protocol's interface.
@@ -23,8 +23,8 @@ caf::expected<caf::strong_actor_ptr> connect(caf::actor_system& system, const en
 template <class Handle>
 caf::expected<Handle> connect(caf::actor_system& system, const endpoint& at,
                               std::chrono::milliseconds timeout) {
-  auto reached = connect(system, at, timeout,
-                         system.message_types(caf::detail::type_list<Handle>{}));
+  auto reached =
+      connect(system, at, timeout, system.message_types(caf::detail::type_list<Handle>{}));
   if (!reached) return reached.error();
   return caf::actor_cast<Handle>(std::move(*reached));
 }

@@ -35,11 +35,11 @@ struct progress_event {
 
 /// Once per epoch, when its last batch has been applied on every shard.
 struct epoch_event {
-  std::uint32_t epoch; ///< from 1
-  double loss;         ///< training loss over the epoch's batches
-  std::optional<double> held_out_accuracy; ///< none: regression, or nothing held out
-  std::optional<double> held_out_loss;     ///< none: nothing held out
-  double samples_per_second;               ///< over the epoch
+  std::uint32_t epoch;                      ///< from 1
+  double loss;                              ///< training loss over the epoch's batches
+  std::optional<double> held_out_accuracy;  ///< none: regression, or nothing held out
+  std::optional<double> held_out_loss;      ///< none: nothing held out
+  double samples_per_second;                ///< over the epoch
   scheduler::staleness_histogram staleness; ///< of the whole run so far
 };
 
@@ -52,7 +52,7 @@ struct finished_event {
   std::uint64_t samples;      ///< samples whose gradient was applied
   double seconds;
   std::uint64_t duplicates_dropped; ///< pushes that a shard had applied before, over all shards
-  double blocked_seconds; ///< time pulls waited at the shards for their bound, summed
+  double blocked_seconds;           ///< time pulls waited at the shards for their bound, summed
   scheduler::staleness_histogram staleness;
 };
 

@@ -20,9 +20,9 @@ namespace troupe::actors {
 struct model_spec {
   enum class kind { sequential, integer_sum };
   kind type = kind::sequential;
-  std::vector<tensor::layer_spec> layers;               ///< sequential
+  std::vector<tensor::layer_spec> layers;                  ///< sequential
   tensor::loss loss = tensor::loss::softmax_cross_entropy; ///< sequential
-  std::size_t parameters = 0;                           ///< integer_sum: number of parameters
+  std::size_t parameters = 0;                              ///< integer_sum: number of parameters
 };
 
 /// Where the samples come from. Paths are absolute once a job has been loaded from a file.

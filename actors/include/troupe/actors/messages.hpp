@@ -99,8 +99,9 @@ struct contact {
   std::uint16_t port = 0;
 };
 
-/// node -> scheduler, the first message of a process. Answer: `welcome`, or errc::protocol_mismatch,
-/// errc::job_mismatch, errc::not_gathering. The first two fields keep their place in all versions.
+/// node -> scheduler, the first message of a process. Answer: `welcome`, or
+/// errc::protocol_mismatch, errc::job_mismatch, errc::not_gathering. The first two fields keep
+/// their place in all versions.
 struct hello {
   std::uint32_t version = protocol_version;
   std::string job_id; ///< empty: any
@@ -160,8 +161,9 @@ struct actor_failed {
 };
 
 /// worker -> shard: the gradient of one batch for the shard's range, mean over the batch's samples.
-/// Its bytes come as the parts of `transfer`, in any order with this message. Sent again under a new
-/// transfer until `pushed` arrives; the shard's applied set drops what it already has (SHARD-1).
+/// Its bytes come as the parts of `transfer`, in any order with this message. Sent again under a
+/// new transfer until `pushed` arrives; the shard's applied set drops what it already has
+/// (SHARD-1).
 struct push {
   worker_id worker;
   clock_value clock = 0; ///< the worker's, of this batch
@@ -198,8 +200,8 @@ struct pull {
 /// Stands where an epoch does and means: whatever the state is now.
 inline constexpr std::uint32_t no_epoch = UINT32_MAX;
 
-/// evaluator -> shard: the range as it stood when the epoch's last batch had been applied (waits for
-/// that), or, with no_epoch, as it stands now.
+/// evaluator -> shard: the range as it stood when the epoch's last batch had been applied (waits
+/// for that), or, with no_epoch, as it stands now.
 struct pull_snapshot {
   std::uint32_t epoch = no_epoch;
   transfer_id transfer = 0;
@@ -231,8 +233,8 @@ struct batch_lease {
 struct batch_done {
   worker_id worker;
   batch_id batch;
-  clock_value clock = 0;        ///< the worker's next one
-  std::uint64_t loss_bits = 0;  ///< std::bit_cast of the batch's mean loss, a double
+  clock_value clock = 0;       ///< the worker's next one
+  std::uint64_t loss_bits = 0; ///< std::bit_cast of the batch's mean loss, a double
 };
 
 /// scheduler -> shard: this worker counts in the clocks from here on.
@@ -383,7 +385,8 @@ typename Inspector::result_type inspect(Inspector& f, report_request&) {
 }
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, shard_report& x) {
-  return f(caf::meta::type_name("shard_report"), x.shard, x.batches_applied, x.duplicates_dropped, x.blocked_us, x.staleness);
+  return f(caf::meta::type_name("shard_report"), x.shard, x.batches_applied, x.duplicates_dropped,
+           x.blocked_us, x.staleness);
 }
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, stop_training&) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "troupe/actors/address_book.hpp"
+#include "troupe/actors/compute.hpp"
 #include "troupe/actors/job.hpp"
 #include "troupe/actors/messages.hpp"
 #include "troupe/actors/runtime.hpp"
@@ -21,14 +22,16 @@ namespace troupe::actors {
 
 struct node_actor_options {
   scheduler_actor scheduler;
-  std::string job_id; ///< empty: any
+  std::string job_id;        ///< empty: any
   std::uint32_t shards = 0;  ///< offered
   std::uint32_t workers = 0; ///< offered
   /// The workload of a job. May throw: the node then fails with the reason.
   std::function<workload(const job&)> make_workload;
-  /// Reaches the node at a contact; may block for a bounded time. Null: all roles are in this process.
+  /// Reaches the node at a contact; may block for a bounded time. Null: all roles are in this
+  /// process.
   std::function<caf::expected<node_actor>(const contact&)> connect;
-  bool detach_compute = true; ///< each worker computes on a thread of its own
+  /// Spawns what computes a worker's gradients. Null: cpu_compute on a thread of its own.
+  std::function<compute_actor(caf::actor_system&, worker_id, cpu_compute_options)> spawn_compute;
   std::shared_ptr<shard_observer> observer; ///< handed to every shard; may be null
   std::function<void(node_result)> on_end;  ///< called once
 };
@@ -49,8 +52,8 @@ using node_impl_actor = node_actor::extend<caf::reacts_to<begin_node>>;
 ///     stop_node       -; ends the children and itself
 ///     actor_failed    - (from a child); passed on to the scheduler
 ///
-/// It loads data and connects in its handlers: spawn it detached. When it dies, its children die with
-/// it; when the scheduler is lost, it ends with an error.
+/// It loads data and connects in its handlers: spawn it detached. When it dies, its children die
+/// with it; when the scheduler is lost, it ends with an error.
 struct node_state {
   using self_pointer = node_impl_actor::stateful_pointer<node_state>;
   explicit node_state(self_pointer self) : self(self) {}
@@ -61,6 +64,7 @@ struct node_state {
   caf::result<workers_placed> on_place_workers(const place_workers& p);
   caf::result<shard_found> on_find_shard(const find_shard& f);
   void on_down(const caf::down_msg& d);
+  void on_exit(const caf::exit_msg& e);
   void end(node_result::status outcome, std::string error);
 
   static inline const char* name = "troupe.node";
@@ -84,6 +88,11 @@ struct node_state {
   void refuse(const std::shared_ptr<placing>& p, const std::string& reason);
   worker_actor spawn_worker(worker_id id, const address_book& peers);
   std::function<void(std::string)> failure_reporter();
+  template <class Handle>
+  void adopt(const Handle& child, std::string name) {
+    children_.push_back(caf::actor_cast<caf::strong_actor_ptr>(child));
+    names_[child.address()] = std::move(name);
+  }
 
   bool welcomed_ = false;
   bool ended_ = false;

@@ -30,9 +30,9 @@ std::string to_string(const endpoint& e);
 struct run_result {
   enum class status { finished, interrupted, failed };
   status outcome = status::failed;
-  std::string error;                       ///< failed: one line
+  std::string error;                        ///< failed: one line
   tensor::aligned_vector<float> parameters; ///< finished and interrupted: the whole flat vector
-  std::optional<finished_event> summary;   ///< finished
+  std::optional<finished_event> summary;    ///< finished
   std::uint64_t batches_done = 0;
 };
 
@@ -59,11 +59,11 @@ run_result run_scheduler(const job& j, const workload& w, const scheduler_option
 
 struct node_options {
   endpoint scheduler;
-  endpoint listen;              ///< where other nodes reach this one; default loopback, any port
-  std::string advertise_host;   ///< the host told to other nodes; empty: listen.host
-  std::string job_id;           ///< refuse any other job; empty: take what the scheduler runs
-  std::uint32_t shards = 1;     ///< how many shards this node offers to hold
-  std::uint32_t workers = 1;    ///< how many workers this node offers to run
+  endpoint listen;            ///< where other nodes reach this one; default loopback, any port
+  std::string advertise_host; ///< the host told to other nodes; empty: listen.host
+  std::string job_id;         ///< refuse any other job; empty: take what the scheduler runs
+  std::uint32_t shards = 1;   ///< how many shards this node offers to hold
+  std::uint32_t workers = 1;  ///< how many workers this node offers to run
   std::chrono::milliseconds join_timeout = std::chrono::seconds(10);
   /// Makes the workload of the job that the scheduler sent; empty: `make_workload(job)`.
   std::function<workload(const job&)> make_workload;

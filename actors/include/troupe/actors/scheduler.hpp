@@ -26,9 +26,9 @@ struct scheduler_actor_options {
   scheduler::batch_plan plan{{1, 1, 0}};
   /// Spawns the evaluator once the shards are known.
   std::function<evaluator_actor(address_book)> spawn_evaluator;
-  std::function<void(const event&)> emit;     ///< called from the actor, in order
-  std::function<void(run_result)> on_end;     ///< called once, when the nodes have been told to stop
-  std::size_t lease_ahead = 4;                ///< leases that a worker holds
+  std::function<void(const event&)> emit; ///< called from the actor, in order
+  std::function<void(run_result)> on_end; ///< called once, when the nodes have been told to stop
+  std::size_t lease_ahead = 4;            ///< leases that a worker holds
   caf::timespan lease_timeout = std::chrono::minutes(2);
   caf::timespan gather_timeout = std::chrono::minutes(10);
   caf::timespan tick = std::chrono::milliseconds(500);
@@ -44,9 +44,11 @@ using scheduler_impl_actor =
 
 /// The root: takes nodes in, places shards and workers, leases batches, ends the run.
 ///
-///     gathering --offers suffice--> placing --all placed--> training --last epoch evaluated--> ended
+///     gathering --offers suffice--> placing --all placed--> training --last epoch evaluated-->
+///     ended
 ///         |                            |                       |  \--stop_training--> draining --^
-///         +--------- timeout, lost shard, NaN loss, actor_failed: failed ----------------------> ended
+///         +--------- timeout, lost shard, NaN loss, actor_failed: failed ---------------------->
+///         ended
 ///
 ///     message           answer
 ///     hello             welcome, or errc::protocol_mismatch, job_mismatch, not_gathering
@@ -56,10 +58,14 @@ using scheduler_impl_actor =
 ///     actor_failed      -; ends the run as failed
 ///
 /// SCHED-1 A batch is leased while it is not completed and nobody holds it (LEASES-1..3).
-/// SCHED-2 A worker without a lease does not count in the clocks; it enters them on every shard before
+/// SCHED-2 A worker without a lease does not count in the clocks; it enters them on every shard
+/// before
 ///         it is leased to again. So nobody waits for a worker that has nothing to do.
 /// SCHED-3 Leases run at most one epoch ahead of the last evaluated one: a shard keeps two epochs'
 ///         snapshots at most.
+/// SCHED-4 A worker whose leases ran out gets no new one, and counts in no clock, until it
+/// completes
+///         a batch.
 ///
 /// It is not on the data path: while it is away workers go on with the leases they hold.
 struct scheduler_state {
@@ -91,11 +97,13 @@ struct scheduler_state {
     worker_actor actor;
     node_id node;
     clock_value clock = 0;
-    bool in_clocks = true;      ///< on every shard
-    std::size_t entering = 0;   ///< answers to enter_clock awaited
+    bool in_clocks = true;    ///< on every shard
+    bool suspended = false;   ///< its leases ran out: gets none until it completes a batch
+    std::size_t entering = 0; ///< answers to enter_clock awaited
   };
 
   void on_down(const caf::down_msg& d);
+  void expire_leases();
   void lose(node_id id, const std::string& why);
   std::vector<scheduler::node_offer> offers() const;
   void place_all(const scheduler::placement& p);
@@ -121,14 +129,14 @@ struct scheduler_state {
   std::map<node_id, member> nodes_;
   scheduler::membership members_;
   scheduler::placement placement_;
-  std::vector<shard_actor> shards_; // by index
-  std::size_t placing_ = 0;         // answers awaited
+  std::vector<shard_actor> shards_;            // by index
+  std::size_t placing_ = 0;                    // answers awaited
   std::map<worker_id, worker_record> workers_; // live ones
   evaluator_actor evaluator_;
   std::optional<scheduler::batch_leases> leases_;
   std::optional<scheduler::job_progress> progress_;
-  std::uint32_t asked_epochs_ = 0;     // evaluation asked for
-  std::uint32_t evaluated_epochs_ = 0; // and done
+  std::uint32_t asked_epochs_ = 0;           // evaluation asked for
+  std::uint32_t evaluated_epochs_ = 0;       // and done
   std::map<shard_id, shard_report> reports_; // the last of each
   bool snapshot_asked_ = false;
   double last_loss_ = 0;

@@ -69,7 +69,7 @@ struct shard_state {
     caf::actor_clock::time_point since;
   };
   struct peer {
-    puller_actor handle; ///< null until its first message that names it
+    puller_actor handle;      ///< null until its first message that names it
     std::vector<credit> owed; ///< kept until then; the peer's window bounds it
     outbound_queue out;
     transfer_id sending = 0; ///< the last transfer begun

@@ -30,11 +30,14 @@ using snapshot = std::shared_ptr<const tensor::aligned_vector<float>>;
 ///
 /// SHARD-1  A batch's gradient is applied once: a batch that is in the applied set is never applied
 ///          again, whoever pushes it.
-/// SHARD-2  `async`, `ssp`: a batch is applied when it is accepted. `bsp`: it is kept until its step
-///          is whole; then the mean of the step's gradients, summed in batch order, is applied once.
-///          The result depends on nothing else: not on who pushed, when, or how bytes were cut.
+/// SHARD-2  `async`, `ssp`: a batch is applied when it is accepted. `bsp`: it is kept until its
+/// step
+///          is whole; then the mean of the step's gradients, summed in batch order, is applied
+///          once. The result depends on nothing else: not on who pushed, when, or how bytes were
+///          cut.
 /// SHARD-3  A snapshot never changes.
-/// SHARD-4  The snapshot of an epoch is the range at the moment when the epoch's last batch had been
+/// SHARD-4  The snapshot of an epoch is the range at the moment when the epoch's last batch had
+/// been
 ///          applied. (In `async` and `ssp` batches of the next epoch may be in it.)
 /// SHARD-5  `ssp(s)`: a read at clock c is admitted only while every live worker's applied clock is
 ///          at least c - s. `bsp`: a read for step k only when step k-1 has been applied.
@@ -66,8 +69,9 @@ class shard_core {
   bool accept(worker_id worker, clock_value clock, batch_id batch,
               const std::map<std::uint64_t, block>& gradient);
 
-  /// `hogwild`: a worker of this process has done the same through `shared()`.
-  void accept_in_place(worker_id worker, clock_value clock, batch_id batch, bool fresh);
+  /// `hogwild`: a worker of this process has done the same through `shared()`; `fresh` says whether
+  /// the array took it. True if it was new here too.
+  bool accept_in_place(worker_id worker, clock_value clock, batch_id batch, bool fresh);
 
   /// SHARD-5. `step`: bsp.
   bool may_read(worker_id worker, clock_value clock, std::uint64_t step) const;

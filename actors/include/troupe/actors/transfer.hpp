@@ -23,7 +23,8 @@
 ///
 /// TRANSFER-1 Offsets and lengths of parts are multiples of a float's size but for the end of the
 ///            transfer, and parts do not overlap.
-/// TRANSFER-2 At most `window` parts are on their way to one peer at any time, whatever the number of
+/// TRANSFER-2 At most `window` parts are on their way to one peer at any time, whatever the number
+/// of
 ///            transfers: memory in flight is bounded however slow the peer is.
 /// TRANSFER-3 A part that does not fit what is expected (unknown id, other total, out of range,
 ///            repeated) changes nothing and is still credited, so a sender never starves.
@@ -90,8 +91,8 @@ class outbound_queue {
 
  private:
   std::uint32_t window_;
-  std::uint32_t on_their_way_ = 0;                  // sum of `sent_`
-  std::map<transfer_id, std::uint32_t> sent_;       // not credited; no zeros
+  std::uint32_t on_their_way_ = 0;            // sum of `sent_`
+  std::map<transfer_id, std::uint32_t> sent_; // not credited; no zeros
   std::deque<part> waiting_;
 };
 

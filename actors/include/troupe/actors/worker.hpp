@@ -16,8 +16,8 @@ struct worker_options {
   address_book peers;
   compute_actor compute;
   worker_core::options core;
-  std::vector<shared_range> shared;           ///< hogwild: the shards of this process
-  std::uint32_t duplicate_push_every = 0;     ///< fault injection; 0: off
+  std::vector<shared_range> shared;                      ///< hogwild: the shards of this process
+  std::uint32_t duplicate_push_every = 0;                ///< fault injection; 0: off
   caf::timespan resend_after = std::chrono::seconds(10); ///< what is unanswered is sent again
   std::function<void(std::string)> on_failure; ///< told of what the worker cannot work around
 };

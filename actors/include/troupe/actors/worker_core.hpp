@@ -37,10 +37,16 @@ struct own_write {
 ///     compute(n)  |==========================|
 ///     push(n-1)   |-> . . . . pushed
 ///
-/// WORKER-1 Leases are computed in the order given, one at a time, each at the next clock.
-/// WORKER-2 One pull is open at most, for the clock of the batch that computes next.
+/// WORKER-1 The lowest lease held is computed next, one at a time, each at the next clock. (In bsp
+/// a
+///          lease that comes back from a lost worker may be of an earlier step than those held, and
+///          these wait for it.)
+/// WORKER-2 One pull is open at most, for the clock and step of the batch that computes next; when
+/// a
+///          lease of an earlier step comes in, the open pull is given up for another.
 /// WORKER-3 At most `max_in_flight` batches are computed but not applied on every shard.
-/// WORKER-4 `ssp`: own writes are read. A pull that overlaps the computation of own gradients cannot
+/// WORKER-4 `ssp`: own writes are read. A pull that overlaps the computation of own gradients
+/// cannot
 ///          contain them, so their first-order effect is subtracted locally before the parameters
 ///          are used. (Ho et al. 2013, "More effective distributed ML via a stale synchronous
 ///          parallel parameter server": read-my-writes.)
@@ -66,11 +72,11 @@ class worker_core {
 
   struct pull_order {
     clock_value clock;
-    std::uint64_t step; ///< bsp; else 0
+    std::uint64_t step;                                    ///< bsp; else 0
     std::shared_ptr<tensor::aligned_vector<float>> target; ///< of the whole model's size
   };
-  /// The pull to begin now, if any. The caller fills `target` for every remote shard and reports each
-  /// by `landed`.
+  /// The pull to begin now, if any. The caller fills `target` for every remote shard and reports
+  /// each by `landed`.
   std::optional<pull_order> begin_pull();
   /// The remote shard's range lies in the target; `own_applied`: own clocks below it are contained.
   void landed(shard_id shard, clock_value own_applied);
@@ -122,13 +128,13 @@ class worker_core {
   std::optional<scheduler::step_plan> steps_; // bsp
   std::size_t parameters_ = 0;
 
-  std::deque<batch_id> leases_;
+  std::set<batch_id> leases_;
   clock_value next_clock_ = 0; // of the first lease not begun
 
-  buffer current_;                               // what is or was computed with
-  std::optional<std::uint64_t> current_step_;    // bsp: the step it serves
-  buffer arriving_;                              // the target of pulls
-  std::set<shard_id> awaited_;                   // of the open pull
+  buffer current_;                            // what is or was computed with
+  std::optional<std::uint64_t> current_step_; // bsp: the step it serves
+  buffer arriving_;                           // the target of pulls
+  std::set<shard_id> awaited_;                // of the open pull
   bool pull_open_ = false;
   bool arrived_ = false; // arriving_ is whole and not yet used
   std::uint64_t arriving_step_ = 0;

@@ -1,0 +1,171 @@
+#include "troupe/actors/messages.hpp"
+
+#include <limits>
+
+#include <caf/binary_deserializer.hpp>
+#include <caf/binary_serializer.hpp>
+#include <catch2/catch.hpp>
+
+#include "troupe/actors/system_config.hpp"
+
+using namespace troupe::actors;
+
+namespace {
+
+struct local_system {
+  system_config config{false};
+  caf::actor_system system{config};
+};
+
+template <class T>
+std::vector<char> bytes_of(caf::actor_system& system, const T& value) {
+  std::vector<char> bytes;
+  caf::binary_serializer out{system, bytes};
+  REQUIRE_FALSE(out(const_cast<T&>(value)));
+  return bytes;
+}
+
+template <class T>
+caf::error read(caf::actor_system& system, const std::vector<char>& bytes, T& value) {
+  caf::binary_deserializer in{system, bytes};
+  return in(value);
+}
+
+// Through the same type-erased path that a message between processes takes.
+template <class T>
+void check_round_trip(caf::actor_system& system, const T& value) {
+  auto sent = caf::make_message(value);
+  std::vector<char> bytes;
+  caf::binary_serializer out{system, bytes};
+  INFO(caf::deep_to_string(value));
+  REQUIRE_FALSE(out(sent));
+  caf::message received;
+  REQUIRE_FALSE(read(system, bytes, received));
+  REQUIRE(received.match_elements<T>());
+  auto before = bytes_of(system, value);
+  CHECK(bytes_of(system, received.get_as<T>(0)) == before);
+  // Every field matters: a default value must look different.
+  if (!before.empty()) CHECK(bytes_of(system, T{}) != before);
+  // A message that ends early is an error, not a half-filled value.
+  for (std::size_t cut : {std::size_t{0}, before.size() / 2, before.size() - 1}) {
+    if (cut >= before.size()) continue;
+    T partial{};
+    CHECK(
+        read(system, {before.begin(), before.begin() + static_cast<std::ptrdiff_t>(cut)}, partial));
+  }
+}
+
+block block_of(std::vector<std::uint32_t> words) {
+  return block::copy_of(std::as_bytes(std::span{words}));
+}
+
+} // namespace
+
+TEST_CASE("every message makes a round trip") {
+  local_system s;
+  auto& sys = s.system;
+  const worker_id w{3};
+  const shard_id shard{5};
+  const batch_id batch{7, 9};
+  check_round_trip(sys, contact{"host", 4000});
+  check_round_trip(sys, hello{1, "job", {"h", 9}, 2, 4, {}});
+  check_round_trip(sys, welcome{{4}, "job", "{}"});
+  check_round_trip(sys, place_shards{{shard, {6}}, 4});
+  check_round_trip(sys, shards_placed{{{}, {}}});
+  check_round_trip(sys, place_workers{{w}, {{"h", 9}}});
+  check_round_trip(sys, workers_placed{{{}}});
+  check_round_trip(sys, find_shard{1, "job", shard});
+  check_round_trip(sys, stop_node{"why"});
+  check_round_trip(sys, actor_failed{"why"});
+  check_round_trip(sys, push{w, 8, batch, 77, {}});
+  check_round_trip(sys, applied_in_place{w, 8, batch, false, {}});
+  check_round_trip(sys, pushed{shard, batch});
+  check_round_trip(sys, pull{w, 8, 2, 77, {}});
+  check_round_trip(sys, pull_snapshot{2, 77, {}});
+  check_round_trip(sys, parameters{shard, 77, 6});
+  check_round_trip(sys, part{77, 2, 256, 1024, block_of({1, 2, 3})});
+  check_round_trip(sys, credit{3, 2, 77});
+  check_round_trip(sys, batch_lease{{batch, {7, 10}}, 12});
+  check_round_trip(sys, batch_done{w, batch, 9, 0x7ff8000000000000});
+  check_round_trip(sys, enter_clock{w, 9});
+  check_round_trip(sys, clock_entered{w});
+  check_round_trip(sys, leave_clock{w});
+  check_round_trip(sys, report_request{});
+  troupe::scheduler::staleness_histogram histogram;
+  histogram.add(3, 5);
+  histogram.add(99);
+  check_round_trip(sys, shard_report{shard, 1, 2, 3, histogram});
+  check_round_trip(sys, stop_training{});
+  check_round_trip(sys, evaluate_epoch{4});
+}
+
+TEST_CASE("an actor handle in a message is the same actor on the other side") {
+  local_system s;
+  auto actor = s.system.spawn([](node_actor::pointer) -> node_actor::behavior_type {
+    return {[](const place_shards&) { return shards_placed{}; },
+            [](const place_workers&) { return workers_placed{}; },
+            [](const find_shard&) { return shard_found{}; }, [](const stop_node&) {},
+            [](const actor_failed&) {}};
+  });
+  hello sent{1, "", {}, 0, 0, actor};
+  hello received;
+  REQUIRE_FALSE(read(s.system, bytes_of(s.system, sent), received));
+  CHECK(received.node == actor);
+  caf::anon_send_exit(actor, caf::exit_reason::user_shutdown);
+}
+
+TEST_CASE("a block carries NaN payloads, infinities, subnormals and -0 bit for bit") {
+  local_system s;
+  const std::vector<std::uint32_t> words{0x7fc00001, 0xffc12345, 0x7f800000, 0xff800000,
+                                         0x00000001, 0x807fffff, 0x80000000, 0x3f800000};
+  auto sent = block_of(words);
+  block received;
+  REQUIRE_FALSE(read(s.system, bytes_of(s.system, sent), received));
+  CHECK(std::ranges::equal(received.bytes(), sent.bytes()));
+  CHECK(reinterpret_cast<std::uintptr_t>(received.bytes().data()) % troupe::tensor::alignment == 0);
+}
+
+TEST_CASE("blocks of 0 bytes, 1 byte and the largest size make a round trip") {
+  local_system s;
+  for (std::size_t size : {std::size_t{0}, std::size_t{1}, std::size_t{block::max_bytes}}) {
+    std::vector<std::byte> data(size, std::byte{0x5a});
+    block received;
+    REQUIRE_FALSE(read(s.system, bytes_of(s.system, block::copy_of(data)), received));
+    CHECK(std::ranges::equal(received.bytes(), data));
+  }
+}
+
+TEST_CASE("BLOCK-1: a lying length is refused before anything is allocated for it") {
+  local_system s;
+  auto lie = [&](std::uint32_t length) {
+    auto bytes = bytes_of(s.system, length);
+    bytes.push_back(1);
+    block received;
+    return read(s.system, bytes, received);
+  };
+  CHECK(lie(block::max_bytes + 1));
+  CHECK(lie(0xffffffff));
+  CHECK(lie(64)); // honest, but the bytes are missing
+  CHECK_FALSE(lie(1));
+}
+
+TEST_CASE("a histogram that no series of pulls can give is refused") {
+  local_system s;
+  troupe::scheduler::staleness_histogram histogram;
+  histogram.add(3);
+  auto bytes = bytes_of(s.system, shard_report{{0}, 0, 0, 0, histogram});
+  bytes.back() = char(0x7f); // a byte of the largest staleness
+  shard_report received;
+  CHECK(read(s.system, bytes, received));
+}
+
+TEST_CASE("an error between actors carries its line") {
+  auto err = make_error(errc::job_mismatch, "expected job a, found job b");
+  CHECK(reason_of(err) == "expected job a, found job b");
+  CHECK(reason_of(make_error(errc::unreachable)) == "unreachable");
+  CHECK(reason_of(caf::error{}) == "it ended");
+  local_system s;
+  caf::error received;
+  REQUIRE_FALSE(read(s.system, bytes_of(s.system, err), received));
+  CHECK(reason_of(received) == "expected job a, found job b");
+}

@@ -1,0 +1,188 @@
+#include "troupe/actors/transfer.hpp"
+
+#include <algorithm>
+#include <numeric>
+
+#include <catch2/catch.hpp>
+
+using namespace troupe::actors;
+
+namespace {
+
+std::shared_ptr<std::vector<float>> ramp(std::size_t n) {
+  auto values = std::make_shared<std::vector<float>>(n);
+  std::iota(values->begin(), values->end(), 1.0f);
+  return values;
+}
+
+std::vector<part> parts_of(const std::shared_ptr<std::vector<float>>& values, transfer_id id = 7) {
+  return cut(id, 3, values, values->data(), values->size() * sizeof(float));
+}
+
+} // namespace
+
+TEST_CASE("a transfer is cut into parts that cover it once and share its memory") {
+  for (std::size_t n : {std::size_t{0}, std::size_t{1}, std::size_t{65535}, std::size_t{65536},
+                        std::size_t{65537}, std::size_t{200001}}) {
+    auto values = ramp(n);
+    std::uint64_t at = 0;
+    for (const auto& p : parts_of(values)) {
+      CHECK(p.transfer == 7);
+      CHECK(p.from == 3);
+      CHECK(p.offset == at);
+      CHECK(p.total == n * sizeof(float));
+      CHECK(p.data.size() <= part_bytes);
+      CHECK(p.data.bytes().data() == reinterpret_cast<std::byte*>(values->data()) + at);
+      at += p.data.size();
+    }
+    CHECK(at == n * sizeof(float));
+  }
+}
+
+TEST_CASE("TRANSFER-2: no more than the window is on its way, however many transfers wait") {
+  outbound_queue queue{4};
+  auto values = ramp(65536 * 5);
+  queue.add(parts_of(values, 1));
+  queue.add(parts_of(values, 2));
+  int sent = 0;
+  while (queue.next()) ++sent;
+  CHECK(sent == 4);
+  CHECK(queue.on_their_way() == 4);
+  CHECK(queue.waiting() == 6);
+  queue.credit(1, 2);
+  sent = 0;
+  while (queue.next()) ++sent;
+  CHECK(sent == 2);
+  CHECK(queue.on_their_way() == 4);
+}
+
+TEST_CASE("credit for another transfer, or more than is on its way, opens no larger window") {
+  outbound_queue queue{2};
+  auto values = ramp(65536 * 6);
+  queue.add(parts_of(values, 1));
+  while (queue.next()) {
+  }
+  queue.credit(9, 2);
+  CHECK_FALSE(queue.next());
+  queue.credit(1, 1000);
+  CHECK(queue.on_their_way() == 0);
+  int sent = 0;
+  while (queue.next()) ++sent;
+  CHECK(sent == 2);
+}
+
+TEST_CASE("a cancelled transfer gives back its place in the window though its credit never comes") {
+  outbound_queue queue{3};
+  auto values = ramp(65536 * 5);
+  queue.add(parts_of(values, 1));
+  while (queue.next()) {
+  }
+  queue.add(parts_of(values, 2));
+  queue.cancel(1);
+  CHECK(queue.on_their_way() == 0);
+  auto next = queue.next();
+  REQUIRE(next);
+  CHECK(next->transfer == 2);
+  queue.credit(1, 1); // late credit of the cancelled one
+  CHECK(queue.on_their_way() == 1);
+}
+
+TEST_CASE("TRANSFER-4: parts in any order make the transfer whole") {
+  auto values = ramp(65536 * 3 + 5);
+  auto parts = parts_of(values);
+  std::ranges::reverse(parts);
+  inbound_transfer in;
+  std::vector<float> target(values->size());
+  landing land{std::as_writable_bytes(std::span{target})};
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    CHECK_FALSE(in.complete());
+    CHECK_FALSE(land.complete());
+    CHECK(in.add(parts[i]));
+    CHECK(land.add(parts[i]));
+  }
+  CHECK(in.complete());
+  CHECK(land.complete());
+  CHECK(target == *values);
+}
+
+TEST_CASE("TRANSFER-3: a part that does not fit changes nothing") {
+  auto values = ramp(65536 * 2);
+  auto parts = parts_of(values);
+  inbound_transfer in;
+  REQUIRE(in.add(parts[0]));
+  auto refused = [&](part p) {
+    CHECK_FALSE(in.add(p));
+    CHECK(in.received() == part_bytes);
+  };
+  refused(parts[0]); // repeated
+  auto wrong = parts[1];
+  wrong.total += 4;
+  refused(wrong);
+  wrong = parts[1];
+  wrong.offset = wrong.total; // beyond the end
+  refused(wrong);
+  wrong.offset = UINT64_MAX - 3; // an offset that would wrap
+  refused(wrong);
+  wrong.offset = part_bytes - 4; // overlaps the first
+  refused(wrong);
+  wrong = parts[1];
+  wrong.offset += 2; // splits a float
+  refused(wrong);
+  wrong = parts[1];
+  wrong.data = {};
+  refused(wrong);
+  CHECK(in.add(parts[1]));
+  CHECK(in.complete());
+}
+
+TEST_CASE("a landing takes no other total than its own size") {
+  auto values = ramp(16);
+  std::vector<float> target(17);
+  landing land{std::as_writable_bytes(std::span{target})};
+  CHECK_FALSE(land.add(parts_of(values)[0]));
+  CHECK(std::ranges::all_of(target, [](float x) { return x == 0; }));
+}
+
+TEST_CASE("a pull is whole when its parts and its announcement are there, in either order") {
+  auto values = ramp(65536 + 1);
+  auto parts = parts_of(values, 21);
+  for (bool announced_first : {true, false}) {
+    std::vector<float> target(values->size());
+    range_pulls pulls;
+    pulls.begin(3, target, 21);
+    if (announced_first) CHECK_FALSE(pulls.announced(3, 21, 5));
+    CHECK_FALSE(pulls.add(parts[1]));
+    auto whole = pulls.add(parts[0]);
+    if (!announced_first) {
+      CHECK_FALSE(whole);
+      whole = pulls.announced(3, 21, 5);
+    }
+    REQUIRE(whole);
+    CHECK(whole->shard == 3);
+    CHECK(whole->own_applied == 5);
+    CHECK(pulls.open().empty());
+    CHECK(target == *values);
+  }
+}
+
+TEST_CASE("parts and announcements of an earlier attempt do not complete a restarted pull") {
+  auto values = ramp(8);
+  std::vector<float> target(8);
+  range_pulls pulls;
+  pulls.begin(3, target, 1);
+  CHECK_FALSE(pulls.announced(3, 1, 4));
+  pulls.restart(3, 2);
+  CHECK_FALSE(pulls.add(parts_of(values, 1)[0]));
+  CHECK_FALSE(pulls.add(parts_of(values, 2)[0])); // whole, but not announced again
+  auto whole = pulls.announced(3, 2, 6);
+  REQUIRE(whole);
+  CHECK(whole->own_applied == 6);
+}
+
+TEST_CASE("transfer ids of different askers never meet") {
+  transfer_ids a{0}, b{1}, evaluator{evaluator_peer};
+  CHECK(a.next() != b.next());
+  CHECK(a.next() == 1);
+  CHECK(b.next() >> 32 == 1);
+  CHECK(evaluator.next() >> 32 == evaluator_peer);
+}

@@ -1,0 +1,142 @@
+#include "virtual_cluster.hpp"
+
+#include "troupe/tensor/integer_sum.hpp"
+
+namespace troupe::actors {
+
+struct virtual_cluster::testing_config : system_config {
+  testing_config() : system_config(false) { set("scheduler.policy", caf::atom("testing")); }
+};
+
+namespace {
+
+// cpu_compute, but a batch takes the virtual time it is told to.
+struct timed_compute_state {
+  cpu_compute_state cpu;
+  computed result;
+  caf::typed_response_promise<computed> promise;
+};
+
+cpu_compute_actor::behavior_type
+timed_compute(cpu_compute_actor::stateful_pointer<timed_compute_state> self,
+              cpu_compute_options options, caf::timespan takes) {
+  auto& state = self->state;
+  state.cpu.options = std::move(options);
+  state.cpu.model = state.cpu.options.work.make_model();
+  return {
+      [self, &state, takes](const compute_task& task) -> caf::result<computed> {
+        state.result = state.cpu.run(task);
+        state.promise = self->make_response_promise<computed>();
+        self->delayed_send(self, takes, held_back{});
+        return state.promise;
+      },
+      [&state](held_back) { state.promise.deliver(std::move(state.result)); },
+  };
+}
+
+} // namespace
+
+virtual_cluster::virtual_cluster(options o)
+    : options_(std::move(o)), config_(std::make_unique<testing_config>()),
+      system_(std::make_unique<caf::actor_system>(*config_)),
+      coordinator_(&dynamic_cast<caf::scheduler::test_coordinator&>(system_->scheduler())),
+      random_(options_.seed) {
+  const auto& j = options_.work;
+  auto work = make_workload(j);
+  auto data = work.load_data();
+  auto model = work.make_model();
+  scheduler::batch_plan plan{{data->train.size(), j.train.batch_size, j.train.epochs}};
+  auto ranges = scheduler::make_shard_ranges(model->parameter_layout().size(), j.cluster.shards);
+
+  scheduler_actor_options s{j, "test", plan, nullptr, nullptr, nullptr};
+  s.emit = [this](const event& e) { events_.push_back(e); };
+  s.on_end = [this](run_result r) { result_ = std::move(r); };
+  s.lease_timeout = options_.lease_timeout;
+  s.spawn_evaluator = [this, work, data, ranges](address_book peers) -> evaluator_actor {
+    return system_->spawn(evaluator,
+                          evaluator_options{std::move(peers), ranges, work, data,
+                                            std::chrono::seconds(10), [](std::string) {}});
+  };
+  begun_ = coordinator_->clock().now();
+  root_ = system_->spawn(scheduler_root, std::move(s));
+
+  if (options_.nodes.empty()) options_.nodes = {{j.cluster.shards, j.cluster.workers}};
+  auto time_of = options_.batch_time ? options_.batch_time : [](worker_id) -> caf::timespan {
+    return std::chrono::milliseconds(10);
+  };
+  for (std::uint32_t i = 0; i < options_.nodes.size(); ++i) {
+    node_actor_options n;
+    n.scheduler = root_;
+    std::tie(n.shards, n.workers) = options_.nodes[i];
+    n.make_workload = [work](const job&) { return work; };
+    n.connect = [this](const contact& at) -> caf::expected<node_actor> {
+      return node_actor{nodes_.at(at.port)};
+    };
+    n.spawn_compute = [time_of](caf::actor_system& system, worker_id id, cpu_compute_options c) {
+      return compute_actor{system.spawn(timed_compute, std::move(c), time_of(id))};
+    };
+    n.observer = options_.observer;
+    n.on_end = [](node_result) {};
+    nodes_.push_back(system_->spawn(node, std::move(n)));
+    caf::anon_send(nodes_.back(), begin_node{{"node", static_cast<std::uint16_t>(i)}});
+  }
+}
+
+virtual_cluster::~virtual_cluster() {
+  for (const auto& n : nodes_) caf::anon_send_exit(n, caf::exit_reason::kill);
+  caf::anon_send_exit(root_, caf::exit_reason::kill);
+  nodes_.clear();
+  root_ = nullptr;
+  while (coordinator_->try_run_once()) {
+  }
+}
+
+bool virtual_cluster::step() {
+  auto& jobs = coordinator_->jobs;
+  if (jobs.empty()) return coordinator_->trigger_timeout();
+  auto chosen = random_() % jobs.size();
+  std::rotate(jobs.begin(), jobs.begin() + static_cast<std::ptrdiff_t>(chosen),
+              jobs.begin() + static_cast<std::ptrdiff_t>(chosen) + 1);
+  coordinator_->run_once();
+  return true;
+}
+
+bool virtual_cluster::run(const std::function<bool()>& condition, std::size_t max_steps) {
+  for (std::size_t i = 0; i < max_steps && !result_; ++i) {
+    if (condition && condition()) return false;
+    if (!step()) return false;
+  }
+  return result_.has_value();
+}
+
+caf::timespan virtual_cluster::now() const { return coordinator_->clock().now() - begun_; }
+
+void virtual_cluster::kill(std::size_t node) {
+  caf::anon_send_exit(nodes_.at(node), caf::exit_reason::kill);
+}
+
+std::vector<float> expected_parameters(const job& j, std::size_t samples, float scale) {
+  auto sums = tensor::expected_sum(j.model.parameters, samples);
+  std::vector<float> result;
+  for (auto sum : sums)
+    result.push_back(static_cast<float>(-sum * j.train.epochs * static_cast<double>(scale)));
+  return result;
+}
+
+job integer_job(scheduler::consistency mode) {
+  job j;
+  j.name = "integers";
+  j.model.type = model_spec::kind::integer_sum;
+  j.model.parameters = 100;
+  j.data.type = data_spec::format::integers;
+  j.data.samples = 320;
+  j.data.held_out = 0;
+  j.train.epochs = 3;
+  j.train.batch_size = 10; // 32 batches an epoch
+  j.train.consistency = mode;
+  j.train.optimizer.learning_rate = 1;
+  j.cluster = {4, 3};
+  return j;
+}
+
+} // namespace troupe::actors

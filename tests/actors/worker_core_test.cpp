@@ -1,0 +1,226 @@
+#include "troupe/actors/worker_core.hpp"
+
+#include <catch2/catch.hpp>
+
+using namespace troupe::actors;
+namespace scheduler = troupe::scheduler;
+
+namespace {
+
+const shard_id s0{0}, s1{1};
+
+worker_core make(scheduler::consistency mode, std::set<shard_id> remote = {s0, s1},
+                 troupe::tensor::sgd_options optimizer = {.learning_rate = 0.5f}) {
+  return worker_core{{scheduler::batch_plan{{100, 10, 3}},
+                      mode,
+                      optimizer,
+                      {{0, 16}, {16, 4}},
+                      std::move(remote)}};
+}
+
+batch_id batch(std::uint32_t index) { return {0, index}; }
+
+void land(worker_core& w, clock_value own_applied = 0) {
+  w.landed(s0, own_applied);
+  w.landed(s1, own_applied);
+}
+
+bool push_everywhere(worker_core& w, batch_id b) {
+  bool first = w.pushed(s0, b);
+  bool last = w.pushed(s1, b);
+  CHECK_FALSE(first);
+  return last;
+}
+
+} // namespace
+
+TEST_CASE("without a lease a worker neither pulls nor computes") {
+  auto w = make(scheduler::consistency::async());
+  CHECK_FALSE(w.begin_pull());
+  CHECK_FALSE(w.begin_compute());
+  CHECK(w.idle());
+}
+
+TEST_CASE("WORKER-1 and WORKER-2: leases are computed in order while the next pull is open") {
+  auto w = make(scheduler::consistency::async());
+  w.lease({batch(4), batch(6)}, 0);
+  auto pull = w.begin_pull();
+  REQUIRE(pull);
+  CHECK(pull->clock == 0);
+  CHECK(pull->target->size() == 20);
+  CHECK_FALSE(w.begin_pull());
+  CHECK_FALSE(w.begin_compute());
+  w.landed(s0, 0);
+  CHECK_FALSE(w.begin_compute()); // half the parameters are missing
+  w.landed(s1, 0);
+  auto first = w.begin_compute();
+  REQUIRE(first);
+  CHECK(first->batch == batch(4));
+  CHECK(first->clock == 0);
+  CHECK(first->parameters == pull->target);
+  CHECK_FALSE(w.begin_compute()); // one at a time
+
+  auto next = w.begin_pull(); // overlaps the computation, into other memory
+  REQUIRE(next);
+  CHECK(next->clock == 1);
+  CHECK(next->target != pull->target);
+  land(w);
+  CHECK_FALSE(w.begin_compute());
+  auto push = w.computed();
+  CHECK(push.batch == batch(4));
+  CHECK(push.clock == 0);
+  auto second = w.begin_compute();
+  REQUIRE(second);
+  CHECK(second->batch == batch(6));
+  CHECK(second->clock == 1);
+  CHECK(second->gradient != push.gradient); // still being pushed
+}
+
+TEST_CASE("WORKER-3: no more than two batches wait for their shards") {
+  auto w = make(scheduler::consistency::async());
+  w.lease({batch(0), batch(1), batch(2)}, 0);
+  for (int i = 0; i < 2; ++i) {
+    REQUIRE(w.begin_pull());
+    land(w);
+    REQUIRE(w.begin_compute());
+    w.computed();
+  }
+  REQUIRE(w.begin_pull());
+  land(w);
+  CHECK_FALSE(w.begin_compute());
+  CHECK(w.unconfirmed_pushes().size() == 2);
+  CHECK(push_everywhere(w, batch(0)));
+  CHECK_FALSE(w.pushed(s0, batch(0))); // confirmed twice: told once
+  CHECK(w.begin_compute());
+}
+
+TEST_CASE("WORKER-4: own gradients that the pulled parameters lack are read all the same") {
+  auto mode = GENERATE(scheduler::consistency::ssp(3), scheduler::consistency::async());
+  auto w = make(mode);
+  w.lease({batch(0), batch(1), batch(2)}, 0);
+  REQUIRE(w.begin_pull());
+  land(w, 0);
+  auto first = w.begin_compute();
+  REQUIRE(first);
+  CHECK(first->own_writes.empty());
+  REQUIRE(w.begin_pull()); // while batch 0 computes
+  w.landed(s0, 0);
+  w.landed(s1, 0);
+  auto push = w.computed();
+  auto second = w.begin_compute();
+  REQUIRE(second);
+  REQUIRE(second->own_writes.size() == 2); // both ranges lack clock 0
+  CHECK(second->own_writes[0].gradient == push.gradient);
+  CHECK(second->own_writes[0].range == scheduler::shard_range{0, 16});
+  CHECK(second->own_writes[1].range == scheduler::shard_range{16, 4});
+  CHECK(second->own_writes[0].step == 0.5f);
+
+  // Shard 0 had applied clocks 0 and 1 when it answered the third pull, shard 1 only clock 0.
+  push_everywhere(w, batch(0));
+  REQUIRE(w.begin_pull());
+  w.landed(s0, 2);
+  w.landed(s1, 1);
+  auto second_push = w.computed();
+  auto third = w.begin_compute();
+  REQUIRE(third);
+  REQUIRE(third->own_writes.size() == 1);
+  CHECK(third->own_writes[0].gradient == second_push.gradient);
+  CHECK(third->own_writes[0].range == scheduler::shard_range{16, 4});
+}
+
+TEST_CASE("WORKER-4: Nesterov's first step is larger by the momentum") {
+  auto w = make(scheduler::consistency::ssp(3), {s0, s1},
+                {.learning_rate = 0.5f, .momentum = 0.5f, .nesterov = true});
+  w.lease({batch(0), batch(1)}, 0);
+  REQUIRE(w.begin_pull());
+  land(w, 0);
+  REQUIRE(w.begin_compute());
+  REQUIRE(w.begin_pull());
+  land(w, 0);
+  w.computed();
+  CHECK(w.begin_compute()->own_writes.at(0).step == 0.75f);
+}
+
+TEST_CASE("WORKER-5: the batches of a step in bsp share one pull") {
+  auto w = make(scheduler::consistency::bsp(2));
+  w.lease({batch(0), batch(1), batch(2)}, 0);
+  auto pull = w.begin_pull();
+  REQUIRE(pull);
+  CHECK(pull->step == 0);
+  land(w);
+  auto first = w.begin_compute();
+  REQUIRE(first);
+  CHECK_FALSE(w.begin_pull()); // batch 1 is of the same step
+  w.computed();
+  auto second = w.begin_compute();
+  REQUIRE(second);
+  CHECK(second->parameters == first->parameters);
+  CHECK(second->own_writes.empty());
+  auto next = w.begin_pull(); // batch 2 is not
+  REQUIRE(next);
+  CHECK(next->step == 1);
+}
+
+TEST_CASE("WORKER-2: in bsp a lease of an earlier step takes the place of the open pull") {
+  auto w = make(scheduler::consistency::bsp(2));
+  w.lease({batch(4)}, 0);
+  auto pull = w.begin_pull();
+  REQUIRE(pull);
+  CHECK(pull->step == 2);
+  w.lease({batch(1)}, 0); // step 2 waits for it
+  auto earlier = w.begin_pull();
+  REQUIRE(earlier);
+  CHECK(earlier->step == 0);
+  land(w);
+  CHECK(w.begin_compute()->batch == batch(1));
+}
+
+TEST_CASE("hogwild: a worker whose shards are all in its process pulls nothing") {
+  auto w = make(scheduler::consistency::hogwild(), {});
+  w.lease({batch(0), batch(1)}, 0);
+  CHECK_FALSE(w.begin_pull());
+  REQUIRE(w.begin_compute());
+  CHECK_FALSE(w.begin_pull());
+  w.computed();
+  CHECK(w.begin_compute());
+}
+
+TEST_CASE("an idle worker whose clock is behind goes on from the floor, a busy one does not") {
+  auto w = make(scheduler::consistency::ssp(1));
+  w.lease({batch(0)}, 7);
+  auto pull = w.begin_pull();
+  REQUIRE(pull);
+  CHECK(pull->clock == 7);
+  land(w, 7);
+  w.lease({batch(1)}, 20);
+  CHECK(w.begin_compute()->clock == 7);
+  w.computed();
+  push_everywhere(w, batch(0));
+  CHECK(w.next_clock() == 8);
+}
+
+TEST_CASE("gradient buffers are used again once nobody reads them, and only then") {
+  auto w = make(scheduler::consistency::bsp(1));
+  w.lease({batch(0), batch(1), batch(2)}, 0);
+  auto run = [&](batch_id b) {
+    REQUIRE(w.begin_pull());
+    land(w);
+    REQUIRE(w.begin_compute());
+    auto push = w.computed();
+    CHECK(push.batch == b);
+    return push;
+  };
+  auto first = run(batch(0));
+  const auto* memory = first.gradient.get();
+  push_everywhere(w, batch(0));
+  auto second = run(batch(1)); // `first` is still held here, as a slow shard would
+  CHECK(second.gradient.get() != memory);
+  push_everywhere(w, batch(1));
+  first.gradient.reset();
+  CHECK(run(batch(2)).gradient.get() == memory);
+}
+
+TEST_CASE("a result without a computation is a mistake of the caller") {
+  auto w = make(scheduler::consistency::async());
+  CHECK_THROWS_AS(w.computed(), std::logic_error);
+}
