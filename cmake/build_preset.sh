@@ -26,8 +26,8 @@ done
 # An empty launcher also takes back one that an earlier build recorded.
 launcher=$(command -v ccache || true)
 echo "== configuring build/$preset${launcher:+ (with ccache)}"
-cmake -S "$root" --preset "$preset" --log-level=WARNING \
-  "-DCMAKE_CXX_COMPILER_LAUNCHER=$launcher" "${settings[@]}"
+cmake -S "$root" --preset "$preset" \
+  "-DCMAKE_CXX_COMPILER_LAUNCHER=$launcher" "${settings[@]}" > /dev/null
 echo "== building build/$preset"
 cmake --build "$root/build/$preset" --parallel "$(nproc)" "${targets[@]}"
 echo "== built in $SECONDS s"
