@@ -121,10 +121,10 @@ TEST_CASE("a node that ends with an error after the start is the scheduler's to 
 }
 
 TEST_CASE("a node that is killed after the start is named, because only the launcher knows why") {
-  const auto result = launch({"start;listen;wait", "exit 1", "die 11"}, {.alone = 20ms});
+  const auto result = launch({"start;listen;wait", "exit 1", "die 9"}, {.alone = 20ms});
   CHECK(result.code == 1);
   REQUIRE(result.lines.size() == 2);
-  CHECK_THAT(result.lines[0], Contains("worker node 1") && Contains("signal 11"));
+  CHECK_THAT(result.lines[0], Contains("worker node 1") && Contains("signal 9"));
 }
 
 TEST_CASE("a scheduler that is killed fails the run and ends the nodes") {
