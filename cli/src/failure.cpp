@@ -25,17 +25,26 @@ std::string plain_line(std::string_view text) {
   return line;
 }
 
-void print_error(std::string_view line) {
-  // On a terminal another process of the run may have left its progress in this line.
-  const bool terminal = ::isatty(STDERR_FILENO) == 1;
-  const std::string text = (terminal ? "\r\x1b[Ktroupe: " : "troupe: ") + plain_line(line) + "\n";
+namespace {
+
+// In one piece. On a terminal another process of the run may have left its progress in this line.
+void write_line(int fd, const std::string& line) {
+  const std::string text = (::isatty(fd) == 1 ? "\r\x1b[K" : "") + line + "\n";
   std::size_t written = 0;
   while (written < text.size()) {
-    const auto n = ::write(STDERR_FILENO, text.data() + written, text.size() - written);
+    const auto n = ::write(fd, text.data() + written, text.size() - written);
     if (n <= 0) return; // nobody left to tell
     written += static_cast<std::size_t>(n);
   }
 }
+
+} // namespace
+
+void print_error(std::string_view line) {
+  write_line(STDERR_FILENO, "troupe: " + plain_line(line));
+}
+
+void print_notice(std::string_view line) { write_line(STDOUT_FILENO, plain_line(line)); }
 
 int report_current_exception() {
   try {

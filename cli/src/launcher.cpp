@@ -152,7 +152,7 @@ class cluster {
       fail(end.signal == 0 && !n.last_line.empty() ? n.last_line
                                                    : who + " ended early with " + to_string(end));
     else if (end.signal != 0)
-      report(who + " was ended by " + to_string(end));
+      notify(who + " was ended by " + to_string(end));
     const bool any_left = std::any_of(nodes_.begin(), nodes_.end(),
                                       [](const node& other) { return other.process.running(); });
     if (!any_left && !deadline_) deadline_ = clock::now() + options_.alone_grace;
@@ -238,6 +238,13 @@ class cluster {
       options_.report(line);
     else
       print_error(line);
+  }
+
+  void notify(std::string_view line) const {
+    if (options_.notify)
+      options_.notify(line);
+    else
+      print_notice(line);
   }
 
   const launcher::options& options_;

@@ -19,7 +19,8 @@ namespace {
 
 struct outcome {
   int code = 0;
-  std::vector<std::string> lines;
+  std::vector<std::string> lines;   // failures
+  std::vector<std::string> notices; // what is good to know
 };
 
 struct scripts {
@@ -49,6 +50,7 @@ outcome launch(const scripts& s, const limits& l = {}) {
   options.save_grace = l.save;
   options.alone_grace = l.alone;
   options.report = [&](std::string_view line) { result.lines.emplace_back(line); };
+  options.notify = [&](std::string_view line) { result.notices.emplace_back(line); };
   result.code = launcher(std::move(options)).run();
   // LAUNCH-1: nothing is left to reap.
   CHECK(::waitpid(-1, nullptr, WNOHANG) == -1);
@@ -123,8 +125,9 @@ TEST_CASE("a node that ends with an error after the start is the scheduler's to 
 TEST_CASE("a node that is killed after the start is named, because only the launcher knows why") {
   const auto result = launch({"start;listen;wait", "exit 1", "die 9"}, {.alone = 20ms});
   CHECK(result.code == 1);
-  REQUIRE(result.lines.size() == 2);
-  CHECK_THAT(result.lines[0], Contains("worker node 1") && Contains("signal 9"));
+  CHECK(result.lines.size() == 1);
+  REQUIRE(result.notices.size() == 1);
+  CHECK_THAT(result.notices[0], Contains("worker node 1") && Contains("signal 9"));
 }
 
 TEST_CASE("a scheduler that is killed fails the run and ends the nodes") {

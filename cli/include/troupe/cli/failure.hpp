@@ -33,6 +33,9 @@ std::string plain_line(std::string_view text);
 /// Writes "troupe: LINE" to the standard error stream, at once.
 void print_error(std::string_view line);
 
+/// Writes a line to the standard output, at once.
+void print_notice(std::string_view line);
+
 /// To be called in a catch block: prints the exception in flight as one line and gives the exit
 /// code that belongs to it.
 int report_current_exception();

@@ -47,7 +47,8 @@ class launcher {
     std::chrono::milliseconds save_grace = std::chrono::seconds(60);
     /// From the end of the last node to the end of a scheduler that has not noticed.
     std::chrono::milliseconds alone_grace = std::chrono::seconds(30);
-    std::function<void(std::string_view)> report; ///< a line for the user; empty: print_error
+    std::function<void(std::string_view)> report; ///< a failure; empty: print_error
+    std::function<void(std::string_view)> notify; ///< good to know; empty: print_notice
   };
 
   explicit launcher(options o);
