@@ -161,6 +161,17 @@ void scheduler_state::feed_all() {
   for (auto id : members_.live_workers()) feed(id, options_.lease_ahead);
 }
 
+void scheduler_state::lease_returned() {
+  auto candidates = members_.live_workers();
+  while (leases_->returned_count() > 0 && !candidates.empty()) {
+    auto least = std::ranges::min_element(
+        candidates, {}, [this](worker_id id) { return leases_->held_by(id).size(); });
+    auto held = leases_->held_by(*least).size();
+    feed(*least, held + 1);
+    if (leases_->held_by(*least).size() == held) candidates.erase(least); // it cannot take one now
+  }
+}
+
 bool scheduler_state::may_lease() const {
   auto next = leases_->peek();
   return phase_ == phase::training && next && next->epoch <= evaluated_epochs_ + 1; // SCHED-3
@@ -311,6 +322,7 @@ void scheduler_state::expire_leases() {
                std::to_string(static_cast<long>(seconds(options_.lease_timeout))) +
                " s; its leases go to the others");
   }
+  lease_returned();
 }
 
 void scheduler_state::emit_progress() {
@@ -365,6 +377,7 @@ void scheduler_state::lose(node_id id, const std::string& why) {
     return;
   }
   if (phase_ == phase::draining && leases_->open_count() == 0) begin_snapshot();
+  lease_returned();
   feed_all();
 }
 

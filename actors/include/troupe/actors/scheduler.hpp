@@ -66,6 +66,9 @@ using scheduler_impl_actor =
 /// SCHED-4 A worker whose leases ran out gets no new one, and counts in no clock, until it
 /// completes
 ///         a batch.
+/// SCHED-5 A batch that came back is leased again at once, beyond `lease_ahead` if need be: in bsp
+/// and
+///         ssp those who hold leases may all be waiting for it.
 ///
 /// It is not on the data path: while it is away workers go on with the leases they hold.
 struct scheduler_state {
@@ -110,6 +113,7 @@ struct scheduler_state {
   void place_workers_on_nodes();
   void begin_training();
   void feed_all();
+  void lease_returned();
   void feed(worker_id id, std::size_t up_to);
   bool may_lease() const;
   void enter_clocks(worker_id id);

@@ -72,6 +72,8 @@ class batch_leases {
   bool available() const noexcept { return !returned_.empty() || next_ < plan_.total_batches(); }
   /// The batch that `lease` would give next; none when nothing is available.
   std::optional<batch_id> peek() const;
+  /// Batches that came back and wait to be leased again.
+  std::size_t returned_count() const noexcept { return returned_.size(); }
   /// Every batch of the job is completed.
   bool finished() const noexcept { return completed_count() == plan_.total_batches(); }
 

@@ -1,0 +1,160 @@
+// What Troupe promises, over a cluster of real processes on loopback.
+#include "program_fixture.hpp"
+
+#include <csignal>
+#include <fstream>
+#include <iterator>
+#include <sstream>
+
+#include <catch2/catch.hpp>
+#include <nlohmann/json.hpp>
+
+#include "temporary_folder.hpp"
+#include "troupe/tensor/integer_sum.hpp"
+#include "troupe/tensor/model_file.hpp"
+
+using namespace troupe::cli_test;
+using nlohmann::json;
+namespace fs = std::filesystem;
+namespace tensor = troupe::tensor;
+
+namespace {
+
+constexpr std::size_t parameters = 1000;
+constexpr std::size_t samples = 1280;
+
+// Plain SGD with learning rate 1 over integer gradients: every parameter has one right value.
+std::string integer_job(std::uint32_t epochs) {
+  return R"(name = "integers"
+[model]
+kind = "integer_sum"
+parameters = )" +
+         std::to_string(parameters) + R"(
+[data]
+format = "integers"
+samples = )" +
+         std::to_string(samples) + R"(
+held_out = 0
+[train]
+epochs = )" +
+         std::to_string(epochs) + R"(
+batch_size = 10
+optimizer = { name = "sgd", learning_rate = 1.0 }
+[cluster]
+workers = 4
+shards = 3
+)";
+}
+
+// In bsp a step applies the mean of its 4 batches' sums.
+std::string expected_hash(std::uint32_t epochs, const std::string& mode) {
+  std::vector<float> expected;
+  for (const auto sum : tensor::expected_sum(parameters, samples))
+    expected.push_back(static_cast<float>(0.0 - sum * epochs / (mode == "bsp" ? 4 : 1)));
+  return tensor::parameter_hash(expected);
+}
+
+json last_event(const fs::path& run) {
+  std::istringstream in(read_file(run / "events.jsonl"));
+  std::string line, last;
+  while (std::getline(in, line)) last = line;
+  return json::parse(last);
+}
+
+// The processes of a running cluster whose command line holds `text`.
+std::vector<pid_t> children_with(pid_t launcher, const std::string& text) {
+  const auto id = std::to_string(launcher);
+  std::ifstream children("/proc/" + id + "/task/" + id + "/children");
+  std::vector<pid_t> result;
+  for (pid_t child; children >> child;) {
+    std::ifstream file("/proc/" + std::to_string(child) + "/cmdline");
+    std::string line((std::istreambuf_iterator<char>(file)), {});
+    std::ranges::replace(line, '\0', ' ');
+    if (line.find(text) != std::string::npos) result.push_back(child);
+  }
+  return result;
+}
+
+} // namespace
+
+TEST_CASE(
+    "4 workers and 3 shards in processes of their own end in the exact sum in every mode, with "
+    "duplicated pushes") {
+  const std::string mode = GENERATE("hogwild", "async", "ssp", "bsp");
+  INFO(mode);
+  temporary_folder folder;
+  folder.write("job.toml", integer_job(3));
+  const auto result =
+      run_program({"train", "job.toml", "--run", "run", "--set", "train.consistency=" + mode,
+                   "--set", "inject.duplicate_push_every=3"},
+                  folder.path());
+  INFO(result.err);
+  REQUIRE(result.code == 0);
+  const auto last = last_event(folder / "run");
+  CHECK(last["parameter_hash"] == expected_hash(3, mode));
+  CHECK(last["samples"] == 3 * samples);
+  CHECK(last["duplicates_dropped"] > 0);
+}
+
+TEST_CASE("a worker process killed in the middle costs nothing but time") {
+  const std::string mode = GENERATE("async", "ssp", "bsp");
+  INFO(mode);
+  temporary_folder folder;
+  folder.write("job.toml", integer_job(40));
+  orphan_watch orphans;
+  program train({"train", "job.toml", "--run", "run", "--set", "train.consistency=" + mode},
+                folder.path());
+  train.wait_for_line("epoch 1/");
+  const auto workers = children_with(train.pid(), "--workers 1");
+  REQUIRE(workers.size() == 4);
+  REQUIRE(::kill(workers[1], SIGKILL) == 0);
+  const auto result = train.finish();
+  INFO(result.out << result.err);
+  REQUIRE(result.code == 0);
+  CHECK_THAT(result.out, Catch::Contains("was lost"));
+  CHECK(last_event(folder / "run")["parameter_hash"] == expected_hash(40, mode));
+  CHECK(orphans.reap_all() == 0);
+}
+
+TEST_CASE("a shard process killed in the middle ends the run with its name and no orphan") {
+  temporary_folder folder;
+  folder.write("job.toml", integer_job(100'000));
+  orphan_watch orphans;
+  program train({"train", "job.toml", "--run", "run"}, folder.path());
+  train.wait_for_line("epoch 1/");
+  const auto shards = children_with(train.pid(), "--shards 1");
+  REQUIRE(shards.size() == 3);
+  REQUIRE(::kill(shards[2], SIGKILL) == 0);
+  const auto result = train.finish();
+  CHECK(result.code == 1);
+  CHECK_THAT(result.err, Catch::StartsWith("troupe: ") && Catch::Contains("shard") &&
+                             Catch::Contains("was lost"));
+  CHECK(std::ranges::count(result.err, '\n') == 1);
+  CHECK(orphans.reap_all() == 0);
+}
+
+TEST_CASE("ssp(s) holds its bound with a worker 5 times slower, and async under the same load does "
+          "not") {
+  temporary_folder folder;
+  folder.write("job.toml", digits_job());
+  // Batches long enough that the slow worker's delay, and not the network, decides who is ahead.
+  const auto staleness = [&](const std::string& run, std::vector<std::string> mode) {
+    std::vector<std::string> arguments{"train", "job.toml", "--run", run};
+    mode.insert(mode.end(),
+                {"inject.slow_worker=0", "inject.slow_factor=5", "train.epochs=8",
+                 "train.batch_size=32", "model.layers=[{dense=512},\"relu\",{dense=10}]"});
+    for (const auto& key : mode) arguments.insert(arguments.end(), {"--set", key});
+    const auto result = run_program(arguments, folder.path());
+    INFO(result.err);
+    REQUIRE(result.code == 0);
+    return last_event(folder / run)["staleness"];
+  };
+  for (const int bound : {0, 2}) {
+    const auto seen =
+        staleness("ssp" + std::to_string(bound),
+                  {"train.consistency=ssp", "train.staleness=" + std::to_string(bound)});
+    CHECK(seen["pulls"] > 100);
+    CHECK(seen["max"] <= bound);
+  }
+  CHECK(staleness("async", {"train.consistency=async"})["max"] > 2);
+}
