@@ -1,0 +1,315 @@
+// How fast the parameters of a shard travel between two processes over TCP, against what the
+// machine can do: raw TCP between the same two processes, and memcpy, measured in the same run.
+//
+//     build/release/bin/bench_wire [--seconds S] [--json FILE]
+//
+// The shard is the production actor in a process of its own; the client pulls its whole range again
+// and again, or pushes gradients for it, one after the other (so a figure includes the request's
+// way there and the answer's way back, and for a push the application of the gradient). Prints a
+// table: MB/s (10^6 bytes), the ratio to raw TCP, and p50 and p99 of one transfer.
+#include <algorithm>
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+#include <iostream>
+#include <thread>
+#include <vector>
+
+#include <caf/all.hpp>
+#include <caf/io/all.hpp>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <nlohmann/json.hpp>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "troupe/actors/connect.hpp"
+#include "troupe/actors/shard.hpp"
+#include "troupe/actors/system_config.hpp"
+
+using namespace troupe::actors;
+namespace scheduler = troupe::scheduler;
+namespace tensor = troupe::tensor;
+using bench_clock = std::chrono::steady_clock;
+
+namespace {
+
+struct figures {
+  double mb_per_second = 0;
+  double p50_us = 0;
+  double p99_us = 0;
+  std::size_t count = 0;
+};
+
+figures summarize(std::vector<double> seconds_each, std::size_t bytes) {
+  figures f;
+  f.count = seconds_each.size();
+  if (f.count == 0) return f;
+  std::ranges::sort(seconds_each);
+  double total = 0;
+  for (auto s : seconds_each) total += s;
+  f.mb_per_second = static_cast<double>(bytes) * static_cast<double>(f.count) / total / 1e6;
+  f.p50_us = seconds_each[f.count / 2] * 1e6;
+  f.p99_us = seconds_each[std::min(f.count - 1, f.count * 99 / 100)] * 1e6;
+  return f;
+}
+
+double since(bench_clock::time_point begun) {
+  return std::chrono::duration<double>(bench_clock::now() - begun).count();
+}
+
+// Repeats `once` for the time given, after three rounds that are not counted.
+template <class F>
+figures measure(std::size_t bytes, double seconds, F once) {
+  for (int i = 0; i < 3; ++i) once();
+  std::vector<double> each;
+  for (auto begun = bench_clock::now(); since(begun) < seconds;) {
+    auto at = bench_clock::now();
+    once();
+    each.push_back(since(at));
+  }
+  return summarize(std::move(each), bytes);
+}
+
+[[noreturn]] void fail(const std::string& why) {
+  std::cerr << "bench_wire: " << why << '\n';
+  std::exit(1);
+}
+
+// -- the other process
+// ------------------------------------------------------------------------------
+
+void write_all(int fd, const void* data, std::size_t size) {
+  const auto* at = static_cast<const char*>(data);
+  while (size > 0) {
+    auto n = ::write(fd, at, size);
+    if (n <= 0) ::_exit(0); // the client is gone
+    at += n;
+    size -= static_cast<std::size_t>(n);
+  }
+}
+
+void read_all(int fd, void* data, std::size_t size) {
+  auto* at = static_cast<char*>(data);
+  while (size > 0) {
+    auto n = ::read(fd, at, size);
+    if (n <= 0) ::_exit(0);
+    at += n;
+    size -= static_cast<std::size_t>(n);
+  }
+}
+
+struct served {
+  std::uint16_t shard_port;
+  std::uint16_t raw_port;
+};
+
+// Serves a shard of `bytes` and, on a plain socket, the same number of bytes for every byte it
+// gets.
+[[noreturn]] void serve(int out, std::size_t bytes) {
+  int listener = ::socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in at{};
+  at.sin_family = AF_INET;
+  at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof at;
+  if (::bind(listener, reinterpret_cast<sockaddr*>(&at), sizeof at) != 0 ||
+      ::listen(listener, 1) != 0 ||
+      ::getsockname(listener, reinterpret_cast<sockaddr*>(&at), &size) != 0)
+    ::_exit(1);
+  std::vector<float> initial(bytes / sizeof(float), 1.0f);
+  shard_core::options o{scheduler::batch_plan{{1u << 20, 1, 1}},
+                        scheduler::consistency::async(),
+                        {.learning_rate = 0.01f},
+                        1,
+                        false};
+  system_config config{true};
+  caf::actor_system system{config};
+  auto actor = system.spawn(shard, shard_options{shard_id{0}, [](std::string) {}, nullptr},
+                            std::make_shared<shard_core>(o, initial));
+  auto port = system.middleman().publish(actor, 0, "127.0.0.1");
+  if (!port) ::_exit(1);
+  served s{*port, ntohs(at.sin_port)};
+  write_all(out, &s, sizeof s);
+  int peer = ::accept(listener, nullptr, nullptr);
+  int on = 1;
+  ::setsockopt(peer, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  for (char asked; ::read(peer, &asked, 1) == 1;) write_all(peer, initial.data(), bytes);
+  for (;;) ::pause(); // the shard serves on, until it is killed
+}
+
+class shard_process {
+ public:
+  explicit shard_process(std::size_t bytes) {
+    int ends[2];
+    if (::pipe(ends) != 0) fail("no pipe");
+    pid_ = ::fork();
+    if (pid_ == 0) serve(ends[1], bytes);
+    ::close(ends[1]);
+    pollfd ready{ends[0], POLLIN, 0};
+    if (::poll(&ready, 1, 30'000) != 1 || ::read(ends[0], &at_, sizeof at_) != sizeof at_)
+      fail("the shard's process did not start");
+    ::close(ends[0]);
+  }
+  ~shard_process() {
+    ::kill(pid_, SIGKILL);
+    ::waitpid(pid_, nullptr, 0);
+  }
+  const served& at() const { return at_; }
+
+ private:
+  pid_t pid_;
+  served at_{};
+};
+
+// -- the client
+// ------------------------------------------------------------------------------------
+
+// One order of the benchmark, answered when the range has landed or the push is confirmed.
+struct pull_once {};
+struct push_once {};
+using client_actor = pusher_actor::extend<caf::replies_to<pull_once>::with<bool>,
+                                          caf::replies_to<push_once>::with<bool>>;
+
+struct client_state {
+  shard_actor shard;
+  tensor::aligned_vector<float> target;
+  std::shared_ptr<tensor::aligned_vector<float>> gradient;
+  range_pulls pulls;
+  outbound_queue out;
+  transfer_ids ids{0};
+  clock_value clock = 0;
+  caf::typed_response_promise<bool> promise;
+};
+
+client_actor::behavior_type client(client_actor::stateful_pointer<client_state> self,
+                                   shard_actor to, std::size_t bytes) {
+  auto& s = self->state;
+  s.shard = std::move(to);
+  s.target.resize(bytes / sizeof(float));
+  s.gradient = std::make_shared<tensor::aligned_vector<float>>(bytes / sizeof(float), 1e-6f);
+  auto flush = [self, &s] {
+    while (auto next = s.out.next()) self->send(s.shard, std::move(*next));
+  };
+  auto landed = [&s](const auto& whole) {
+    if (whole) s.promise.deliver(true);
+  };
+  return {
+      [&s, landed](const parameters& p) {
+        landed(s.pulls.announced(0, p.transfer, p.own_applied));
+      },
+      [self, &s, landed](const part& p) {
+        self->send(s.shard, credit{1, 0, p.transfer});
+        landed(s.pulls.add(p));
+      },
+      [&s, flush](const credit& c) {
+        s.out.credit(c.transfer, c.parts);
+        flush();
+      },
+      [&s](const pushed&) { s.promise.deliver(true); },
+      [self, &s](pull_once) -> caf::result<bool> {
+        auto id = s.ids.next();
+        s.pulls.begin(0, s.target, id);
+        self->send(s.shard, pull{worker_id{0}, s.clock, 0, id, puller_actor{self}});
+        return s.promise = self->make_response_promise<bool>();
+      },
+      [self, &s, flush](push_once) -> caf::result<bool> {
+        auto id = s.ids.next();
+        batch_id batch{0, static_cast<std::uint32_t>(s.clock)};
+        self->send(s.shard, push{worker_id{0}, s.clock++, batch, id, pusher_actor{self}});
+        s.out.add(cut(id, 0, s.gradient, s.gradient->data(), s.gradient->size() * sizeof(float)));
+        flush();
+        return s.promise = self->make_response_promise<bool>();
+      },
+  };
+}
+
+template <class Order>
+void order(caf::scoped_actor& self, const client_actor& c) {
+  self->request(c, std::chrono::seconds(30), Order{})
+      .receive([](bool) {}, [](const caf::error& e) { fail("no answer: " + reason_of(e)); });
+}
+
+int connect_raw(std::uint16_t port) {
+  int fd = ::socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in at{};
+  at.sin_family = AF_INET;
+  at.sin_port = htons(port);
+  at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  if (::connect(fd, reinterpret_cast<sockaddr*>(&at), sizeof at) != 0) fail("no raw connection");
+  int on = 1;
+  ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  return fd;
+}
+
+nlohmann::json row(std::size_t bytes, const char* what, const figures& f, const figures& limit) {
+  auto ratio = limit.mb_per_second > 0 ? f.mb_per_second / limit.mb_per_second : 0;
+  std::printf("%10zu  %-10s %10.0f MB/s  %5.2f of raw TCP  p50 %9.0f us  p99 %9.0f us  n %zu\n",
+              bytes, what, f.mb_per_second, ratio, f.p50_us, f.p99_us, f.count);
+  std::fflush(stdout);
+  return {{"bytes", bytes},      {"what", what},       {"mb_per_second", f.mb_per_second},
+          {"of_raw_tcp", ratio}, {"p50_us", f.p50_us}, {"p99_us", f.p99_us},
+          {"count", f.count}};
+}
+
+} // namespace
+
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(pull_once)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(push_once)
+
+int main(int argc, char** argv) {
+  double seconds = 1;
+  std::string json_file;
+  for (int i = 1; i < argc; ++i) {
+    std::string argument = argv[i];
+    if (argument == "--seconds" && i + 1 < argc)
+      seconds = std::atof(argv[++i]);
+    else if (argument == "--json" && i + 1 < argc)
+      json_file = argv[++i];
+    else {
+      std::cerr << "usage: bench_wire [--seconds S] [--json FILE]\n";
+      return 2;
+    }
+  }
+  nlohmann::json rows = nlohmann::json::array();
+  for (std::size_t bytes : {64u << 10, 1u << 20, 4u << 20, 16u << 20, 64u << 20}) {
+    shard_process other{bytes};
+    std::vector<char> from(bytes, 1), to(bytes);
+    int raw = connect_raw(other.at().raw_port);
+    auto limit = measure(bytes, seconds, [&] {
+      char ask = 1;
+      write_all(raw, &ask, 1);
+      read_all(raw, to.data(), bytes);
+    });
+    ::close(raw);
+    auto copied = measure(bytes, seconds / 4, [&] {
+      std::memcpy(to.data(), from.data(), bytes);
+      asm volatile("" : : "r"(to.data()) : "memory");
+    });
+    system_config config{true};
+    caf::actor_system system{config};
+    auto reached = connect<shard_actor>(system, {"127.0.0.1", other.at().shard_port},
+                                        std::chrono::seconds(10));
+    if (!reached) fail(reason_of(reached.error()));
+    auto c = system.spawn(client, *reached, bytes);
+    {
+      caf::scoped_actor self{system};
+      rows.push_back(row(bytes, "raw TCP", limit, limit));
+      rows.push_back(row(bytes, "memcpy", copied, limit));
+      rows.push_back(
+          row(bytes, "pull", measure(bytes, seconds, [&] { order<pull_once>(self, c); }), limit));
+      rows.push_back(
+          row(bytes, "push", measure(bytes, seconds, [&] { order<push_once>(self, c); }), limit));
+    }
+    caf::anon_send_exit(c, caf::exit_reason::user_shutdown);
+  }
+  if (!json_file.empty()) {
+    std::ofstream out(json_file);
+    out << nlohmann::json{{"benchmark", "wire"}, {"seconds_each", seconds}, {"rows", rows}}.dump(2)
+        << '\n';
+    if (!out) fail(json_file + ": cannot write");
+  }
+}
