@@ -76,7 +76,7 @@ scheduler_actor spawn_scheduler(caf::actor_system& system, const job& j, const w
     e.ranges = p.ranges;
     e.work = w;
     e.data = p.data;
-    return system.spawn<caf::detached>(evaluator, std::move(e));
+    return system.spawn(evaluator, std::move(e));
   };
   return system.spawn(scheduler_root, std::move(o));
 }
@@ -104,7 +104,7 @@ run_result train(const job& j, const workload& w, run_observer* observer, std::s
   n.shards = j.cluster.shards;
   n.workers = j.cluster.workers;
   n.make_workload = [w](const job&) { return w; };
-  caf::anon_send(system.spawn<caf::detached>(node, std::move(n)), begin_node{{"this process", 0}});
+  caf::anon_send(system.spawn(node, std::move(n)), begin_node{{"this process", 0}});
   std::stop_callback on_stop{stop, [&root] { caf::anon_send(root, stop_training{}); }};
   return result.get();
 }
@@ -165,7 +165,7 @@ node_result run_node(const node_options& options, std::stop_token stop) {
     return connect<node_actor>(system, endpoint{at.host, at.port}, connect_timeout);
   };
   n.on_end = [&ended](node_result r) { ended.set_value(std::move(r)); };
-  auto self = system.spawn<caf::detached>(node, std::move(n));
+  auto self = system.spawn(node, std::move(n));
   auto port = system.middleman().publish(node_actor{self}, options.listen.port,
                                          options.listen.host.c_str(), true);
   if (!port) {

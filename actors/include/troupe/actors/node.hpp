@@ -53,7 +53,8 @@ using node_impl_actor = node_actor::extend<caf::reacts_to<begin_node>>;
 ///     actor_failed    - (from a child); passed on to the scheduler
 ///
 /// It loads data and connects in its handlers: spawn it detached. When it dies, its children die
-/// with it; when the scheduler is lost, it ends with an error.
+/// with it; when the scheduler is lost, it ends with an error. Its heartbeat is an actor of its own
+/// (`pulse`), which ends it too when the scheduler is silent (PULSE-2) or has declared it lost.
 struct node_state {
   using self_pointer = node_impl_actor::stateful_pointer<node_state>;
   explicit node_state(self_pointer self) : self(self) {}
@@ -82,6 +83,7 @@ struct node_state {
   };
 
   void on_welcome(const welcome& w);
+  void start_pulse(node_id id);
   void fail(const std::string& reason);
   void look_up(const std::shared_ptr<placing>& p, shard_id id, const node_actor& at);
   void found(const std::shared_ptr<placing>& p, shard_id id, const shard_actor& shard);
