@@ -16,7 +16,7 @@ void evaluator_state::on_request(const evaluate_epoch& e) {
 void evaluator_state::begin_next() {
   // A fresh vector each time: the scheduler keeps the last one.
   target_ = std::make_shared<tensor::aligned_vector<float>>(model_->parameter_layout().size());
-  sent_ = self->clock().now();
+  moved_ = self->clock().now();
   for (std::uint32_t s = 0; s < options_.ranges.size(); ++s) {
     auto id = ids_.next();
     const auto& range = options_.ranges[s];
@@ -32,6 +32,7 @@ void evaluator_state::send_pull(std::uint32_t shard, transfer_id id) {
 
 void evaluator_state::on_part(const part& p) {
   if (p.from >= options_.ranges.size()) return;
+  moved_ = self->clock().now();
   self->send(options_.peers.shard(shard_id{p.from}), credit{1, evaluator_peer, p.transfer});
   landed(pulls.add(p));
 }
@@ -52,8 +53,8 @@ void evaluator_state::finish() {
 
 void evaluator_state::on_tick() {
   auto now = self->clock().now();
-  if (now - sent_ >= options_.resend_after) {
-    sent_ = now;
+  if (now - moved_ >= options_.resend_after) {
+    moved_ = now;
     for (auto shard : pulls.open()) {
       auto id = ids_.next();
       pulls.restart(shard, id);

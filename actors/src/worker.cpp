@@ -33,7 +33,7 @@ void worker_state::step() {
 
 void worker_state::begin(const worker_core::pull_order& order) {
   pull_ = order;
-  pull_sent_ = self->clock().now();
+  pull_moved_ = self->clock().now();
   for (auto shard : options_.core.remote) {
     const auto& range = options_.core.ranges[shard.value];
     auto id = ids_.next();
@@ -53,6 +53,7 @@ void worker_state::on_parameters(const parameters& p) {
 
 void worker_state::on_part(const part& p) {
   if (p.from >= options_.peers.shard_count()) return;
+  pull_moved_ = self->clock().now();
   self->send(options_.peers.shard(shard_id{p.from}), credit{1, options_.id.value, p.transfer});
   landed(pulls_.add(p));
 }
@@ -117,6 +118,9 @@ void worker_state::flush(shard_id shard) {
 void worker_state::on_credit(const credit& c) {
   shard_id shard{c.from};
   if (!options_.core.remote.contains(shard)) return;
+  for (auto& [batch, open] : pushes_)
+    if (open.transfers.contains(shard) && open.transfers[shard] == c.transfer)
+      open.moved = self->clock().now();
   out_[shard].credit(c.transfer, c.parts);
   flush(shard);
 }
@@ -132,8 +136,8 @@ void worker_state::on_pushed(const pushed& p) {
 
 void worker_state::on_tick() {
   auto now = self->clock().now();
-  if (now - pull_sent_ >= options_.resend_after) {
-    pull_sent_ = now;
+  if (now - pull_moved_ >= options_.resend_after) {
+    pull_moved_ = now;
     for (auto shard : pulls_.open()) {
       auto id = ids_.next();
       pulls_.restart(shard, id);
@@ -142,8 +146,8 @@ void worker_state::on_tick() {
   }
   for (const auto& [order, missing] : core_->unconfirmed_pushes()) {
     auto& open = pushes_.at(order.batch);
-    if (now - open.sent < options_.resend_after) continue;
-    open.sent = now;
+    if (now - open.moved < options_.resend_after) continue;
+    open.moved = now;
     for (auto shard : missing) {
       if (options_.core.remote.contains(shard)) out_[shard].cancel(open.transfers[shard]);
       send_push(shard, order, open);

@@ -40,7 +40,9 @@ scheduler_actor::behavior_type silent_scheduler(scheduler_actor::pointer, receiv
   return {[](const hello&) { return welcome{}; },
           [=](const batch_done& d) { log->done.push_back(d); },
           [=](const epoch_evaluated& e) { log->evaluated.push_back(e); },
-          [](const stop_training&) {}, [](const actor_failed&) {}};
+          [](const stop_training&) {},
+          [](const actor_failed&) {},
+          [](const heartbeat&) {}};
 }
 
 compute_actor::behavior_type constant_compute(compute_actor::pointer) {
@@ -181,6 +183,33 @@ TEST_CASE("a push without an answer is sent again under the same batch until it 
   CHECK(std::bit_cast<double>(f.log.done[0].loss_bits) == 0.25);
   f.pass(std::chrono::seconds(20));
   CHECK(f.log.pushes.size() == 3);
+}
+
+TEST_CASE("a slow transfer is not begun again while it moves") {
+  fixture f;
+  auto w = f.spawn_worker();
+  caf::anon_send(w, batch_lease{{{0, 0}}, 0});
+  f.settle();
+  auto id = f.log.pulls.at(0).transfer;
+  auto range = std::make_shared<tensor::aligned_vector<float>>(fixture::parameters, 7.0f);
+  auto parts = cut(id, 0, range, range->data(), fixture::parameters * sizeof(float));
+  caf::anon_send(w, parameters{shard_id{0}, id, 0});
+  for (auto& p : parts) { // each takes most of the time after which a silent one is given up
+    f.pass(std::chrono::seconds(8));
+    caf::anon_send(w, std::move(p));
+    f.settle();
+  }
+  CHECK(f.log.pulls.size() == 1);
+  REQUIRE(f.log.pushes.size() == 1);
+
+  for (int i = 0; i < 2; ++i) {
+    f.pass(std::chrono::seconds(8));
+    caf::anon_send(w, credit{1, 0, f.log.pushes[0].transfer});
+    f.settle();
+  }
+  CHECK(f.log.pushes.size() == 1);
+  f.pass(std::chrono::seconds(20)); // now it stands still
+  CHECK(f.log.pushes.size() > 1);
 }
 
 TEST_CASE("parts of unknown transfers and shards that are not of this job do no harm") {

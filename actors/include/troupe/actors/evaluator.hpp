@@ -55,7 +55,7 @@ struct evaluator_state {
   transfer_ids ids_{evaluator_peer};
   std::deque<evaluate_epoch> requests_; // the front one is in hand
   std::shared_ptr<tensor::aligned_vector<float>> target_;
-  caf::actor_clock::time_point sent_;
+  caf::actor_clock::time_point moved_; // sent, or a part of it arrived
 };
 
 evaluator_impl_actor::behavior_type evaluator(evaluator_state::self_pointer self,

@@ -36,7 +36,7 @@ using worker_impl_actor = worker_actor::extend<caf::reacts_to<resend_tick>>;
 ///     pushed        a shard has the batch
 ///     credit        lets further parts of pushes go
 ///
-/// Unanswered pulls and pushes are sent again; shards tell repeated ones by their batch. When it
+/// Pulls and pushes of which nothing has moved for `resend_after` are sent again; shards tell repeated ones by their batch. When it
 /// dies, its leases go back and nothing is lost: a gradient in part applied is completed by whoever
 /// gets the batch next.
 struct worker_state {
@@ -60,7 +60,7 @@ struct worker_state {
   struct open_push {
     std::map<shard_id, transfer_id> transfers; // remote shards, the last attempt
     std::map<shard_id, bool> fresh;            // shared ones
-    time_point sent;
+    time_point moved; // sent, or a part of it credited
     double loss = 0;
   };
 
@@ -77,7 +77,7 @@ struct worker_state {
   std::optional<worker_core> core_;
   transfer_ids ids_{0};
   std::optional<worker_core::pull_order> pull_;
-  time_point pull_sent_;
+  time_point pull_moved_; // sent, or a part of it arrived
   range_pulls pulls_;
   std::map<batch_id, open_push> pushes_;
   std::map<shard_id, outbound_queue> out_;
