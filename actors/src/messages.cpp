@@ -14,6 +14,9 @@ void add_message_types(caf::actor_system_config& config) {
   config.add_message_type<shard_found>("troupe::shard_found");
   config.add_message_type<stop_node>("troupe::stop_node");
   config.add_message_type<actor_failed>("troupe::actor_failed");
+  config.add_message_type<heartbeat>("troupe::heartbeat");
+  config.add_message_type<heartbeat_seen>("troupe::heartbeat_seen");
+  config.add_message_type<declared_lost>("troupe::declared_lost");
   config.add_message_type<push>("troupe::push");
   config.add_message_type<applied_in_place>("troupe::applied_in_place");
   config.add_message_type<pushed>("troupe::pushed");

@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "troupe/actors/pulse.hpp"
 #include "troupe/actors/shard.hpp"
 #include "troupe/actors/worker.hpp"
 
@@ -41,6 +42,7 @@ void node_state::on_begin(const begin_node& b) {
 }
 
 void node_state::on_welcome(const welcome& w) {
+  start_pulse(w.node);
   try {
     job_id_ = w.job_id;
     job_ = job_from_json(nlohmann::json::parse(w.job));
@@ -55,6 +57,17 @@ void node_state::on_welcome(const welcome& w) {
   } catch (const std::exception& e) {
     fail(e.what());
   }
+}
+
+void node_state::start_pulse(node_id id) {
+  pulse_options p;
+  p.node = id;
+  p.scheduler = options.scheduler;
+  p.end_node = [address = self->address()](std::string reason) {
+    if (auto node = caf::actor_cast<caf::actor>(address))
+      caf::anon_send(node, stop_node{std::move(reason)});
+  };
+  adopt(self->spawn<caf::linked>(pulse, std::move(p)), "the heartbeat of " + to_string(id));
 }
 
 void node_state::fail(const std::string& reason) {

@@ -39,7 +39,9 @@ void scheduler_state::start(scheduler_actor_options o) {
     fail("the scheduler failed: " + reason_of(err));
     return err;
   });
+  awake_.emplace(begun_, 2 * options_.look);
   self->delayed_send(self, options_.tick, scheduler_tick{});
+  self->delayed_send(self, options_.look, look_for_silence{});
 }
 
 void scheduler_state::notice(notice_event::kind kind, std::string text) {
@@ -62,8 +64,10 @@ caf::result<welcome> scheduler_state::on_hello(const hello& h) {
         errc::not_gathering,
         "the job has all the nodes it needs; nodes cannot join once roles are placed");
   auto id = members_.next_node_id();
-  members_.join(id, self->clock().now());
-  nodes_[id] = {h.node, h.at, {id, h.shards, h.workers}};
+  auto now = self->clock().now();
+  members_.join(id, now);
+  nodes_.insert_or_assign(
+      id, member{h.node, h.at, {id, h.shards, h.workers}, {options_.detector, awake_->look(now)}});
   self->monitor(h.node);
   notice(notice_event::kind::node_joined,
          to_string(id) + " joined from " + h.at.host + ", offering " + std::to_string(h.shards) +
@@ -345,8 +349,42 @@ void scheduler_state::on_down(const caf::down_msg& d) {
   if (i != nodes_.end()) lose(i->first, reason_of(d.reason));
 }
 
+void scheduler_state::on_heartbeat(const heartbeat& h) {
+  auto now = self->clock().now();
+  if (auto i = nodes_.find(h.node); i != nodes_.end()) {
+    i->second.detector.heard(awake_->look(now));
+    members_.heard(h.node, now);
+    self->send(h.from, heartbeat_seen{h.number});
+  } else {
+    auto gone = lost_.find(h.node);
+    self->send(h.from, declared_lost{gone != lost_.end() ? gone->second.why
+                                                         : to_string(h.node) + " is no member"});
+  }
+}
+
+void scheduler_state::on_look() {
+  if (phase_ == phase::ended) return;
+  self->delayed_send(self, options_.look, look_for_silence{});
+  auto now = awake_->look(self->clock().now());
+  std::vector<std::pair<node_id, std::string>> silent;
+  for (const auto& [id, m] : nodes_)
+    if (!m.detector.available(now)) {
+      auto ms = std::chrono::round<std::chrono::milliseconds>(m.detector.silence(now)).count();
+      silent.emplace_back(id, "silent for " + std::to_string(ms) + " ms");
+    }
+  for (const auto& [id, why] : silent) lose(id, why);
+}
+
+void scheduler_state::on_actor_failed(const actor_failed& f) {
+  auto from = caf::actor_cast<caf::actor_addr>(self->current_sender());
+  for (const auto& [id, gone] : lost_)
+    if (from && gone.actor == from) return; // SCHED-7
+  fail(f.reason);
+}
+
 void scheduler_state::lose(node_id id, const std::string& why) {
-  nodes_.erase(id);
+  auto lost = nodes_.extract(id);
+  if (lost) lost_[id] = {lost.mapped().actor.address(), why};
   if (phase_ == phase::ended) {
     if (nodes_.empty()) on_drain_timeout(); // everybody said goodbye
     return;
@@ -356,8 +394,8 @@ void scheduler_state::lose(node_id id, const std::string& why) {
   if (phase_ == phase::gathering) return;
   for (std::uint32_t s = 0; s < placement_.shards.size(); ++s)
     if (placement_.shards[s] == id) {
-      fail("shard " + std::to_string(s) + " was lost with " + to_string(id) +
-           ", and its parameters with it");
+      fail("shard " + std::to_string(s) + " was lost with " + to_string(id) + " (" + why +
+           "), and its parameters with it");
       return;
     }
   if (phase_ == phase::placing) {
@@ -486,10 +524,12 @@ scheduler_impl_actor::behavior_type scheduler_root(scheduler_state::self_pointer
       [&state](const batch_done& d) { state.on_batch_done(d); },
       [&state](const epoch_evaluated& e) { state.on_epoch_evaluated(e); },
       [&state](const stop_training&) { state.on_stop(); },
-      [&state](const actor_failed& f) { state.fail(f.reason); },
+      [&state](const actor_failed& f) { state.on_actor_failed(f); },
+      [&state](const heartbeat& h) { state.on_heartbeat(h); },
       [&state](try_place) { state.on_try_place(); },
       [&state](scheduler_tick) { state.on_tick(); },
       [&state](drain_timeout) { state.on_drain_timeout(); },
+      [&state](look_for_silence) { state.on_look(); },
   };
 }
 

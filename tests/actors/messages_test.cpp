@@ -77,6 +77,9 @@ TEST_CASE("every message makes a round trip") {
   check_round_trip(sys, find_shard{1, "job", shard});
   check_round_trip(sys, stop_node{"why"});
   check_round_trip(sys, actor_failed{"why"});
+  check_round_trip(sys, heartbeat{{4}, 77, {}});
+  check_round_trip(sys, heartbeat_seen{77});
+  check_round_trip(sys, declared_lost{"silent for 1900 ms"});
   check_round_trip(sys, push{w, 8, batch, 77, {}});
   check_round_trip(sys, applied_in_place{w, 8, batch, false, {}});
   check_round_trip(sys, pushed{shard, batch});

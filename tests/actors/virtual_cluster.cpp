@@ -1,5 +1,7 @@
 #include "virtual_cluster.hpp"
 
+#include <algorithm>
+
 #include "troupe/tensor/integer_sum.hpp"
 
 namespace troupe::actors {
@@ -58,7 +60,9 @@ virtual_cluster::virtual_cluster(options o)
                                             std::chrono::seconds(10), [](std::string) {}});
   };
   begun_ = coordinator_->clock().now();
+  auto first_id = system_->latest_actor_id();
   root_ = system_->spawn(scheduler_root, std::move(s));
+  own(0, first_id);
 
   if (options_.nodes.empty()) options_.nodes = {{j.cluster.shards, j.cluster.workers}};
   auto time_of = options_.batch_time ? options_.batch_time : [](worker_id) -> caf::timespan {
@@ -76,8 +80,11 @@ virtual_cluster::virtual_cluster(options o)
       return compute_actor{system.spawn(timed_compute, std::move(c), time_of(id))};
     };
     n.observer = options_.observer;
-    n.on_end = [](node_result) {};
+    ends_.emplace_back();
+    n.on_end = [this, i](node_result r) { ends_[i] = std::move(r); };
+    first_id = system_->latest_actor_id();
     nodes_.push_back(system_->spawn(node, std::move(n)));
+    own(process_of(i), first_id);
     caf::anon_send(nodes_.back(), begin_node{{"node", static_cast<std::uint16_t>(i)}});
   }
 }
@@ -91,13 +98,30 @@ virtual_cluster::~virtual_cluster() {
   }
 }
 
+void virtual_cluster::own(process p, caf::actor_id from) {
+  for (auto id = from + 1; id <= system_->latest_actor_id(); ++id) owners_[id] = p;
+}
+
+virtual_cluster::process virtual_cluster::owner_of(const caf::resumable* job) const {
+  auto* actor = dynamic_cast<const caf::scheduled_actor*>(job);
+  auto i = actor != nullptr ? owners_.find(actor->id()) : owners_.end();
+  return i != owners_.end() ? i->second : 0;
+}
+
 bool virtual_cluster::step() {
   auto& jobs = coordinator_->jobs;
-  if (jobs.empty()) return coordinator_->trigger_timeout();
-  auto chosen = random_() % jobs.size();
-  std::rotate(jobs.begin(), jobs.begin() + static_cast<std::ptrdiff_t>(chosen),
-              jobs.begin() + static_cast<std::ptrdiff_t>(chosen) + 1);
+  // Those of stopped processes wait at the end.
+  auto runnable =
+      std::stable_partition(jobs.begin(), jobs.end(),
+                            [this](const auto* job) { return !stopped_.contains(owner_of(job)); }) -
+      jobs.begin();
+  if (runnable == 0) return coordinator_->trigger_timeout();
+  auto chosen = static_cast<std::ptrdiff_t>(random_() % static_cast<std::uint64_t>(runnable));
+  std::rotate(jobs.begin(), jobs.begin() + chosen, jobs.begin() + chosen + 1);
+  auto owner = owner_of(jobs.front());
+  auto first_id = system_->latest_actor_id();
   coordinator_->run_once();
+  own(owner, first_id);
   return true;
 }
 

@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <random>
+#include <set>
 #include <vector>
 
 #include <caf/all.hpp>
@@ -49,9 +50,22 @@ class virtual_cluster {
 
   /// The node dies at once, with everything on it.
   void kill(std::size_t node);
+  /// SIGSTOP and SIGCONT: from one to the other no actor of the node's process runs, nor does the
+  /// connection close.
+  void stop(std::size_t node) { stopped_.insert(process_of(node)); }
+  void go_on(std::size_t node) { stopped_.erase(process_of(node)); }
+  /// The same for the scheduler with its evaluator.
+  void stop_root() { stopped_.insert(0); }
+  void root_goes_on() { stopped_.erase(0); }
+  /// How a node ended; none while it lives, or when it was killed.
+  const std::optional<node_result>& node_end(std::size_t node) const { return ends_.at(node); }
 
  private:
+  using process = std::size_t; // 0: the scheduler's; node i: i + 1
+  static process process_of(std::size_t node) { return node + 1; }
   bool step();
+  void own(process p, caf::actor_id from);
+  process owner_of(const caf::resumable* job) const;
 
   options options_;
   struct testing_config;
@@ -62,7 +76,9 @@ class virtual_cluster {
   caf::actor_clock::time_point begun_;
   scheduler_impl_actor root_;
   std::vector<node_impl_actor> nodes_;
-  std::vector<std::vector<caf::actor>> compute_; // by node
+  std::vector<std::optional<node_result>> ends_; // by node
+  std::map<caf::actor_id, process> owners_;      // actors belong to the process that spawned them
+  std::set<process> stopped_;
   std::optional<run_result> result_;
   std::vector<event> events_;
 };

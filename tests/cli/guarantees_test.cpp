@@ -1,81 +1,15 @@
 // What Troupe promises, over a cluster of real processes on loopback.
 #include "program_fixture.hpp"
 
+#include <algorithm>
 #include <csignal>
-#include <fstream>
-#include <iterator>
-#include <sstream>
 
 #include <catch2/catch.hpp>
-#include <nlohmann/json.hpp>
 
+#include "integer_cluster.hpp"
 #include "temporary_folder.hpp"
-#include "troupe/tensor/integer_sum.hpp"
-#include "troupe/tensor/model_file.hpp"
 
 using namespace troupe::cli_test;
-using nlohmann::json;
-namespace fs = std::filesystem;
-namespace tensor = troupe::tensor;
-
-namespace {
-
-constexpr std::size_t parameters = 1000;
-constexpr std::size_t samples = 1280;
-
-// Plain SGD with learning rate 1 over integer gradients: every parameter has one right value.
-std::string integer_job(std::uint32_t epochs) {
-  return R"(name = "integers"
-[model]
-kind = "integer_sum"
-parameters = )" +
-         std::to_string(parameters) + R"(
-[data]
-format = "integers"
-samples = )" +
-         std::to_string(samples) + R"(
-held_out = 0
-[train]
-epochs = )" +
-         std::to_string(epochs) + R"(
-batch_size = 10
-optimizer = { name = "sgd", learning_rate = 1.0 }
-[cluster]
-workers = 4
-shards = 3
-)";
-}
-
-// In bsp a step applies the mean of its 4 batches' sums.
-std::string expected_hash(std::uint32_t epochs, const std::string& mode) {
-  std::vector<float> expected;
-  for (const auto sum : tensor::expected_sum(parameters, samples))
-    expected.push_back(static_cast<float>(0.0 - sum * epochs / (mode == "bsp" ? 4 : 1)));
-  return tensor::parameter_hash(expected);
-}
-
-json last_event(const fs::path& run) {
-  std::istringstream in(read_file(run / "events.jsonl"));
-  std::string line, last;
-  while (std::getline(in, line)) last = line;
-  return json::parse(last);
-}
-
-// The processes of a running cluster whose command line holds `text`.
-std::vector<pid_t> children_with(pid_t launcher, const std::string& text) {
-  const auto id = std::to_string(launcher);
-  std::ifstream children("/proc/" + id + "/task/" + id + "/children");
-  std::vector<pid_t> result;
-  for (pid_t child; children >> child;) {
-    std::ifstream file("/proc/" + std::to_string(child) + "/cmdline");
-    std::string line((std::istreambuf_iterator<char>(file)), {});
-    std::ranges::replace(line, '\0', ' ');
-    if (line.find(text) != std::string::npos) result.push_back(child);
-  }
-  return result;
-}
-
-} // namespace
 
 TEST_CASE(
     "4 workers and 3 shards in processes of their own end in the exact sum in every mode, with "
@@ -92,7 +26,7 @@ TEST_CASE(
   REQUIRE(result.code == 0);
   const auto last = last_event(folder / "run");
   CHECK(last["parameter_hash"] == expected_hash(3, mode));
-  CHECK(last["samples"] == 3 * samples);
+  CHECK(last["samples"] == 3 * integer_samples);
   CHECK(last["duplicates_dropped"] > 0);
 }
 

@@ -23,7 +23,7 @@
 namespace troupe::actors {
 
 /// Raised with every change of a message's form or meaning. Peers of another version are refused.
-inline constexpr std::uint32_t protocol_version = 1;
+inline constexpr std::uint32_t protocol_version = 2;
 
 using scheduler::batch_id;
 using scheduler::clock_value;
@@ -41,6 +41,11 @@ struct workers_placed;
 struct find_shard;
 struct shard_found;
 struct stop_node;
+
+// -- signs of life --------------------------------------------------------------------------------
+struct heartbeat;
+struct heartbeat_seen;
+struct declared_lost;
 
 // -- data -----------------------------------------------------------------------------------------
 struct push;
@@ -87,11 +92,14 @@ using node_actor = caf::typed_actor<caf::replies_to<place_shards>::with<shards_p
                                     caf::replies_to<find_shard>::with<shard_found>,
                                     caf::reacts_to<stop_node>, caf::reacts_to<actor_failed>>;
 
+/// Beats for a node and hears the scheduler's answers.
+using pulse_actor = caf::typed_actor<caf::reacts_to<heartbeat_seen>, caf::reacts_to<declared_lost>>;
+
 /// What is published at the scheduler's port.
 using scheduler_actor =
     caf::typed_actor<caf::replies_to<hello>::with<welcome>, caf::reacts_to<batch_done>,
                      caf::reacts_to<epoch_evaluated>, caf::reacts_to<stop_training>,
-                     caf::reacts_to<actor_failed>>;
+                     caf::reacts_to<actor_failed>, caf::reacts_to<heartbeat>>;
 
 /// Where a process can be reached; `port` 0: only from inside its own process.
 struct contact {
@@ -158,6 +166,24 @@ struct stop_node {
 /// child -> node, node -> scheduler: this actor met what it cannot work around.
 struct actor_failed {
   std::string reason; ///< one line
+};
+
+/// a node's pulse -> scheduler: this process runs. Answer: `heartbeat_seen`, or `declared_lost`
+/// when the node is no member any more.
+struct heartbeat {
+  node_id node;
+  std::uint64_t number = 0; ///< of this node's heartbeats, from 1
+  pulse_actor from;
+};
+
+/// scheduler -> pulse: so does the scheduler.
+struct heartbeat_seen {
+  std::uint64_t number = 0;
+};
+
+/// scheduler -> pulse: the run goes on without this node, for good; end it.
+struct declared_lost {
+  std::string reason; ///< why the scheduler did that, part of a line
 };
 
 /// worker -> shard: the gradient of one batch for the shard's range, mean over the batch's samples.
@@ -330,6 +356,18 @@ typename Inspector::result_type inspect(Inspector& f, stop_node& x) {
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, actor_failed& x) {
   return f(caf::meta::type_name("actor_failed"), x.reason);
+}
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, heartbeat& x) {
+  return f(caf::meta::type_name("heartbeat"), x.node, x.number, x.from);
+}
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, heartbeat_seen& x) {
+  return f(caf::meta::type_name("heartbeat_seen"), x.number);
+}
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, declared_lost& x) {
+  return f(caf::meta::type_name("declared_lost"), x.reason);
 }
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, push& x) {

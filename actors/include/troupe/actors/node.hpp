@@ -52,8 +52,9 @@ using node_impl_actor = node_actor::extend<caf::reacts_to<begin_node>>;
 ///     stop_node       -; ends the children and itself
 ///     actor_failed    - (from a child); passed on to the scheduler
 ///
-/// It loads data and connects in its handlers: spawn it detached. When it dies, its children die
-/// with it; when the scheduler is lost, it ends with an error. Its heartbeat is an actor of its own
+/// It loads data and connects in its handlers and holds its thread meanwhile. When it dies, its
+/// children die with it; when the scheduler is lost, it ends with an error. Its heartbeat is an
+/// actor of its own
 /// (`pulse`), which ends it too when the scheduler is silent (PULSE-2) or has declared it lost.
 struct node_state {
   using self_pointer = node_impl_actor::stateful_pointer<node_state>;

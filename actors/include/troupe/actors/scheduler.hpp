@@ -13,8 +13,10 @@
 #include "troupe/actors/job.hpp"
 #include "troupe/actors/messages.hpp"
 #include "troupe/actors/runtime.hpp"
+#include "troupe/scheduler/awake_clock.hpp"
 #include "troupe/scheduler/batch_leases.hpp"
 #include "troupe/scheduler/membership.hpp"
+#include "troupe/scheduler/phi_accrual.hpp"
 #include "troupe/scheduler/placement.hpp"
 #include "troupe/scheduler/progress.hpp"
 
@@ -32,15 +34,18 @@ struct scheduler_actor_options {
   caf::timespan lease_timeout = std::chrono::minutes(2);
   caf::timespan gather_timeout = std::chrono::minutes(10);
   caf::timespan tick = std::chrono::milliseconds(500);
+  scheduler::phi_accrual::options detector = {};            ///< of every node
+  caf::timespan look = std::chrono::milliseconds(100); ///< at who is silent
 };
 
 /// Internal messages of the scheduler.
 struct try_place {};
 struct scheduler_tick {};
 struct drain_timeout {};
+struct look_for_silence {};
 using scheduler_impl_actor =
     scheduler_actor::extend<caf::reacts_to<try_place>, caf::reacts_to<scheduler_tick>,
-                            caf::reacts_to<drain_timeout>>;
+                            caf::reacts_to<drain_timeout>, caf::reacts_to<look_for_silence>>;
 
 /// The root: takes nodes in, places shards and workers, leases batches, ends the run.
 ///
@@ -55,7 +60,8 @@ using scheduler_impl_actor =
 ///     batch_done        - (a worker); its next lease
 ///     epoch_evaluated   - (the evaluator)
 ///     stop_training     -; ends the run and keeps the parameters reached
-///     actor_failed      -; ends the run as failed
+///     actor_failed      -; ends the run as failed, unless from a node that was lost
+///     heartbeat         heartbeat_seen, or declared_lost (both messages of their own)
 ///
 /// SCHED-1 A batch is leased while it is not completed and nobody holds it (LEASES-1..3).
 /// SCHED-2 A worker without a lease does not count in the clocks; it enters them on every shard
@@ -70,6 +76,15 @@ using scheduler_impl_actor =
 /// and
 ///         ssp those who hold leases may all be waiting for it.
 ///
+/// SCHED-6 A node is lost when its connection closes (noticed at once) or when it is silent beyond
+/// its
+///         detector's threshold (PHI-1..3); both have the same consequences. Time in which the
+///         scheduler itself did not run is nobody's silence (AWAKE-1).
+/// SCHED-7 A loss is final. A lost node that comes back is told so at its first heartbeat, and
+/// nothing
+///         it says changes the run: of its messages only batch_done counts, which says that every
+///         shard has the batch.
+///
 /// It is not on the data path: while it is away workers go on with the leases they hold.
 struct scheduler_state {
   using self_pointer = scheduler_impl_actor::stateful_pointer<scheduler_state>;
@@ -83,6 +98,9 @@ struct scheduler_state {
   void on_stop();
   void on_tick();
   void on_drain_timeout();
+  void on_heartbeat(const heartbeat& h);
+  void on_look();
+  void on_actor_failed(const actor_failed& f);
   void fail(const std::string& reason);
 
   static inline const char* name = "troupe.scheduler";
@@ -95,6 +113,11 @@ struct scheduler_state {
     node_actor actor;
     contact at;
     scheduler::node_offer offer;
+    scheduler::phi_accrual detector; ///< by the awake clock
+  };
+  struct lost_member {
+    caf::actor_addr actor;
+    std::string why;
   };
   struct worker_record {
     worker_actor actor;
@@ -131,6 +154,8 @@ struct scheduler_state {
   caf::actor_clock::time_point begun_;
   std::string missing_;
   std::map<node_id, member> nodes_;
+  std::map<node_id, lost_member> lost_;
+  std::optional<scheduler::awake_clock> awake_;
   scheduler::membership members_;
   scheduler::placement placement_;
   std::vector<shard_actor> shards_;            // by index
@@ -156,3 +181,4 @@ scheduler_impl_actor::behavior_type scheduler_root(scheduler_state::self_pointer
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::try_place)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::scheduler_tick)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::drain_timeout)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::look_for_silence)

@@ -1,0 +1,67 @@
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "troupe/actors/messages.hpp"
+#include "troupe/scheduler/awake_clock.hpp"
+
+namespace troupe::actors {
+
+struct pulse_options {
+  node_id node;
+  scheduler_actor scheduler;
+  caf::timespan period = std::chrono::milliseconds(250);
+  /// A scheduler that answers nothing for so long is given up. Longer than any wait for a busy
+  /// machine, and than the time in which the scheduler gives up a node.
+  caf::timespan patience = std::chrono::seconds(10);
+  std::function<void(std::string)> end_node; ///< told why, once
+};
+
+/// Internal: time for the next heartbeat.
+struct beat {};
+using pulse_impl_actor = pulse_actor::extend<caf::reacts_to<beat>>;
+
+/// A node's heartbeat. An actor of its own, because the node holds its thread while it loads data
+/// and connects; and on the pool of threads that shards and workers run on (which has more threads
+/// than there are actors that block), because a heartbeat is worth something only while these run:
+/// on a thread of its own it would beat on in a process whose actors are all stuck.
+///
+///     message          what it does
+///     beat             sends a heartbeat, and the next beat after `period`
+///     heartbeat_seen   the scheduler lives
+///     declared_lost    ends the node: the scheduler goes on without it
+///
+/// PULSE-1 It beats whatever the node itself does, from the node's welcome to its end.
+/// PULSE-2 A scheduler unheard of for `patience` ends the node, "the scheduler was lost". Time in
+///         which this process did not run does not count (AWAKE-1): one that was stopped for longer
+///         asks first.
+///
+/// It is linked to its node and says nothing of a single actor that hangs while others run.
+struct pulse_state {
+  using self_pointer = pulse_impl_actor::stateful_pointer<pulse_state>;
+  explicit pulse_state(self_pointer self) : self(self) {}
+
+  void start(pulse_options o);
+  void on_beat();
+  void on_seen();
+  void end_node(std::string why);
+
+  static inline const char* name = "troupe.pulse";
+
+  self_pointer self;
+
+ private:
+  pulse_options options_;
+  std::uint64_t number_ = 0;
+  bool ended_ = false;
+  std::optional<scheduler::awake_clock> awake_;
+  scheduler::awake_clock::time_point seen_;
+};
+
+pulse_impl_actor::behavior_type pulse(pulse_state::self_pointer self, pulse_options options);
+
+} // namespace troupe::actors
+
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::beat)

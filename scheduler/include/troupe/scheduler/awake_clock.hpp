@@ -1,0 +1,34 @@
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+
+namespace troupe::scheduler {
+
+/// Time as far as its owner was there to watch it: what a failure detector reads. Between two looks
+/// at most `longest_step` goes by, so an owner that was stopped, or kept from running by a busy
+/// machine, does not take its own absence for the silence of all others.
+///
+/// AWAKE-1  It never runs backwards, and never faster than the time it is told.
+/// AWAKE-2  Looked at once every `longest_step` or more often, it is exact.
+class awake_clock {
+ public:
+  using time_point = std::chrono::steady_clock::time_point;
+  using duration = std::chrono::steady_clock::duration;
+
+  awake_clock(time_point begun, duration longest_step)
+      : last_(begun), awake_(begun), longest_step_(longest_step) {}
+
+  time_point look(time_point now) {
+    awake_ += std::clamp(now - last_, duration{}, longest_step_);
+    last_ = std::max(last_, now);
+    return awake_;
+  }
+
+ private:
+  time_point last_;
+  time_point awake_;
+  duration longest_step_;
+};
+
+} // namespace troupe::scheduler
