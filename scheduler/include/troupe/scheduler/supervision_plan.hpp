@@ -1,0 +1,53 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+namespace troupe::scheduler {
+
+/// When a child that ended is started again (OTP's names).
+enum class restart_when : std::uint8_t {
+  permanent, ///< always
+  transient, ///< unless it ended normally
+  temporary, ///< never; it is forgotten
+};
+
+/// Who is started again with a child that is (OTP's names).
+enum class supervision_strategy : std::uint8_t {
+  one_for_one,  ///< nobody
+  one_for_all,  ///< all
+  rest_for_one, ///< those that were started after it
+};
+
+/// What a plan needs to know of a child.
+struct supervised_child {
+  restart_when restart = restart_when::permanent;
+  bool up = true;       ///< has an actor
+  bool leaving = false; ///< is being stopped for good
+};
+
+/// What to do about the end of a child, by positions in start order.
+struct supervision_plan {
+  bool failure = false;            ///< counts against the restart intensity
+  std::vector<std::size_t> stop;   ///< first, in this order
+  std::vector<std::size_t> forget; ///< then, in start order
+  std::vector<std::size_t> start;  ///< then, in this order
+  friend bool operator==(const supervision_plan&, const supervision_plan&) = default;
+};
+
+/// The plan after `ended` of `children` (in start order) ended by itself.
+///
+/// PLAN-1  Nothing happens to others when the child is not to be started again.
+/// PLAN-2  What is stopped is stopped in reverse start order, what is started is started in start
+///         order.
+/// PLAN-3  A temporary child that is stopped with others is forgotten; a transient one that had
+///         ended normally is started again with the others, as in OTP.
+/// PLAN-4  A child that is leaving is in no list.
+///
+/// Throws std::out_of_range when there is no child at `ended`.
+supervision_plan plan_after_end(supervision_strategy strategy,
+                                const std::vector<supervised_child>& children, std::size_t ended,
+                                bool normal);
+
+} // namespace troupe::scheduler
