@@ -34,7 +34,7 @@ struct scheduler_actor_options {
   caf::timespan lease_timeout = std::chrono::minutes(2);
   caf::timespan gather_timeout = std::chrono::minutes(10);
   caf::timespan tick = std::chrono::milliseconds(500);
-  scheduler::phi_accrual::options detector = {};            ///< of every node
+  scheduler::phi_accrual::options detector = {};       ///< of every node
   caf::timespan look = std::chrono::milliseconds(100); ///< at who is silent
 };
 
@@ -65,25 +65,19 @@ using scheduler_impl_actor =
 ///
 /// SCHED-1 A batch is leased while it is not completed and nobody holds it (LEASES-1..3).
 /// SCHED-2 A worker without a lease does not count in the clocks; it enters them on every shard
-/// before
-///         it is leased to again. So nobody waits for a worker that has nothing to do.
+///         before it is leased to again. So nobody waits for a worker that has nothing to do.
 /// SCHED-3 Leases run at most one epoch ahead of the last evaluated one: a shard keeps two epochs'
 ///         snapshots at most.
 /// SCHED-4 A worker whose leases ran out gets no new one, and counts in no clock, until it
-/// completes
-///         a batch.
+///         completes a batch.
 /// SCHED-5 A batch that came back is leased again at once, beyond `lease_ahead` if need be: in bsp
-/// and
-///         ssp those who hold leases may all be waiting for it.
-///
+///         and ssp those who hold leases may all be waiting for it.
 /// SCHED-6 A node is lost when its connection closes (noticed at once) or when it is silent beyond
-/// its
-///         detector's threshold (PHI-1..3); both have the same consequences. Time in which the
+///         its detector's threshold (PHI-1..3); both have the same consequences. Time in which the
 ///         scheduler itself did not run is nobody's silence (AWAKE-1).
 /// SCHED-7 A loss is final. A lost node that comes back is told so at its first heartbeat, and
-/// nothing
-///         it says changes the run: of its messages only batch_done counts, which says that every
-///         shard has the batch.
+///         nothing it says changes the run: of its messages only batch_done counts, which says that
+///         every shard has the batch.
 ///
 /// It is not on the data path: while it is away workers go on with the leases they hold.
 struct scheduler_state {
