@@ -67,6 +67,31 @@ caf::error probe(const endpoint& at, std::chrono::milliseconds timeout) {
                     "nobody answers at " + to_string(at) + ": " + std::strerror(result));
 }
 
+caf::error probe_listen(const endpoint& at) {
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  hints.ai_flags = AI_PASSIVE;
+  addrinfo* list = nullptr;
+  auto port = std::to_string(at.port);
+  if (int e = ::getaddrinfo(at.host.c_str(), port.c_str(), &hints, &list); e != 0)
+    return make_error(errc::unreachable,
+                      "cannot listen at " + to_string(at) + ": " + ::gai_strerror(e));
+  std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> owner{list, &::freeaddrinfo};
+  int result = EADDRNOTAVAIL;
+  for (auto* a = list; a != nullptr && result != 0; a = a->ai_next) {
+    file_descriptor s{::socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+    int on = 1;
+    if (s.fd >= 0) ::setsockopt(s.fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    bool bound =
+        s.fd >= 0 && ::bind(s.fd, a->ai_addr, a->ai_addrlen) == 0 && ::listen(s.fd, 1) == 0;
+    result = bound ? 0 : errno;
+  }
+  if (result == 0) return {};
+  return make_error(errc::unreachable, "cannot listen at " + to_string(at) + ": " +
+                                           std::strerror(result) +
+                                           "; expected a free port on an address of this host");
+}
+
 caf::expected<caf::strong_actor_ptr> connect(caf::actor_system& system, const endpoint& at,
                                              std::chrono::milliseconds timeout,
                                              std::set<std::string> interface) {

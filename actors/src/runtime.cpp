@@ -116,6 +116,7 @@ run_result run_scheduler(const job& j, const workload& w, const scheduler_option
   auto result = ended.get_future();
   system_config config{true};
   caf::actor_system system{config};
+  if (auto err = probe_listen(options.listen)) return failed(reason_of(err));
   auto job_id = options.job_id.empty() ? default_job_id(j) : options.job_id;
   auto root = spawn_scheduler(system, j, w, p, job_id, observer, options.gather_timeout,
                               [&ended](run_result r) { ended.set_value(std::move(r)); });
@@ -142,6 +143,7 @@ node_result run_node(const node_options& options, std::stop_token stop) {
   system_config config{true};
   caf::actor_system system{config};
 
+  if (auto err = probe_listen(options.listen)) return {node_result::status::failed, reason_of(err)};
   // The scheduler may be started a moment later than its nodes.
   auto deadline = clock::now() + options.join_timeout;
   caf::expected<scheduler_actor> root{caf::sec::none};

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <chrono>
+#include <cmath>
 
 #include <nlohmann/json.hpp>
 
@@ -165,7 +166,23 @@ void scheduler_state::feed_all() {
   for (auto id : members_.live_workers()) feed(id, options_.lease_ahead);
 }
 
+void scheduler_state::revive_one() {
+  auto best = workers_.end();
+  for (auto i = workers_.begin(); i != workers_.end(); ++i) {
+    if (!i->second.suspended) return; // somebody is at work
+    if (best == workers_.end() || i->second.revivals < best->second.revivals ||
+        (i->second.revivals == best->second.revivals &&
+         i->second.completed_at > best->second.completed_at))
+      best = i;
+  }
+  if (best == workers_.end()) return;
+  best->second.suspended = false;
+  ++best->second.revivals;
+}
+
 void scheduler_state::lease_returned() {
+  if (leases_->returned_count() == 0) return;
+  revive_one();
   auto candidates = members_.live_workers();
   while (leases_->returned_count() > 0 && !candidates.empty()) {
     auto least = std::ranges::min_element(
@@ -183,7 +200,8 @@ bool scheduler_state::may_lease() const {
 
 void scheduler_state::feed(worker_id id, std::size_t up_to) {
   auto i = workers_.find(id);
-  if (i == workers_.end() || phase_ != phase::training || i->second.suspended) return;
+  if (i == workers_.end() || i->second.suspended) return;
+  if (phase_ != phase::training && phase_ != phase::draining) return;
   auto& worker = i->second;
   auto held = leases_->held_by(id).size();
   if (!may_lease()) {
@@ -201,9 +219,9 @@ void scheduler_state::feed(worker_id id, std::size_t up_to) {
   if (!lease.batches.empty()) self->send(worker.actor, std::move(lease));
 }
 
-void scheduler_state::leave_clocks(worker_id id) {
+void scheduler_state::leave_clocks(worker_id id, bool gone) {
   workers_.at(id).in_clocks = false;
-  for (const auto& shard : shards_) self->send(shard, leave_clock{id});
+  for (const auto& shard : shards_) self->send(shard, leave_clock{id, gone});
 }
 
 void scheduler_state::enter_clocks(worker_id id) {
@@ -231,12 +249,14 @@ void scheduler_state::on_batch_done(const batch_done& d) {
   if (auto i = workers_.find(d.worker); i != workers_.end()) {
     i->second.clock = std::max(i->second.clock, d.clock);
     i->second.suspended = false;
+    i->second.completed_at = now;
   }
   leases_->renew(d.worker, now);
   if (leases_->complete(d.batch, d.worker)) {
     auto loss = std::bit_cast<double>(d.loss_bits);
     if (!progress_->complete(d.batch, loss, now)) {
-      fail("the training loss became " + std::to_string(loss) + " at batch " +
+      fail("the training loss became " +
+           (std::isnan(loss) ? std::string("NaN") : std::to_string(loss)) + " at batch " +
            std::to_string(d.batch.index) + " of epoch " + std::to_string(d.batch.epoch + 1) +
            "; expected a finite number: try a lower train.optimizer.learning_rate");
       return;
@@ -308,17 +328,19 @@ void scheduler_state::on_tick() {
          " s for nodes to join; still missing: " + missing_);
   if (phase_ != phase::training) return;
   expire_leases();
+  lease_returned();
   feed_all();
   with_reports([this] { emit_progress(); });
 }
 
 void scheduler_state::expire_leases() {
-  std::vector<worker_id> holders;
-  for (auto id : members_.live_workers())
-    if (!leases_->held_by(id).empty()) holders.push_back(id);
+  std::map<worker_id, std::size_t> held;
+  for (auto id : members_.live_workers()) held[id] = leases_->held_by(id).size();
   if (leases_->expire(self->clock().now(), options_.lease_timeout).empty()) return;
-  for (auto id : holders) {
-    if (!leases_->held_by(id).empty()) continue;
+  for (auto [id, before] : held) {
+    if (leases_->held_by(id).size() == before) continue;
+    // A completed batch renews all leases of its worker: one that ran out speaks for all.
+    leases_->give_back(id);
     workers_.at(id).suspended = true;
     if (workers_.at(id).in_clocks) leave_clocks(id);
     notice(notice_event::kind::warning,
@@ -326,7 +348,6 @@ void scheduler_state::expire_leases() {
                std::to_string(static_cast<long>(seconds(options_.lease_timeout))) +
                " s; its leases go to the others");
   }
-  lease_returned();
 }
 
 void scheduler_state::emit_progress() {
@@ -403,7 +424,7 @@ void scheduler_state::lose(node_id id, const std::string& why) {
     return;
   }
   for (auto worker : gone) {
-    leave_clocks(worker);
+    leave_clocks(worker, true);
     workers_.erase(worker);
     auto returned = leases_->give_back(worker);
     notice(notice_event::kind::worker_lost, to_string(worker) + " was lost; its " +

@@ -98,7 +98,8 @@ void shard_state::serve_waiting() {
     auto own = clocks.applied(request.worker).value_or(request.clock);
     auto done = std::move(*p.waiting);
     p.waiting.reset();
-    send_range(p, done.request.transfer, own, core->read(done.request.worker, done.request.clock));
+    send_range(p, done.request.transfer, own,
+               core->read(done.request.worker, done.request.clock, done.request.step));
   }
 }
 
@@ -142,7 +143,7 @@ void shard_state::on_credit(const credit& c) {
 
 void shard_state::on_leave(const leave_clock& l) {
   core->clocks().leave(l.worker);
-  peers_.erase(l.worker.value);
+  if (l.gone) peers_.erase(l.worker.value);
   after_change();
 }
 

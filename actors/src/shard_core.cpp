@@ -95,7 +95,8 @@ float shard_core::scale_for(worker_id worker, clock_value clock) {
   return tensor::staleness_scale(unseen);
 }
 
-snapshot shard_core::read(worker_id worker, clock_value clock) {
+snapshot shard_core::read(worker_id worker, clock_value clock, std::uint64_t step) {
+  if (steps_ && step + 1 == steps_->current_step()) return before_last_step_;
   // Bounded: a worker has a few clocks open at most, and older ones are dropped with each push.
   if (damping_) seen_[worker][clock] = updates_;
   return current();
@@ -123,6 +124,7 @@ void shard_core::apply_ready_steps() {
         auto values = b.floats();
         for (std::size_t i = 0; i < values.size(); ++i) sum[i] += values[i];
       }
+    before_last_step_ = parameters_; // keeps its memory: writable() goes on in other
     auto count = static_cast<float>(gradients.size());
     for (auto& value : step_sum_) value /= count;
     optimizer_.apply(writable(), step_sum_, velocity_);

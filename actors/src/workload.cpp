@@ -1,5 +1,6 @@
 #include "troupe/actors/workload.hpp"
 
+#include <cmath>
 #include <mutex>
 
 #include <nlohmann/json.hpp>
@@ -46,13 +47,21 @@ class shared_data {
 
   std::shared_ptr<const tensor::data_split> get() {
     const std::lock_guard lock(mutex_);
-    if (!data_)
-      data_ = std::make_shared<const tensor::data_split>(
-          tensor::split(load_samples(job_), job_.data.held_out, job_.seed));
+    if (!data_) data_ = std::make_shared<const tensor::data_split>(split(load_samples(job_)));
     return data_;
   }
 
  private:
+  tensor::data_split split(tensor::data_set all) const {
+    const auto samples = static_cast<double>(all.size());
+    if (samples > 0 && std::llround(job_.data.held_out * samples) >= std::llround(samples))
+      throw job_error("data.held_out",
+                      "expected a share that leaves samples to train on, found one that holds out "
+                      "all " +
+                          std::to_string(all.size()));
+    return tensor::split(std::move(all), job_.data.held_out, job_.seed);
+  }
+
   const job job_;
   std::mutex mutex_;
   std::shared_ptr<const tensor::data_split> data_;

@@ -35,6 +35,7 @@ constexpr std::size_t max_line = 4096;
   }
   if (o.inherited_fd >= 0) ::fcntl(o.inherited_fd, F_SETFD, 0);
   ::signal(SIGPIPE, SIG_DFL);
+  ::signal(SIGXFSZ, SIG_DFL);
   sigset_t none;
   sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);

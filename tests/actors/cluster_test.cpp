@@ -144,6 +144,64 @@ TEST_CASE("a real model in bsp is bitwise the same for any workers, shards, node
       }
 }
 
+TEST_CASE("bsp stays bitwise the same though a worker is lost, at any instant") {
+  job j;
+  j.model.layers = {{tensor::layer_spec::kind::dense, 40},
+                    {tensor::layer_spec::kind::relu},
+                    {tensor::layer_spec::kind::dense, 10}};
+  j.data.samples = 200;
+  j.train.epochs = 2;
+  j.train.batch_size = 16;
+  j.train.optimizer = {.learning_rate = 0.05f, .momentum = 0.9f};
+  j.cluster = {3, 3};
+  for (std::uint32_t batches_per_step : {1u, 2u, 4u}) {
+    j.train.consistency = scheduler::consistency::bsp(batches_per_step);
+    std::optional<std::string> expected;
+    for (std::uint64_t seed = 0; seed <= 40; ++seed) {
+      INFO(batches_per_step << " batches a step, seed " << seed);
+      // Slower than the messages, so that shards are often a step apart when the worker goes.
+      auto time = [](worker_id w) -> caf::timespan {
+        return std::chrono::microseconds(10 + 5 * w.value);
+      };
+      virtual_cluster cluster{{j, seed, time, {{1, 1}, {1, 1}, {1, 0}, {0, 1}}, nullptr}};
+      if (seed > 0) {
+        cluster.run([&] { return all<notice_event>(cluster).size() > 4; });
+        cluster.run(nullptr, seed * 13);
+        REQUIRE_FALSE(cluster.result());
+        cluster.kill(3);
+      }
+      REQUIRE(cluster.run());
+      INFO(cluster.result()->error);
+      REQUIRE(cluster.result()->outcome == run_result::status::finished);
+      if (!expected) expected = cluster.result()->summary->parameter_hash;
+      CHECK(cluster.result()->summary->parameter_hash == *expected);
+    }
+  }
+}
+
+TEST_CASE(
+    "a worker that hangs for ever holds up a run for its lease timeout and no longer, in every "
+    "mode") {
+  for (const auto& mode : {scheduler::consistency::async(), scheduler::consistency::ssp(1),
+                           scheduler::consistency::bsp(4), scheduler::consistency::bsp(1)})
+    for (std::uint32_t hung : {0u, 2u}) {
+      INFO(to_string(mode) << ", worker " << hung);
+      auto j = integer_job(mode);
+      auto time = [hung](worker_id w) -> caf::timespan {
+        return w.value == hung ? caf::timespan(std::chrono::hours(100))
+                               : std::chrono::milliseconds(10);
+      };
+      virtual_cluster cluster{{j, 4, time, {{3, 0}, {0, 4}}, nullptr, std::chrono::seconds(2)}};
+      REQUIRE(cluster.run());
+      REQUIRE(cluster.result()->outcome == run_result::status::finished);
+      auto scale =
+          mode.applies_on_arrival() ? 1.0f : 1.0f / static_cast<float>(*mode.batches_per_step());
+      CHECK(std::ranges::equal(cluster.result()->parameters,
+                               expected_parameters(j, j.data.samples, scale)));
+      CHECK(cluster.now() < std::chrono::seconds(30));
+    }
+}
+
 TEST_CASE("the loss of a worker's node costs nothing but time") {
   for (const auto& mode : {scheduler::consistency::async(), scheduler::consistency::ssp(1),
                            scheduler::consistency::bsp(4)})

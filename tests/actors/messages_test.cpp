@@ -92,7 +92,7 @@ TEST_CASE("every message makes a round trip") {
   check_round_trip(sys, batch_done{w, batch, 9, 0x7ff8000000000000});
   check_round_trip(sys, enter_clock{w, 9});
   check_round_trip(sys, clock_entered{w});
-  check_round_trip(sys, leave_clock{w});
+  check_round_trip(sys, leave_clock{w, true});
   check_round_trip(sys, report_request{});
   troupe::scheduler::staleness_histogram histogram;
   histogram.add(3, 5);

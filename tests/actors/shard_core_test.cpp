@@ -153,11 +153,24 @@ TEST_CASE("SHARD-5: a read waits for its bound, and in async for nothing") {
   CHECK_FALSE(bsp.may_read(w0, 0, 2));
 }
 
+TEST_CASE(
+    "SHARD-7: in bsp a read for a step gets what the step before it left, also one step late") {
+  auto core = make(scheduler::consistency::bsp(1));
+  CHECK(all(core.read(w0, 0, 0), 100));
+  core.accept(w0, 0, {0, 0}, constant(1));
+  CHECK(all(core.read(w1, 0, 1), 99));
+  CHECK(all(core.read(w1, 0, 0), 100)); // batch 0 was leased again: another shard lacks it
+  core.accept(w0, 1, {0, 1}, constant(1));
+  CHECK(all(core.read(w1, 1, 2), 98));
+  CHECK(all(core.read(w1, 1, 1), 99));
+  CHECK(all(core.current(), 98));
+}
+
 TEST_CASE("SHARD-6: a gradient that has not seen n updates is scaled by 1/(1+n), if asked for") {
   for (bool damping : {false, true}) {
     auto core = make(scheduler::consistency::async(), {.learning_rate = 1}, 2, damping);
-    core.read(w0, 0);
-    core.read(w1, 0);
+    core.read(w0, 0, 0);
+    core.read(w1, 0, 0);
     core.accept(w0, 0, {0, 0}, constant(12)); // has seen everything
     CHECK(all(core.current(), 88));
     core.accept(w1, 0, {0, 1}, constant(12)); // has not seen one

@@ -29,6 +29,10 @@ caf::expected<Handle> connect(caf::actor_system& system, const endpoint& at,
   return caf::actor_cast<Handle>(std::move(*reached));
 }
 
+/// Whether this process can listen at `at`; the reason if not (the port is in use, the address is
+/// of another host, ...), in words: what CAF reports does not tell them apart.
+caf::error probe_listen(const endpoint& at);
+
 /// Whether a TCP connection to `at` can be made within `timeout`; the reason if not.
 caf::error probe(const endpoint& at, std::chrono::milliseconds timeout);
 

@@ -273,9 +273,10 @@ struct clock_entered {
   worker_id worker;
 };
 
-/// scheduler -> shard: this worker no longer holds anybody back; what it sent in part is dropped.
+/// scheduler -> shard: this worker no longer holds anybody back.
 struct leave_clock {
   worker_id worker;
+  bool gone = false; ///< for good: what it sent in part, and its open pull, are dropped
 };
 
 struct report_request {};
@@ -415,7 +416,7 @@ typename Inspector::result_type inspect(Inspector& f, clock_entered& x) {
 }
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, leave_clock& x) {
-  return f(caf::meta::type_name("leave_clock"), x.worker);
+  return f(caf::meta::type_name("leave_clock"), x.worker, x.gone);
 }
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, report_request&) {

@@ -117,9 +117,11 @@ struct scheduler_state {
     worker_actor actor;
     node_id node;
     clock_value clock = 0;
-    bool in_clocks = true;    ///< on every shard
-    bool suspended = false;   ///< its leases ran out: gets none until it completes a batch
-    std::size_t entering = 0; ///< answers to enter_clock awaited
+    bool in_clocks = true;      ///< on every shard
+    bool suspended = false;     ///< its leases ran out: gets none until it completes a batch
+    std::uint32_t revivals = 0; ///< how often it got leases all the same (SCHED-4)
+    caf::actor_clock::time_point completed_at{}; ///< its last batch
+    std::size_t entering = 0;                    ///< answers to enter_clock awaited
   };
 
   void on_down(const caf::down_msg& d);
@@ -131,10 +133,11 @@ struct scheduler_state {
   void begin_training();
   void feed_all();
   void lease_returned();
+  void revive_one();
   void feed(worker_id id, std::size_t up_to);
   bool may_lease() const;
   void enter_clocks(worker_id id);
-  void leave_clocks(worker_id id);
+  void leave_clocks(worker_id id, bool gone = false);
   void with_reports(std::function<void()> then);
   void emit_progress();
   void finish();

@@ -44,6 +44,12 @@ using snapshot = std::shared_ptr<const tensor::aligned_vector<float>>;
 ///
 /// SHARD-6  With staleness damping a gradient is scaled by staleness_scale of the updates that were
 ///          applied between the read it was computed from and its own application.
+/// SHARD-7  `bsp`: a read for step k gets exactly the parameters that step k-1 left, also from a
+/// shard
+///          that has applied step k already. When a worker is lost between two shards' acceptances
+///          of its batch, one of them is a step ahead, and whoever computes the batch again must
+///          see the same parameters on both. (No shard can be two steps ahead of another: the step
+///          after next needs parameters of the next from all.)
 ///
 /// Not thread-safe, but for the shared array of `hogwild`, which workers of the same process use.
 class shard_core {
@@ -84,7 +90,8 @@ class shard_core {
 
   /// The same, for a worker that computes its batch at `clock` with it: what is applied until that
   /// batch is pushed counts as unseen by its gradient (SHARD-6).
-  snapshot read(worker_id worker, clock_value clock);
+  /// `step`: bsp (SHARD-7).
+  snapshot read(worker_id worker, clock_value clock, std::uint64_t step);
 
   /// SHARD-4; null: the epoch is not complete, or its snapshot was dropped.
   snapshot of_epoch(std::uint32_t epoch) const;
@@ -122,6 +129,7 @@ class shard_core {
   scheduler::clock_table clocks_;
   std::optional<scheduler::step_buffer<blocks>> steps_; // bsp
   tensor::aligned_vector<float> step_sum_;              // bsp
+  snapshot before_last_step_;                           // bsp
   bool damping_;
   std::uint64_t updates_ = 0;
   /// Per worker: the clock of a read -> updates applied until then.

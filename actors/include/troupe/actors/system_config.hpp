@@ -7,10 +7,10 @@ namespace troupe::actors {
 /// A CAF configuration with every Troupe message registered and the settings that measured best on
 /// small machines: one shared run queue, no extra deserializer threads.
 ///
-/// Only actors that talk to nobody outside their process may be spawned detached (cpu_compute is): CAF
-/// 0.17.6 keeps a reference to a detached actor that has sent to another process, sometimes for ever,
-/// and then the system's destructor waits for its thread for ever (seen in a third of the runs of a
-/// two-worker job whose nodes were detached, in none of 60 since).
+/// Only actors that talk to nobody outside their process may be spawned detached (cpu_compute is):
+/// CAF 0.17.6 keeps a reference to a detached actor that has sent to another process, sometimes for
+/// ever, and then the system's destructor waits for its thread for ever (seen in a third of the
+/// runs of a two-worker job whose nodes were detached, in none of 60 since).
 ///
 /// `networked`: load CAF's middleman. CAF's own file and command-line options are not read.
 class system_config : public caf::actor_system_config {

@@ -36,9 +36,9 @@ using worker_impl_actor = worker_actor::extend<caf::reacts_to<resend_tick>>;
 ///     pushed        a shard has the batch
 ///     credit        lets further parts of pushes go
 ///
-/// Pulls and pushes of which nothing has moved for `resend_after` are sent again; shards tell repeated ones by their batch. When it
-/// dies, its leases go back and nothing is lost: a gradient in part applied is completed by whoever
-/// gets the batch next.
+/// Pulls and pushes of which nothing has moved for `resend_after` are sent again; shards tell
+/// repeated ones by their batch. When it dies, its leases go back and nothing is lost: a gradient
+/// in part applied is completed by whoever gets the batch next.
 struct worker_state {
   using self_pointer = worker_impl_actor::stateful_pointer<worker_state>;
   explicit worker_state(self_pointer self) : self(self) {}
@@ -60,7 +60,7 @@ struct worker_state {
   struct open_push {
     std::map<shard_id, transfer_id> transfers; // remote shards, the last attempt
     std::map<shard_id, bool> fresh;            // shared ones
-    time_point moved; // sent, or a part of it credited
+    time_point moved;                          // sent, or a part of it credited
     double loss = 0;
   };
 
