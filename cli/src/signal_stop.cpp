@@ -16,7 +16,8 @@ namespace troupe::cli {
 
 signal_stop::signal_stop() {
   std::signal(SIGPIPE, SIG_IGN);
-  std::signal(SIGXFSZ, SIG_IGN); // a file size limit is then an error of the write, like a full disk
+  std::signal(SIGXFSZ,
+              SIG_IGN); // a file size limit is then an error of the write, like a full disk
   const sigset_t set = end_signals();
   pthread_sigmask(SIG_BLOCK, &set, nullptr);
   signals_ = ::signalfd(-1, &set, SFD_CLOEXEC);
