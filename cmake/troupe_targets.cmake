@@ -43,13 +43,13 @@ function(troupe_add_library folder)
   install(DIRECTORY include/ DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
 endfunction()
 
-# troupe_add_test_folder(folder SOURCES a_test.cpp ... LIBRARIES libs... [LABELS l...])
+# troupe_add_test_folder(folder SOURCES a_test.cpp ... LIBRARIES libs...)
 # One Catch2 executable per folder of tests. A test file on disk that is not named is an error:
 # a test that is not built proves nothing. OTHER: files of further executables of the folder.
 # With ThreadSanitizer it is neither built nor registered: concurrent classes have executables of
 # their own.
 function(troupe_add_test_folder folder)
-  cmake_parse_arguments(arg "" "" "SOURCES;LIBRARIES;LABELS;OTHER" ${ARGN})
+  cmake_parse_arguments(arg "" "" "SOURCES;LIBRARIES;OTHER" ${ARGN})
   file(GLOB on_disk RELATIVE "${CMAKE_CURRENT_SOURCE_DIR}" CONFIGURE_DEPENDS
        "${CMAKE_CURRENT_SOURCE_DIR}/*_test.cpp")
   foreach(file ${on_disk})
@@ -61,8 +61,10 @@ function(troupe_add_test_folder folder)
   if(TROUPE_SANITIZE STREQUAL "thread")
     set_target_properties(${folder}_tests PROPERTIES EXCLUDE_FROM_ALL ON)
   else()
+    # Catch2 2.13 cannot skip: a test without its data says so, and ctest shows it as skipped.
     catch_discover_tests(${folder}_tests TEST_PREFIX "${folder}: "
-                         PROPERTIES TIMEOUT 120 LABELS "${arg_LABELS}")
+                         PROPERTIES TIMEOUT 120
+                                    SKIP_REGULAR_EXPRESSION "skipped:.no.real.digits")
   endif()
   target_link_libraries(${folder}_tests PRIVATE ${arg_LIBRARIES} troupe_catch_main)
   troupe_compile_options(${folder}_tests)
