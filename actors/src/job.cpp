@@ -17,7 +17,7 @@ using nlohmann::json;
 namespace {
 
 // Every key of a job. A key that is missing here cannot be read.
-constexpr std::array<std::string_view, 35> known_keys = {
+constexpr std::array<std::string_view, 40> known_keys = {
     "name",
     "seed",
     "model",
@@ -49,6 +49,11 @@ constexpr std::array<std::string_view, 35> known_keys = {
     "cluster",
     "cluster.workers",
     "cluster.shards",
+    "cluster.replicas",
+    "checkpoint",
+    "checkpoint.every_batches",
+    "checkpoint.every_seconds",
+    "checkpoint.keep",
     "inject",
     "inject.duplicate_push_every",
     "inject.slow_worker",
@@ -76,6 +81,8 @@ constexpr std::int64_t max_epochs = 1'000'000;
 constexpr std::int64_t max_batch = 1 << 20;
 constexpr std::int64_t max_staleness = 1'000'000;
 constexpr std::int64_t max_members = 1024;
+constexpr std::int64_t max_replicas = 16;
+constexpr std::int64_t max_kept = 1000;
 constexpr std::int64_t max_layers = 1000;
 constexpr std::size_t max_name = 100;
 constexpr std::uint64_t default_staleness = 3;
@@ -263,6 +270,31 @@ inject_spec read_inject(const strict_object& in, const cluster_spec& cluster) {
   return inject;
 }
 
+cluster_spec read_cluster(const strict_object& in, const scheduler::consistency& mode) {
+  cluster_spec cluster;
+  cluster.workers =
+      static_cast<std::uint32_t>(in.integer("workers", cluster.workers, 1, max_members));
+  cluster.shards = static_cast<std::uint32_t>(in.integer("shards", cluster.shards, 1, max_members));
+  cluster.replicas =
+      static_cast<std::uint32_t>(in.integer("replicas", cluster.replicas, 1, max_replicas));
+  if (mode.in_place() && cluster.replicas > 1)
+    throw job_error(in.path("replicas"), "expected 1 with train.consistency = \"hogwild\", whose "
+                                         "parameters live in the memory of one process, found " +
+                                             std::to_string(cluster.replicas));
+  return cluster;
+}
+
+checkpoint_spec read_checkpoint(const strict_object& in) {
+  checkpoint_spec checkpoint;
+  checkpoint.every_batches = static_cast<std::uint64_t>(
+      in.integer("every_batches", 0, 0, std::numeric_limits<std::int64_t>::max()));
+  checkpoint.every_seconds =
+      in.number("every_seconds", checkpoint.every_seconds,
+                {.min = 0, .max = 1e9, .words = "0 (never) or a number of seconds"});
+  checkpoint.keep = static_cast<std::uint32_t>(in.integer("keep", checkpoint.keep, 1, max_kept));
+  return checkpoint;
+}
+
 // The name becomes part of a folder's name.
 void check_name(const std::string& name) {
   const auto allowed = [](char c) {
@@ -342,7 +374,14 @@ json to_json(const job& j) {
           {"model", model_json(j.model)},
           {"data", data_json(j.data)},
           {"train", train_json(j.train)},
-          {"cluster", {{"workers", j.cluster.workers}, {"shards", j.cluster.shards}}},
+          {"cluster",
+           {{"workers", j.cluster.workers},
+            {"shards", j.cluster.shards},
+            {"replicas", j.cluster.replicas}}},
+          {"checkpoint",
+           {{"every_batches", j.checkpoint.every_batches},
+            {"every_seconds", j.checkpoint.every_seconds},
+            {"keep", j.checkpoint.keep}}},
           {"inject",
            {{"duplicate_push_every", j.inject.duplicate_push_every},
             {"slow_worker", j.inject.slow_worker},
@@ -357,16 +396,15 @@ job job_from_json(const json& value) {
   j.seed = in.unsigned_integer("seed", j.seed);
   // Unknown keys of any table first: a misspelled key explains best why another one is missing.
   const auto model = table(in, "model"), data = table(in, "data"), train = table(in, "train");
-  const auto cluster = table(in, "cluster"), inject = table(in, "inject");
+  const auto cluster = table(in, "cluster"), checkpoint = table(in, "checkpoint"),
+             inject = table(in, "inject");
   in.at("model");
   in.at("data");
   j.model = read_model(model);
   j.data = read_data(data);
   j.train = read_train(train);
-  j.cluster.workers =
-      static_cast<std::uint32_t>(cluster.integer("workers", j.cluster.workers, 1, max_members));
-  j.cluster.shards =
-      static_cast<std::uint32_t>(cluster.integer("shards", j.cluster.shards, 1, max_members));
+  j.cluster = read_cluster(cluster, j.train.consistency);
+  j.checkpoint = read_checkpoint(checkpoint);
   j.inject = read_inject(inject, j.cluster);
   if (j.model.type == model_spec::kind::integer_sum && j.data.type != data_spec::format::integers)
     throw job_error("data.format",

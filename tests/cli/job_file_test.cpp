@@ -32,6 +32,11 @@ optimizer = { name = "sgd", learning_rate = 0.125, momentum = 0.5, nesterov = tr
 [cluster]
 workers = 4
 shards = 3
+replicas = 2
+[checkpoint]
+every_batches = 500
+every_seconds = 2.5
+keep = 4
 [inject]
 duplicate_push_every = 9
 slow_worker = 3
@@ -58,6 +63,10 @@ slow_factor = 5.5
   CHECK(j.train.consistency == scheduler::consistency::bsp(5));
   CHECK(j.train.optimizer == tensor::sgd_options{0.125f, 0.5f, true, 0.25f});
   CHECK(j.cluster.workers == 4);
+  CHECK(j.cluster.replicas == 2);
+  CHECK(j.checkpoint.every_batches == 500);
+  CHECK(j.checkpoint.every_seconds == 2.5);
+  CHECK(j.checkpoint.keep == 4);
   CHECK(j.cluster.shards == 3);
   CHECK(j.inject.duplicate_push_every == 9);
   CHECK(j.inject.slow_worker == 3);

@@ -50,6 +50,15 @@ struct train_spec {
 struct cluster_spec {
   std::uint32_t workers = 1;
   std::uint32_t shards = 1;
+  std::uint32_t replicas = 1; ///< of each shard, on different nodes; hogwild knows only 1
+};
+
+/// When the state of all shards is put on disk; where is the runtime's business. Both periods 0:
+/// never. With both given, whichever comes first.
+struct checkpoint_spec {
+  std::uint64_t every_batches = 0; ///< batches completed since the last one; 0: does not count
+  double every_seconds = 60;       ///< 0: does not count
+  std::uint32_t keep = 2;          ///< complete ones that stay on disk, at least 1
 };
 
 /// Faults that a run inflicts on itself, for checking its guarantees. All off by default.
@@ -67,6 +76,7 @@ struct job {
   data_spec data;
   train_spec train;
   cluster_spec cluster;
+  checkpoint_spec checkpoint;
   inject_spec inject;
 };
 
