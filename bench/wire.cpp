@@ -128,8 +128,13 @@ struct served {
                         false};
   system_config config{true};
   caf::actor_system system{config};
-  auto actor = system.spawn(shard, shard_options{shard_id{0}, [](std::string) {}, nullptr},
-                            std::make_shared<shard_core>(o, initial));
+  shard_options shard_of;
+  shard_of.core = o;
+  shard_of.slot = std::make_shared<shard_slot>();
+  shard_of.slot->core =
+      std::make_shared<shard_core>(o, scheduler::shard_range{0, initial.size()}, initial);
+  auto actor = caf::actor_cast<shard_actor>(system.spawn(shard, shard_of));
+  caf::anon_send(actor, become_replica{view_number{1}, true, false, {}, no_node, false});
   auto port = system.middleman().publish(actor, 0, "127.0.0.1");
   if (!port) ::_exit(1);
   served s{*port, ntohs(at.sin_port)};
@@ -199,7 +204,7 @@ client_actor::behavior_type client(client_actor::stateful_pointer<client_state> 
   };
   return {
       [&s, landed](const parameters& p) {
-        landed(s.pulls.announced(0, p.transfer, p.own_applied));
+        landed(s.pulls.announced(0, p.transfer, p.own_applied, p.seen_updates));
       },
       [self, &s, landed](const part& p) {
         self->send(s.shard, credit{1, 0, p.transfer});
@@ -219,7 +224,8 @@ client_actor::behavior_type client(client_actor::stateful_pointer<client_state> 
       [self, &s, flush](push_once) -> caf::result<bool> {
         auto id = s.ids.next();
         batch_id batch{0, static_cast<std::uint32_t>(s.clock)};
-        self->send(s.shard, push{worker_id{0}, s.clock++, batch, id, pusher_actor{self}});
+        self->send(s.shard, push{worker_id{0}, s.clock, batch, s.clock, id, pusher_actor{self}});
+        ++s.clock;
         s.out.add(cut(id, 0, s.gradient, s.gradient->data(), s.gradient->size() * sizeof(float)));
         flush();
         return s.promise = self->make_response_promise<bool>();

@@ -49,22 +49,45 @@ int try_connect(const addrinfo& address, clock::time_point deadline) {
 
 } // namespace
 
-caf::error probe(const endpoint& at, std::chrono::milliseconds timeout) {
+namespace {
+
+// 0 when somebody answers, the errno of the last attempt, or the error of the name.
+int connect_errno(const endpoint& at, std::chrono::milliseconds timeout, std::string& bad_name) {
   auto deadline = clock::now() + timeout;
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
   addrinfo* list = nullptr;
   auto port = std::to_string(at.port);
-  if (int e = ::getaddrinfo(at.host.c_str(), port.c_str(), &hints, &list); e != 0)
-    return make_error(errc::unreachable,
-                      to_string(at) + " is not an address: " + ::gai_strerror(e));
+  if (int e = ::getaddrinfo(at.host.c_str(), port.c_str(), &hints, &list); e != 0) {
+    bad_name = ::gai_strerror(e);
+    return EINVAL;
+  }
   std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> owner{list, &::freeaddrinfo};
   int result = EHOSTUNREACH;
   for (auto* a = list; a != nullptr && result != 0; a = a->ai_next)
     result = try_connect(*a, deadline);
+  return result;
+}
+
+} // namespace
+
+caf::error probe(const endpoint& at, std::chrono::milliseconds timeout) {
+  std::string bad_name;
+  int result = connect_errno(at, timeout, bad_name);
+  if (!bad_name.empty())
+    return make_error(errc::unreachable, to_string(at) + " is not an address: " + bad_name);
   if (result == 0) return {};
   return make_error(errc::unreachable,
                     "nobody answers at " + to_string(at) + ": " + std::strerror(result));
+}
+
+bool connection_refused(const endpoint& at, std::chrono::milliseconds timeout) {
+  std::string bad_name;
+  // Of a process that is ending, the kernel may close the connections before the port.
+  auto deadline = clock::now() + timeout;
+  int result = 0;
+  while (result == 0 && clock::now() < deadline) result = connect_errno(at, timeout, bad_name);
+  return bad_name.empty() && result == ECONNREFUSED;
 }
 
 caf::error probe_listen(const endpoint& at) {

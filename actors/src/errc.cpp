@@ -18,10 +18,12 @@ std::string to_string(errc code) {
     return "protocol_mismatch";
   case errc::job_mismatch:
     return "job_mismatch";
-  case errc::not_gathering:
-    return "not_gathering";
+  case errc::not_a_member:
+    return "not_a_member";
   case errc::cannot_place:
     return "cannot_place";
+  case errc::not_primary:
+    return "not_primary";
   case errc::no_such_shard:
     return "no_such_shard";
   case errc::unreachable:

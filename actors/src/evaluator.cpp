@@ -37,6 +37,20 @@ void evaluator_state::on_part(const part& p) {
   landed(pulls.add(p));
 }
 
+void evaluator_state::on_parameters(const parameters& p) {
+  landed(pulls.announced(p.shard.value, p.transfer, p.own_applied, p.seen_updates));
+}
+
+void evaluator_state::on_moved(const shard_moved& m) {
+  if (!options_.peers.replace(m)) return;
+  for (auto shard : pulls.open())
+    if (shard == m.shard.value) {
+      auto id = ids_.next();
+      pulls.restart(shard, id);
+      send_pull(shard, id);
+    }
+}
+
 void evaluator_state::landed(const std::optional<range_pulls::whole>& range) {
   if (range && pulls.open().empty()) finish();
 }
@@ -72,12 +86,11 @@ evaluator_impl_actor::behavior_type evaluator(evaluator_state::self_pointer self
   });
   state.start(std::move(options));
   return {
-      [&state](const parameters& p) {
-        state.landed(state.pulls.announced(p.shard.value, p.transfer, p.own_applied));
-      },
+      [&state](const parameters& p) { state.on_parameters(p); },
       [&state](const part& p) { state.on_part(p); },
       [](const credit&) {}, // it sends no parts
       [&state](const evaluate_epoch& e) { state.on_request(e); },
+      [&state](const shard_moved& m) { state.on_moved(m); },
       [&state](evaluator_tick) { state.on_tick(); },
   };
 }

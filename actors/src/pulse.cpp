@@ -5,6 +5,12 @@
 
 namespace troupe::actors {
 
+namespace {
+
+constexpr std::size_t unanswered_max = 64;
+
+} // namespace
+
 void pulse_state::start(pulse_options o) {
   options_ = std::move(o);
   auto now = self->clock().now();
@@ -17,29 +23,41 @@ void pulse_state::on_beat() {
   if (ended_) return;
   auto silence = awake_->look(self->clock().now()) - seen_;
   if (silence >= options_.patience) {
+    ended_ = true;
     auto ms = std::chrono::round<std::chrono::milliseconds>(silence).count();
-    end_node("the scheduler was lost (silent for " + std::to_string(ms) + " ms)");
+    options_.scheduler_is_gone("the scheduler was lost (silent for " + std::to_string(ms) + " ms)");
     return;
   }
-  self->send(options_.scheduler, heartbeat{options_.node, ++number_, pulse_actor{self}});
+  sent_[++number_] = self->clock().now();
+  if (sent_.size() > unanswered_max) sent_.erase(sent_.begin());
+  self->send(options_.scheduler, heartbeat{options_.node, number_, pulse_actor{self}});
   self->delayed_send(self, options_.period, beat{});
 }
 
-void pulse_state::on_seen() { seen_ = awake_->look(self->clock().now()); }
+void pulse_state::on_seen(const heartbeat_seen& s) {
+  seen_ = awake_->look(self->clock().now());
+  auto i = sent_.find(s.number);
+  if (i == sent_.end()) return;
+  if (options_.lease) options_.lease->extend(i->second + read_lease::length);
+  sent_.erase(sent_.begin(), std::next(i));
+}
 
-void pulse_state::end_node(std::string why) {
-  if (!std::exchange(ended_, true)) options_.end_node(std::move(why));
+void pulse_state::on_lost(const declared_lost& d) {
+  if (!std::exchange(ended_, true)) options_.node_is_lost(d.reason);
+}
+
+void pulse_state::use(const scheduler_actor& scheduler) {
+  options_.scheduler = scheduler;
+  seen_ = awake_->look(self->clock().now());
 }
 
 pulse_impl_actor::behavior_type pulse(pulse_state::self_pointer self, pulse_options options) {
   auto& state = self->state;
   state.start(std::move(options));
   return {
-      [&state](const heartbeat_seen&) { state.on_seen(); },
-      [&state](const declared_lost& d) {
-        state.end_node("the scheduler took this node for lost (" + d.reason +
-                       ") and goes on without it; it has dropped its shards and workers");
-      },
+      [&state](const heartbeat_seen& h) { state.on_seen(h); },
+      [&state](const declared_lost& d) { state.on_lost(d); },
+      [&state](const use_scheduler& u) { state.use(u.scheduler); },
       [&state](beat) { state.on_beat(); },
   };
 }

@@ -19,6 +19,9 @@ namespace troupe::actors {
 namespace {
 
 constexpr auto connect_timeout = std::chrono::seconds(10);
+// From node to node, and to a scheduler that may be gone: the node does nothing else meanwhile.
+constexpr auto peer_timeout = std::chrono::seconds(1);
+constexpr auto reconnect_timeout = std::chrono::milliseconds(500);
 constexpr auto retry_pause = std::chrono::milliseconds(200);
 
 // Waits for the pause or the stop, whichever comes first.
@@ -58,12 +61,15 @@ prepared prepare(const job& j, const workload& w) {
           scheduler::make_shard_ranges(model->parameter_layout().size(), j.cluster.shards)};
 }
 
-scheduler_actor spawn_scheduler(caf::actor_system& system, const job& j, const workload& w,
-                                const prepared& p, const std::string& job_id,
-                                run_observer* observer, std::chrono::milliseconds gather_timeout,
-                                std::function<void(run_result)> on_end) {
-  scheduler_actor_options o{j, job_id, p.plan, nullptr, nullptr, std::move(on_end)};
-  o.gather_timeout = gather_timeout;
+scheduler_actor_options options_for(caf::actor_system& system, const job& j, const workload& w,
+                                    const prepared& p, const std::string& job_id,
+                                    run_observer* observer,
+                                    std::function<void(run_result)> on_end) {
+  scheduler_actor_options o;
+  o.work = j;
+  o.job_id = job_id;
+  o.plan = p.plan;
+  o.on_end = std::move(on_end);
   o.emit = [observer](const event& e) {
     if (observer != nullptr) observer->on_event(e);
   };
@@ -78,7 +84,39 @@ scheduler_actor spawn_scheduler(caf::actor_system& system, const job& j, const w
     e.data = p.data;
     return system.spawn(evaluator, std::move(e));
   };
-  return system.spawn(scheduler_root, std::move(o));
+  return o;
+}
+
+// A closed connection and a port that refuses: the process is gone, not cut off.
+bool refuses(const contact& at) {
+  constexpr auto patience = std::chrono::milliseconds(100);
+  return connection_refused({at.host, at.port}, patience);
+}
+
+void use_folder(scheduler_actor_options& o, caf::actor_system& system, const prepared& p,
+                const scheduler_options& options) {
+  if (options.folder.empty()) return;
+  using enum scheduler_options::beginning;
+  auto file = options.folder / "journal.db";
+  run_journal::content first;
+  first.job_id = o.job_id;
+  first.job = to_json(o.work).dump();
+  if (options.begin == checkpoint) std::filesystem::remove(file); // of the run so far
+  o.journal = std::make_shared<run_journal>(
+      options.begin == journal ? run_journal::open(file) : run_journal::create(file, first));
+  o.resume = options.begin == checkpoint;
+  if (options.begin == journal) o.job_id = o.journal->read().job_id;
+  archive_options a;
+  a.folder = options.folder / "checkpoints";
+  a.keep = o.work.checkpoint.keep;
+  a.job_id = o.job_id;
+  a.batches_per_epoch = p.plan.batches_per_epoch();
+  a.epochs = p.plan.epochs();
+  a.ranges = p.ranges;
+  o.spawn_archive = [&system, a](archive_client_actor scheduler) mutable {
+    a.scheduler = std::move(scheduler);
+    return system.spawn(archive, std::move(a));
+  };
 }
 
 run_result failed(std::string reason) {
@@ -96,17 +134,33 @@ run_result train(const job& j, const workload& w, run_observer* observer, std::s
   system_config config{false};
   caf::actor_system system{config};
   auto job_id = default_job_id(j);
-  auto root = spawn_scheduler(system, j, w, p, job_id, observer, std::chrono::minutes(1),
-                              [&ended](run_result r) { ended.set_value(std::move(r)); });
-  node_actor_options n;
-  n.scheduler = root;
-  n.job_id = job_id;
-  n.shards = j.cluster.shards;
-  n.workers = j.cluster.workers;
-  n.make_workload = [w](const job&) { return w; };
-  caf::anon_send(system.spawn(node, std::move(n)), begin_node{{"this process", 0}});
+  auto o = options_for(system, j, w, p, job_id, observer,
+                       [&ended](run_result r) { ended.set_value(std::move(r)); });
+  o.gather_timeout = std::chrono::minutes(1);
+  scheduler_actor root = system.spawn(scheduler_root, std::move(o));
+  // Replicas of a shard live on different nodes, here all in one process.
+  auto nodes = std::make_shared<std::map<std::string, node_actor>>();
+  std::vector<node_impl_actor> spawned;
+  for (std::uint32_t i = 0; i < j.cluster.replicas; ++i) {
+    node_actor_options n;
+    n.scheduler = root;
+    n.job_id = job_id;
+    n.shards = j.cluster.shards;
+    n.workers = i == 0 ? j.cluster.workers : 0;
+    n.make_workload = [w](const job&) { return w; };
+    n.connect = [nodes](const contact& at) -> caf::expected<node_actor> {
+      return nodes->at(at.host);
+    };
+    spawned.push_back(system.spawn(node, std::move(n)));
+    nodes->emplace("this process, part " + std::to_string(i), spawned.back());
+  }
+  for (std::uint32_t i = 0; i < spawned.size(); ++i)
+    caf::anon_send(spawned[i], begin_node{{"this process, part " + std::to_string(i), 0}});
+  spawned.clear();
   std::stop_callback on_stop{stop, [&root] { caf::anon_send(root, stop_training{}); }};
-  return result.get();
+  auto r = result.get();
+  nodes->clear(); // handles would keep each other alive
+  return r;
 }
 
 run_result run_scheduler(const job& j, const workload& w, const scheduler_options& options,
@@ -117,9 +171,17 @@ run_result run_scheduler(const job& j, const workload& w, const scheduler_option
   system_config config{true};
   caf::actor_system system{config};
   if (auto err = probe_listen(options.listen)) return failed(reason_of(err));
-  auto job_id = options.job_id.empty() ? default_job_id(j) : options.job_id;
-  auto root = spawn_scheduler(system, j, w, p, job_id, observer, options.gather_timeout,
-                              [&ended](run_result r) { ended.set_value(std::move(r)); });
+  auto o = options_for(system, j, w, p, options.job_id.empty() ? default_job_id(j) : options.job_id,
+                       observer, [&ended](run_result r) { ended.set_value(std::move(r)); });
+  o.gather_timeout = options.gather_timeout;
+  o.has_ended = refuses;
+  try {
+    use_folder(o, system, p, options);
+  } catch (const std::exception& e) {
+    return failed(e.what());
+  }
+  auto job_id = o.job_id;
+  scheduler_actor root = system.spawn(scheduler_root, std::move(o));
   auto port =
       system.middleman().publish(root, options.listen.port, options.listen.host.c_str(), true);
   if (!port) {
@@ -164,8 +226,12 @@ node_result run_node(const node_options& options, std::stop_token stop) {
   n.workers = options.workers;
   n.make_workload = options.make_workload ? options.make_workload : make_workload;
   n.connect = [&system](const contact& at) -> caf::expected<node_actor> {
-    return connect<node_actor>(system, endpoint{at.host, at.port}, connect_timeout);
+    return connect<node_actor>(system, endpoint{at.host, at.port}, peer_timeout);
   };
+  n.reconnect = [&system, at = options.scheduler]() {
+    return connect<scheduler_actor>(system, at, reconnect_timeout);
+  };
+  n.scheduler_patience = options.scheduler_patience;
   n.on_end = [&ended](node_result r) { ended.set_value(std::move(r)); };
   auto self = system.spawn(node, std::move(n));
   auto port = system.middleman().publish(node_actor{self}, options.listen.port,
@@ -182,6 +248,36 @@ node_result run_node(const node_options& options, std::stop_token stop) {
   if (stop.stop_requested() && r.outcome == node_result::status::failed)
     return {node_result::status::interrupted, ""};
   return r;
+}
+
+namespace {
+
+template <class Answer, class Request>
+Answer ask(const endpoint& at, const Request& request, std::chrono::milliseconds timeout) {
+  system_config config{true};
+  caf::actor_system system{config};
+  auto root = connect<scheduler_actor>(system, at, timeout);
+  if (!root) throw std::runtime_error(reason_of(root.error()));
+  std::optional<Answer> answer;
+  std::string error;
+  caf::scoped_actor self{system};
+  self->request(*root, timeout, request)
+      .receive([&](Answer& a) { answer = std::move(a); },
+               [&](caf::error& err) { error = reason_of(err); });
+  if (!answer)
+    throw std::runtime_error("the scheduler at " + to_string(at) + " did not answer: " + error);
+  return std::move(*answer);
+}
+
+} // namespace
+
+std::string query_status(const endpoint& scheduler, std::chrono::milliseconds timeout) {
+  return ask<status_report>(scheduler, status_request{}, timeout).json;
+}
+
+void request_drain(const endpoint& scheduler, std::uint32_t node,
+                   std::chrono::milliseconds timeout) {
+  ask<drain_accepted>(scheduler, drain_request{node_id{node}}, timeout);
 }
 
 } // namespace troupe::actors

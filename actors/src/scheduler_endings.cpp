@@ -1,4 +1,4 @@
-// What the scheduler does when a node is lost, when the run fails, is stopped or is done.
+// What the scheduler does when the run fails, is stopped or is done.
 #include <algorithm>
 #include <chrono>
 
@@ -14,84 +14,6 @@ constexpr auto drain_patience = std::chrono::seconds(10);
 constexpr auto goodbye_patience = std::chrono::seconds(3);
 
 } // namespace
-
-// -- failures -------------------------------------------------------------------------------------
-
-void scheduler_state::on_down(const caf::down_msg& d) {
-  auto i = std::ranges::find_if(
-      nodes_, [&](const auto& entry) { return entry.second.actor.address() == d.source; });
-  if (i != nodes_.end()) lose(i->first, reason_of(d.reason));
-}
-
-void scheduler_state::on_heartbeat(const heartbeat& h) {
-  auto now = self->clock().now();
-  if (auto i = nodes_.find(h.node); i != nodes_.end()) {
-    i->second.detector.heard(awake_->look(now));
-    members_.heard(h.node, now);
-    self->send(h.from, heartbeat_seen{h.number});
-  } else {
-    auto gone = lost_.find(h.node);
-    self->send(h.from, declared_lost{gone != lost_.end() ? gone->second.why
-                                                         : to_string(h.node) + " is no member"});
-  }
-}
-
-void scheduler_state::on_look() {
-  if (phase_ == phase::ended) return;
-  self->delayed_send(self, options_.look, look_for_silence{});
-  auto now = awake_->look(self->clock().now());
-  std::vector<std::pair<node_id, std::string>> silent;
-  for (const auto& [id, m] : nodes_)
-    if (!m.detector.available(now)) {
-      auto ms = std::chrono::round<std::chrono::milliseconds>(m.detector.silence(now)).count();
-      silent.emplace_back(id, "silent for " + std::to_string(ms) + " ms");
-    }
-  for (const auto& [id, why] : silent) lose(id, why);
-}
-
-void scheduler_state::on_actor_failed(const actor_failed& f) {
-  auto from = caf::actor_cast<caf::actor_addr>(self->current_sender());
-  for (const auto& [id, gone] : lost_)
-    if (from && gone.actor == from) return; // SCHED-7
-  fail(f.reason);
-}
-
-void scheduler_state::lose(node_id id, const std::string& why) {
-  auto lost = nodes_.extract(id);
-  if (lost) lost_[id] = {lost.mapped().actor.address(), why};
-  if (phase_ == phase::ended) {
-    if (nodes_.empty()) on_drain_timeout(); // everybody said goodbye
-    return;
-  }
-  notice(notice_event::kind::node_lost, to_string(id) + " was lost (" + why + ")");
-  auto gone = members_.lose(id);
-  if (phase_ == phase::gathering) return;
-  for (std::uint32_t s = 0; s < placement_.shards.size(); ++s)
-    if (placement_.shards[s] == id) {
-      fail("shard " + std::to_string(s) + " was lost with " + to_string(id) + " (" + why +
-           "), and its parameters with it");
-      return;
-    }
-  if (phase_ == phase::placing) {
-    fail(to_string(id) + " was lost while its workers were being placed");
-    return;
-  }
-  for (auto worker : gone) {
-    leave_clocks(worker, true);
-    workers_.erase(worker);
-    auto returned = leases_->give_back(worker);
-    notice(notice_event::kind::worker_lost, to_string(worker) + " was lost; its " +
-                                                std::to_string(returned.size()) +
-                                                " leases go to the others");
-  }
-  if (workers_.empty()) {
-    fail("no worker is left");
-    return;
-  }
-  if (phase_ == phase::draining && leases_->open_count() == 0) begin_snapshot();
-  lease_returned();
-  feed_all();
-}
 
 void scheduler_state::fail(const std::string& reason) {
   if (phase_ == phase::ended) return;
@@ -167,8 +89,23 @@ void scheduler_state::on_drain_timeout() {
   fail("interrupted, and the shards did not hand out their parameters in time");
 }
 
+// This actor is dying and will hear no goodbye: another one gives the nodes their time.
+void scheduler_state::end_without_goodbyes() {
+  if (!ending_) return;
+  auto result = std::make_shared<run_result>(std::move(*std::exchange(ending_, std::nullopt)));
+  self->system().spawn(
+      [result, on_end = options_.on_end](caf::event_based_actor* mourner) -> caf::behavior {
+        mourner->delayed_send(mourner, goodbye_patience, drain_timeout{});
+        return {[=](drain_timeout) {
+          on_end(std::move(*result));
+          mourner->quit();
+        }};
+      });
+}
+
 void scheduler_state::end(run_result result, const std::string& reason_for_nodes) {
   phase_ = phase::ended;
+  record([](run_journal& j) { j.save_ended(); });
   switch (result.outcome) {
   case run_result::status::finished:
     options_.emit(*result.summary);
@@ -182,6 +119,8 @@ void scheduler_state::end(run_result result, const std::string& reason_for_nodes
   }
   ending_ = std::move(result);
   if (evaluator_) self->send_exit(evaluator_, caf::exit_reason::user_shutdown);
+  if (archive_) self->send_exit(archive_, caf::exit_reason::user_shutdown);
+  std::erase_if(nodes_, [](const auto& n) { return !n.second.actor; });
   for (const auto& [id, m] : nodes_) self->send(m.actor, stop_node{reason_for_nodes});
   if (nodes_.empty())
     self->send(self, drain_timeout{});

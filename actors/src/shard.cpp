@@ -2,6 +2,8 @@
 
 #include <chrono>
 
+#include "troupe/actors/supervisor.hpp"
+
 namespace troupe::actors {
 
 namespace {
@@ -9,12 +11,28 @@ namespace {
 // A worker has at most a few pushes open; what is older was given up and sent again.
 constexpr std::size_t inbound_per_peer_max = 8;
 
+// A lease that ran out is extended within a heartbeat or two if the scheduler lives.
+constexpr auto lease_look = std::chrono::milliseconds(20);
+
 } // namespace
 
-shard_state::peer& shard_state::introduce(peer_number number, const puller_actor& handle) {
+void shard_state::start(shard_options o) {
+  options = std::move(o);
+  ids_ = transfer_ids{own_peer()};
+  ids_.next(); // 0 means: no transfer
+  self->delayed_send(self, options.resend_after, replica_tick{});
+}
+
+shard_state::peer& shard_state::introduce(peer_number number, const transfer_actor& handle) {
   auto& p = peers_[number];
   p.handle = handle;
   for (auto& c : std::exchange(p.owed, {})) self->send(p.handle, c);
+  return p;
+}
+
+shard_state::peer& shard_state::introduce_puller(peer_number number, const puller_actor& handle) {
+  auto& p = introduce(number, handle);
+  p.puller = handle;
   return p;
 }
 
@@ -25,19 +43,24 @@ void shard_state::flush(peer& p) {
 void shard_state::on_part(const part& p) {
   auto& from = peers_[p.from];
   // Every part is credited, also one that is dropped (TRANSFER-3).
-  credit taken{1, options.id.value, p.transfer};
+  const bool of_replica = is_replica_peer(p.from);
+  credit taken{1, of_replica ? own_peer() : options.id.value, p.transfer};
   if (from.handle)
     self->send(from.handle, taken);
   else
     from.owed.push_back(taken);
-  if (p.total != core->size() * sizeof(float)) return;
+  if (of_replica) {
+    take_replica_part(p);
+    return;
+  }
+  if (core() && p.total != core()->size() * sizeof(float)) return;
   if (!from.inbound[p.transfer].bytes.add(p)) return;
   if (from.inbound.size() > inbound_per_peer_max) from.inbound.erase(from.inbound.begin());
   accept_if_whole(from, p.transfer);
 }
 
 void shard_state::on_push(const push& p) {
-  auto& from = introduce(p.worker.value, p.from);
+  auto& from = introduce_puller(p.worker.value, p.from);
   // Sent again: what came of the earlier attempt is not needed any more.
   std::erase_if(from.inbound, [&](const auto& entry) {
     return entry.first < p.transfer && entry.second.header && entry.second.header->batch == p.batch;
@@ -47,89 +70,131 @@ void shard_state::on_push(const push& p) {
 }
 
 void shard_state::accept_if_whole(peer& from, transfer_id id) {
+  if (!part_.primary || !core()) return; // REPLICA-4
   auto i = from.inbound.find(id);
   if (i == from.inbound.end() || !i->second.header || !i->second.bytes.complete()) return;
   auto arrived = std::move(i->second);
   from.inbound.erase(i);
   const auto& p = *arrived.header;
-  bool fresh = false;
+  using enum shard_change::kind;
+  bool known = core()->applied(p.batch) || open_batches_.contains(p.batch);
+  shard_change change{known ? repeated : gradient, p.worker, p.clock, p.batch, p.seen_updates, {}};
+  if (!known) change.gradient = arrived.bytes.parts();
+  append(std::move(change), [this, to = p.from, batch = p.batch](bool) {
+    self->send(to, pushed{options.id, batch});
+  });
+}
+
+// The primary's way to change anything.
+void shard_state::append(shard_change change, std::function<void(bool)> then) {
   try {
-    fresh = core->accept(p.worker, p.clock, p.batch, arrived.bytes.parts());
+    core()->check(change);
   } catch (const std::exception& e) {
-    options.on_failure(e.what());
+    self->quit(make_error(errc::exception, e.what()));
     return;
   }
-  if (fresh) ++pushes_taken_;
-  if (options.observer) options.observer->on_push(options.id, p.worker, p.clock, p.batch, fresh);
-  self->send(p.from, pushed{options.id, p.batch});
+  if (change.what == shard_change::kind::gradient) open_batches_.insert(change.batch);
+  then_[log_.append(std::move(change))] = std::move(then);
+  pump();
+}
+
+// Sends on, applies and acknowledges whatever may be.
+void shard_state::pump() {
+  while (auto next = log_.next_to_send()) send_change(next->first, *next->second);
+  if (!core()) return;
+  bool changed = false;
+  while (auto next = log_.next_to_apply()) {
+    const auto& change = *next->second;
+    bool fresh = core()->make(change);
+    changed = true;
+    if (change.what == shard_change::kind::compare) compare(next->first);
+    if (part_.primary) {
+      using enum shard_change::kind;
+      open_batches_.erase(change.batch);
+      if (fresh) ++pushes_taken_;
+      const bool of_batch =
+          change.what == gradient || change.what == repeated || change.what == in_place;
+      if (options.observer && of_batch)
+        options.observer->on_push(options.id, change.worker, change.clock, change.batch, fresh);
+      if (auto owed = then_.extract(next->first)) owed.mapped()(fresh);
+    }
+    log_.was_applied();
+  }
+  if (!changed) return;
+  acknowledge();
   after_change();
 }
 
 void shard_state::on_applied_in_place(const applied_in_place& p) {
-  introduce(p.worker.value, p.from);
-  const auto& clocks = core->clocks();
-  staleness_.add(clocks.staleness(p.clock));
-  bool fresh = core->accept_in_place(p.worker, p.clock, p.batch, p.fresh);
-  if (fresh) ++pushes_taken_;
-  if (options.observer) options.observer->on_push(options.id, p.worker, p.clock, p.batch, fresh);
-  self->send(p.from, pushed{options.id, p.batch});
-  after_change();
+  introduce_puller(p.worker.value, p.from);
+  if (!core()) return;
+  staleness_.add(core()->clocks().staleness(p.clock));
+  append({shard_change::kind::in_place, p.worker, p.clock, p.batch, unknown_updates, {}},
+         [this, to = p.from, batch = p.batch](bool) {
+           self->send(to, pushed{options.id, batch});
+         });
 }
 
 void shard_state::on_pull(const pull& p) {
-  auto& from = introduce(p.worker.value, p.from);
+  auto& from = introduce_puller(p.worker.value, p.from);
   auto since = from.waiting ? from.waiting->since : self->clock().now();
   from.waiting = waiting_pull{p, since};
   serve_waiting();
 }
 
+void shard_state::on_serve_again() {
+  serving_again_ = false;
+  after_change();
+}
+
 void shard_state::serve_waiting() {
+  if (!part_.primary || !core()) return;
+  auto now = self->clock().now();
+  if (options.lease && !options.lease->valid(now)) { // REPLICA-3
+    if (!std::exchange(serving_again_, true)) self->delayed_send(self, lease_look, serve_again{});
+    return;
+  }
   for (auto& [number, p] : peers_) {
     if (!p.waiting) continue;
     const auto& request = p.waiting->request;
-    if (!core->may_read(request.worker, request.clock, request.step)) continue;
-    blocked_ += self->clock().now() - p.waiting->since;
-    const auto& clocks = core->clocks();
-    auto oldest = clocks.oldest();
+    if (!core()->may_read(request.worker, request.clock, request.step)) continue;
+    blocked_ += now - p.waiting->since;
+    const auto& clocks = core()->clocks();
     // A step is read exactly as the step before it left it: nothing is missing from it.
-    staleness_.add(core->reads_are_exact() ? 0 : clocks.staleness(request.clock));
+    staleness_.add(core()->reads_are_exact() ? 0 : clocks.staleness(request.clock));
     if (options.observer)
-      options.observer->on_read(options.id, request.worker, request.clock, oldest);
-    auto own = clocks.applied(request.worker).value_or(request.clock);
+      options.observer->on_read(options.id, request.worker, request.clock, clocks.oldest());
     auto done = std::move(*p.waiting);
     p.waiting.reset();
-    send_range(p, done.request.transfer, own,
-               core->read(done.request.worker, done.request.clock, done.request.step));
+    send_range(p, done.request.transfer,
+               core()->read(done.request.worker, done.request.clock, done.request.step));
   }
 }
 
-void shard_state::send_range(peer& to, transfer_id id, clock_value own, const snapshot& range) {
+void shard_state::send_range(peer& to, transfer_id id, const shard_core::reading& range) {
   // A puller has one pull open: it has the earlier range by now, or gave it up.
   to.out.cancel(to.sending);
   to.sending = id;
-  self->send(to.handle, parameters{options.id, id, own});
-  to.out.add(cut(id, options.id.value, range, range->data(), range->size() * sizeof(float)));
+  self->send(to.puller, parameters{options.id, id, range.own_applied, range.seen_updates});
+  to.out.add(cut(id, options.id.value, range.parameters, range.parameters->data(),
+                 range.parameters->size() * sizeof(float)));
   flush(to);
 }
 
 void shard_state::on_pull_snapshot(const pull_snapshot& p) {
-  auto& from = introduce(evaluator_peer, p.from);
-  waiting_snapshots_.clear();
-  if (p.epoch == no_epoch) {
-    send_range(from, p.transfer, 0, core->current());
-    return;
-  }
-  core->drop_epochs_below(p.epoch);
-  waiting_snapshots_.push_back(p);
+  introduce_puller(evaluator_peer, p.from);
+  waiting_snapshots_.assign(1, p);
   after_change();
 }
 
 void shard_state::after_change() {
   serve_waiting();
+  if (!part_.primary || !core()) return;
+  if (options.lease && !options.lease->valid(self->clock().now())) return; // looked at again
   std::erase_if(waiting_snapshots_, [this](const pull_snapshot& p) {
-    auto range = core->of_epoch(p.epoch);
+    auto range = p.epoch == no_epoch ? core()->current() : core()->of_epoch(p.epoch);
     if (!range) return false;
-    send_range(peers_[evaluator_peer], p.transfer, 0, range);
+    send_range(peers_[evaluator_peer], p.transfer, {range, 0, 0});
     return true;
   });
 }
@@ -137,31 +202,38 @@ void shard_state::after_change() {
 void shard_state::on_credit(const credit& c) {
   auto i = peers_.find(c.from);
   if (i == peers_.end()) return;
+  if (part_.downstream && c.from == downstream_peer()) downstream_moved_ = true;
   i->second.out.credit(c.transfer, c.parts);
   flush(i->second);
 }
 
+caf::result<clock_entered> shard_state::on_enter(const enter_clock& e) {
+  if (!part_.primary || !core()) return make_error(errc::not_primary);
+  auto promise = self->make_response_promise<clock_entered>();
+  append({shard_change::kind::enter, e.worker, e.clock, {}, unknown_updates, {}},
+         [promise, worker = e.worker](bool) mutable { promise.deliver(clock_entered{worker}); });
+  return promise;
+}
+
 void shard_state::on_leave(const leave_clock& l) {
-  core->clocks().leave(l.worker);
   if (l.gone) peers_.erase(l.worker.value);
-  after_change();
+  if (!part_.primary || !core()) { // REPLICA-4
+    when_primary_.push_back([this, l] { on_leave(l); });
+    return;
+  }
+  append({shard_change::kind::leave, l.worker, 0, {}, unknown_updates, {}}, [](bool) {});
 }
 
 shard_report shard_state::report() const {
   auto us = std::chrono::duration_cast<std::chrono::microseconds>(blocked_).count();
-  return {options.id, pushes_taken_, core->duplicates_dropped(), static_cast<std::uint64_t>(us),
-          staleness_};
+  return {options.id, pushes_taken_, core() ? core()->duplicates_dropped() : 0,
+          static_cast<std::uint64_t>(us), staleness_};
 }
 
-shard_actor::behavior_type shard(shard_state::self_pointer self, shard_options options,
-                                 std::shared_ptr<shard_core> core) {
+shard_impl_actor::behavior_type shard(shard_state::self_pointer self, shard_options options) {
   auto& state = self->state;
-  self->set_exception_handler(
-      [id = options.id, on_failure = options.on_failure](std::exception_ptr& e) {
-        return report_exception(to_string(id), e, on_failure);
-      });
-  state.options = std::move(options);
-  state.core = std::move(core);
+  keep_exception_text(self);
+  state.start(std::move(options));
   return {
       [&state](const push& p) { state.on_push(p); },
       [&state](const pull& p) { state.on_pull(p); },
@@ -169,12 +241,18 @@ shard_actor::behavior_type shard(shard_state::self_pointer self, shard_options o
       [&state](const applied_in_place& p) { state.on_applied_in_place(p); },
       [&state](const part& p) { state.on_part(p); },
       [&state](const credit& c) { state.on_credit(c); },
-      [&state](const enter_clock& e) {
-        state.core->clocks().enter(e.worker, e.clock);
-        return clock_entered{e.worker};
-      },
+      [&state](const replicate& r) { state.on_replicate(r); },
+      [&state](const replicated& r) { state.on_replicated(r); },
+      [&state](const replica_image& i) { state.on_image(i); },
+      [&state](const become_replica& b) { state.on_become(b); },
+      [&state](const take_image& t) { state.on_take_image(t); },
+      [&state](const use_scheduler& u) { state.options.scheduler = u.scheduler; },
+      [&state](const applied_request&) { return state.on_applied_request(); },
+      [&state](const enter_clock& e) { return state.on_enter(e); },
       [&state](const leave_clock& l) { state.on_leave(l); },
       [&state](const report_request&) { return state.report(); },
+      [&state](serve_again) { state.on_serve_again(); },
+      [&state](replica_tick) { state.on_tick(); },
   };
 }
 

@@ -65,6 +65,7 @@ void supervisor_state::start(supervisor_options o) {
                                   ", found \"" + spec.id + "\"");
     add(std::move(spec)).round = first_round;
   }
+  begun_ = children_.empty(); // nobody to wait for
   // Not at once: an actor that ends itself before it has a behavior is given one and lives on.
   self->send(self, start_round{first_round});
 }

@@ -13,9 +13,10 @@ system_config::system_config(bool networked) {
   actors::add_message_types(*this);
   set("scheduler.policy", caf::atom("sharing"));
   // Gradients are computed on threads of their own. Of these, one at a time may be held by a node
-  // that loads data or connects and one by the evaluator; the others move messages and apply.
+  // that loads data or connects, one by the evaluator and one by the archive; the others move
+  // messages and apply.
   set("scheduler.max-threads",
-      static_cast<std::int64_t>(std::clamp(std::thread::hardware_concurrency(), 4u, 8u)));
+      static_cast<std::int64_t>(std::clamp(std::thread::hardware_concurrency(), 5u, 8u)));
   if (networked) {
     load<caf::io::middleman>();
     set("middleman.workers", static_cast<std::int64_t>(0));

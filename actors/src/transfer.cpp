@@ -82,7 +82,7 @@ bool landing::add(const part& p) {
 }
 
 void range_pulls::begin(std::uint32_t shard, std::span<float> target, transfer_id id) {
-  open_[shard] = {id, landing{std::as_writable_bytes(target)}, std::nullopt};
+  open_[shard] = {id, landing{std::as_writable_bytes(target)}, std::nullopt, 0};
 }
 
 void range_pulls::restart(std::uint32_t shard, transfer_id id) {
@@ -93,10 +93,12 @@ void range_pulls::restart(std::uint32_t shard, transfer_id id) {
 }
 
 std::optional<range_pulls::whole> range_pulls::announced(std::uint32_t shard, transfer_id id,
-                                                         std::uint64_t own_applied) {
+                                                         std::uint64_t own_applied,
+                                                         std::uint64_t seen_updates) {
   auto i = open_.find(shard);
   if (i == open_.end() || i->second.transfer != id) return std::nullopt;
   i->second.own_applied = own_applied;
+  i->second.seen_updates = seen_updates;
   return close_if_whole(i);
 }
 
@@ -110,7 +112,7 @@ std::optional<range_pulls::whole> range_pulls::add(const part& p) {
 std::optional<range_pulls::whole>
 range_pulls::close_if_whole(std::map<std::uint32_t, pull_of_range>::iterator i) {
   if (!i->second.own_applied || !i->second.bytes.complete()) return std::nullopt;
-  whole result{i->first, *i->second.own_applied};
+  whole result{i->first, *i->second.own_applied, i->second.seen_updates};
   open_.erase(i);
   return result;
 }

@@ -1,6 +1,10 @@
 #include "troupe/actors/worker.hpp"
 
+#include <algorithm>
 #include <bit>
+
+#include "troupe/actors/shard_core.hpp"
+#include "troupe/actors/supervisor.hpp"
 
 namespace troupe::actors {
 
@@ -48,7 +52,7 @@ void worker_state::send_pull(shard_id shard, transfer_id id) {
 }
 
 void worker_state::on_parameters(const parameters& p) {
-  landed(pulls_.announced(p.shard.value, p.transfer, p.own_applied));
+  landed(pulls_.announced(p.shard.value, p.transfer, p.own_applied, p.seen_updates));
 }
 
 void worker_state::on_part(const part& p) {
@@ -60,26 +64,36 @@ void worker_state::on_part(const part& p) {
 
 void worker_state::landed(const std::optional<range_pulls::whole>& range) {
   if (!range) return;
-  core_->landed(shard_id{range->shard}, range->own_applied);
+  core_->landed(shard_id{range->shard}, range->own_applied, range->seen_updates);
   step();
 }
 
 void worker_state::begin(worker_core::compute_order order) {
-  // No timeout could be told from a long batch; a compute actor that dies answers with an error.
+  task_ = compute_task{std::move(order), options_.shared};
+  compute();
+}
+
+void worker_state::compute() {
+  // No timeout could be told from a long batch; a compute actor that dies answers with an error,
+  // and its supervisor starts another one (use_compute).
   constexpr auto compute_timeout = std::chrono::minutes(24 * 60);
-  self->request(options_.compute, compute_timeout, compute_task{std::move(order), options_.shared})
-      .then([this](const computed& result) { on_computed(result); },
-            [this](const caf::error& err) {
-              options_.on_failure(to_string(options_.id) +
-                                  " lost its compute actor: " + reason_of(err));
-            });
+  self->request(options_.compute, compute_timeout, *task_)
+      .then([this](const computed& result) { on_computed(result); }, [](const caf::error&) {});
+}
+
+void worker_state::on_compute(const use_compute& u) {
+  options_.compute = u.compute;
+  if (task_) compute();
 }
 
 void worker_state::on_computed(const computed& result) {
+  if (!task_) return;
   if (!result.error.empty()) {
-    options_.on_failure(to_string(options_.id) + " could not compute a batch: " + result.error);
+    self->quit(make_error(errc::exception,
+                          to_string(options_.id) + " could not compute a batch: " + result.error));
     return;
   }
+  task_.reset();
   auto order = core_->computed();
   auto& open = pushes_[order.batch];
   open = {{}, result.fresh, self->clock().now(), result.loss};
@@ -103,8 +117,11 @@ void worker_state::send_push(shard_id shard, const worker_core::push_order& orde
   }
   auto id = ids_.next();
   open.transfers[shard] = id;
+  auto seen = order.seen_updates.find(shard);
   self->send(options_.peers.shard(shard),
-             push{options_.id, order.clock, order.batch, id, pusher_actor{self}});
+             push{options_.id, order.clock, order.batch,
+                  seen != order.seen_updates.end() ? seen->second : unknown_updates, id,
+                  pusher_actor{self}});
   const auto& range = options_.core.ranges[shard.value];
   out_[shard].add(cut(id, options_.id.value, order.gradient, order.gradient->data() + range.first,
                       range.size * sizeof(float)));
@@ -134,6 +151,25 @@ void worker_state::on_pushed(const pushed& p) {
   step();
 }
 
+void worker_state::on_moved(const shard_moved& m) {
+  if (!options_.peers.replace(m)) return;
+  // What the old primary has not confirmed goes to the new one, which drops what it has.
+  out_[m.shard] = outbound_queue{};
+  for (auto shard : pulls_.open())
+    if (shard == m.shard.value) {
+      auto id = ids_.next();
+      pulls_.restart(shard, id);
+      send_pull(m.shard, id);
+    }
+  for (const auto& [order, missing] : core_->unconfirmed_pushes())
+    if (std::ranges::find(missing, m.shard) != missing.end())
+      send_push(m.shard, order, pushes_.at(order.batch));
+}
+
+leases_held worker_state::on_lease_request() const {
+  return {options_.id, core_->next_clock(), core_->held(), worker_actor{self}};
+}
+
 void worker_state::on_tick() {
   auto now = self->clock().now();
   if (now - pull_moved_ >= options_.resend_after) {
@@ -158,10 +194,7 @@ void worker_state::on_tick() {
 
 worker_impl_actor::behavior_type worker(worker_state::self_pointer self, worker_options options) {
   auto& state = self->state;
-  self->set_exception_handler(
-      [id = options.id, on_failure = options.on_failure](std::exception_ptr& e) {
-        return report_exception(to_string(id), e, on_failure);
-      });
+  keep_exception_text(self);
   state.start(std::move(options));
   return {
       [&state](const parameters& p) { state.on_parameters(p); },
@@ -169,6 +202,10 @@ worker_impl_actor::behavior_type worker(worker_state::self_pointer self, worker_
       [&state](const credit& c) { state.on_credit(c); },
       [&state](const pushed& p) { state.on_pushed(p); },
       [&state](const batch_lease& l) { state.on_lease(l); },
+      [&state](const shard_moved& m) { state.on_moved(m); },
+      [&state](const use_scheduler& u) { state.use(u.scheduler); },
+      [&state](const lease_request&) { return state.on_lease_request(); },
+      [&state](const use_compute& u) { state.on_compute(u); },
       [&state](resend_tick) { state.on_tick(); },
   };
 }

@@ -41,9 +41,10 @@ std::optional<worker_core::pull_order> worker_core::begin_pull() {
   return pull_order{next_clock_, arriving_step_, arriving_};
 }
 
-void worker_core::landed(shard_id shard, clock_value own_applied) {
+void worker_core::landed(shard_id shard, clock_value own_applied, std::uint64_t seen_updates) {
   if (!pull_open_ || awaited_.erase(shard) == 0) return;
   own_applied_[shard] = own_applied;
+  arriving_seen_[shard] = seen_updates;
   if (!awaited_.empty()) return;
   pull_open_ = false;
   arrived_ = true;
@@ -56,13 +57,14 @@ std::optional<worker_core::compute_order> worker_core::begin_compute() {
   if (!current_serves(batch)) {
     if (!arrived_) return std::nullopt;
     std::swap(current_, arriving_);
+    current_seen_ = arriving_seen_;
     arrived_ = false;
     if (steps_) current_step_ = arriving_step_;
     own_writes = missing_own_writes();
   }
   leases_.erase(leases_.begin());
   auto gradient = free_gradient();
-  computing_ = push_order{next_clock_++, batch, gradient};
+  computing_ = push_order{next_clock_++, batch, gradient, current_seen_};
   return compute_order{computing_->clock, batch, current_, std::move(own_writes), gradient};
 }
 
@@ -111,6 +113,13 @@ bool worker_core::pushed(shard_id shard, batch_id batch) {
   if (!i->second.missing.empty()) return false;
   in_flight_.erase(i);
   return true;
+}
+
+std::vector<batch_id> worker_core::held() const {
+  std::set<batch_id> all = leases_;
+  if (computing_) all.insert(computing_->batch);
+  for (const auto& [batch, open] : in_flight_) all.insert(batch);
+  return {all.begin(), all.end()};
 }
 
 std::vector<worker_core::unconfirmed> worker_core::unconfirmed_pushes() const {

@@ -1,4 +1,6 @@
 #include <iostream>
+#include <limits>
+#include <utility>
 
 #include <CLI/CLI.hpp>
 
@@ -13,18 +15,23 @@ namespace {
 constexpr const char* exit_codes =
     "Exit codes:\n"
     "  0    done\n"
-    "  1    the run failed, or one of its processes could not start\n"
+    "  1    the run failed, one of its processes could not start, or no scheduler answered\n"
     "  2    the arguments or the job file are wrong\n"
     "  3    a data, run, model or events file could not be read or written\n"
     "  130  interrupted by Ctrl-C or SIGTERM; the model so far was saved";
 
-/// `--set KEY=VALUE`, once or several times, each with one or more pairs.
-void add_overrides(CLI::App& app, std::vector<std::string>& overrides) {
-  const auto take = [&overrides](const std::vector<std::string>& pairs) {
+/// `--set KEY=VALUE`, once or several times, each with one or more pairs. A word behind a pair that
+/// is none is the job, where `job_file` is there to take it and has none yet.
+void add_overrides(CLI::App& app, std::vector<std::string>& overrides,
+                   std::filesystem::path* job_file = nullptr) {
+  const auto take = [&overrides, job_file](const std::vector<std::string>& pairs) {
     for (const auto& pair : pairs)
-      if (pair.find('=') == std::string::npos)
+      if (pair.find('=') != std::string::npos)
+        overrides.push_back(pair);
+      else if (job_file != nullptr && job_file->empty())
+        *job_file = pair;
+      else
         throw CLI::ValidationError("expected KEY=VALUE, found " + pair);
-    overrides.insert(overrides.end(), pairs.begin(), pairs.end());
   };
   app.add_option_function<std::vector<std::string>>(
          "--set", take, "Set a key of the job, such as train.epochs=3; may be given again")
@@ -34,10 +41,31 @@ void add_overrides(CLI::App& app, std::vector<std::string>& overrides) {
   app.add_option_function<std::vector<std::string>>("more_pairs", take)->group("");
 }
 
+/// An option that is `--set KEY=VALUE` under a shorter name.
+void add_key(CLI::App& app, std::vector<std::string>& overrides, const std::string& option,
+             const std::string& key, const char* type, const std::string& text) {
+  app.add_option_function<std::string>(
+         option,
+         [&overrides, key](const std::string& value) { overrides.push_back(key + "=" + value); },
+         text + " [" + key + " of the job]")
+      ->type_name(type);
+}
+
 template <class Arguments>
 void add_run_options(CLI::App& app, Arguments& a) {
-  app.add_option("JOB", a.job_file, "The job file (docs/job_file.md)")->required();
-  add_overrides(app, a.overrides);
+  app.add_option("JOB", a.job_file, "The job file (docs/job_file.md)");
+  app.add_option("--resume", a.resume,
+                 "Instead of JOB: go on with this run from its newest checkpoint")
+      ->type_name("RUN");
+  add_overrides(app, a.overrides, &a.job_file);
+  add_key(app, a.overrides, "--replicas", "cluster.replicas", "R",
+          "Hold each shard on this many nodes");
+  add_key(app, a.overrides, "--checkpoint-batches", "checkpoint.every_batches", "N",
+          "Make a checkpoint after so many batches");
+  add_key(app, a.overrides, "--checkpoint-seconds", "checkpoint.every_seconds", "S",
+          "Make a checkpoint after so many seconds");
+  add_key(app, a.overrides, "--keep-checkpoints", "checkpoint.keep", "K",
+          "Keep this many checkpoints");
   app.add_option("--run", a.run, "The run folder, new or empty [runs/NAME-N]")->type_name("DIR");
   app.add_option("--events", a.events, "Write one JSON object per event to this new file as well")
       ->type_name("FILE");
@@ -51,10 +79,60 @@ void add_train(CLI::App& app, train_arguments& a) {
 
 void add_scheduler(CLI::App& app, scheduler_arguments& a) {
   add_run_options(app, a);
+  app.add_option("--restart", a.restart,
+                 "Instead of JOB: go on with this run, whose scheduler was killed and whose nodes "
+                 "wait for one at --listen")
+      ->type_name("RUN");
   app.add_option("--listen", a.listen, "Where nodes join; port 0 takes any free one")
       ->type_name("HOST:PORT")
       ->required();
   app.add_option("--ready-fd", a.ready_fd)->group("");
+}
+
+[[noreturn]] void refuse(const std::string& line) { throw CLI::ValidationError(line); }
+
+// What `option` takes from a run folder, nothing else may say.
+template <class Arguments>
+void check_existing_run(Arguments& a, const std::string& option) {
+  // Without a JOB, a pair that is parted from its --set has taken its place.
+  if (a.job_file.string().find('=') != std::string::npos)
+    a.overrides.push_back(std::exchange(a.job_file, {}).string());
+  if (!a.job_file.empty())
+    refuse(option + " goes on with the job of its run; expected no JOB, found " +
+           a.job_file.string());
+  if (a.run) refuse(option + " goes on in the folder of its run; expected no --run");
+}
+
+void check_changes(const std::vector<std::string>& overrides) {
+  for (const auto& text : overrides)
+    if (!text.starts_with("cluster.") && !text.starts_with("checkpoint."))
+      refuse("with --resume only cluster.* and checkpoint.* can be set, found " + text);
+}
+
+void check(train_arguments& a) {
+  if (!a.resume) {
+    if (a.job_file.empty()) refuse("expected JOB or --resume RUN, found neither");
+    return;
+  }
+  check_existing_run(a, "--resume");
+  check_changes(a.overrides);
+  if (a.in_process) refuse("--resume needs processes of its own; expected no --in-process");
+}
+
+void check(scheduler_arguments& a) {
+  if (a.resume && a.restart) refuse("expected one of --resume and --restart, found both");
+  if (!a.resume && !a.restart && a.job_file.empty())
+    refuse("expected JOB, --resume RUN or --restart RUN, found none of them");
+  if (a.resume) {
+    check_existing_run(a, "--resume");
+    check_changes(a.overrides);
+  }
+  if (a.restart) {
+    check_existing_run(a, "--restart");
+    if (!a.overrides.empty())
+      refuse("--restart changes nothing of the job; expected no --set, found " +
+             a.overrides.front());
+  }
 }
 
 void add_node(CLI::App& app, node_arguments& a) {
@@ -92,6 +170,31 @@ void add_predict(CLI::App& app, predict_arguments& a) {
   app.add_flag("--values", a.values, "Print the model's outputs instead of the class");
 }
 
+void add_scheduler_place(CLI::App& app, scheduler_place& place) {
+  app.add_option("RUN", place.run, "The folder of a run whose scheduler runs on this host");
+  app.add_option("--scheduler", place.address, "Instead of RUN: the scheduler's address")
+      ->type_name("HOST:PORT");
+}
+
+void check(const scheduler_place& place) {
+  if (place.run.empty() && place.address.empty())
+    refuse("expected RUN or --scheduler HOST:PORT, found neither");
+  if (!place.run.empty() && !place.address.empty())
+    refuse("expected one of RUN and --scheduler, found both");
+}
+
+void add_status(CLI::App& app, status_arguments& a) {
+  add_scheduler_place(app, a.scheduler);
+  app.add_flag("--json", a.json, "Print one JSON object");
+}
+
+void add_drain(CLI::App& app, drain_arguments& a) {
+  app.add_option("NODE", a.node, "The number of the node, as troupe status shows it")
+      ->required()
+      ->check(CLI::Range(0U, std::numeric_limits<std::uint32_t>::max() - 1));
+  add_scheduler_place(app, a.scheduler);
+}
+
 } // namespace
 
 std::variant<arguments, int> parse_arguments(int argc, const char* const* argv) {
@@ -105,6 +208,8 @@ std::variant<arguments, int> parse_arguments(int argc, const char* const* argv) 
   node_arguments node;
   evaluate_arguments evaluate;
   predict_arguments predict;
+  status_arguments status;
+  drain_arguments drain;
   const auto add = [&](const char* name, const char* text) {
     auto* command = app.add_subcommand(name, text);
     command->footer(exit_codes);
@@ -115,21 +220,30 @@ std::variant<arguments, int> parse_arguments(int argc, const char* const* argv) 
   auto* node_command = add("node", "Join a scheduler with shards and workers");
   auto* evaluate_command = add("evaluate", "Measure the model of a run on held-out data");
   auto* predict_command = add("predict", "Apply the model of a run to new samples");
+  auto* status_command = add("status", "Show what the scheduler of a run knows");
+  auto* drain_command = add("drain", "Move everything away from a node, then end it");
   add_train(*train_command, train);
   add_scheduler(*scheduler_command, scheduler);
   add_node(*node_command, node);
   add_evaluate(*evaluate_command, evaluate);
   add_predict(*predict_command, predict);
+  add_status(*status_command, status);
+  add_drain(*drain_command, drain);
 
   try {
     app.parse(argc, argv);
+    if (train_command->parsed()) check(train);
+    if (scheduler_command->parsed()) check(scheduler);
+    if (status_command->parsed()) check(status.scheduler);
+    if (drain_command->parsed()) check(drain.scheduler);
   } catch (const CLI::Success& e) { // --help, --version
     return app.exit(e) == 0 ? success : bad_usage;
   } catch (const CLI::ParseError& e) {
     std::string help = "troupe";
     for (const auto* command : app.get_subcommands()) help += " " + command->get_name();
     if (app.get_subcommands().empty() && argc > 1 && argv[1][0] != '-') {
-      print_error("expected train, scheduler, node, evaluate or predict, found \"" +
+      print_error("expected train, scheduler, node, evaluate, predict, status or drain, found "
+                  "\"" +
                   std::string(argv[1]) + "\"; see troupe --help");
       return bad_usage;
     }
@@ -140,7 +254,9 @@ std::variant<arguments, int> parse_arguments(int argc, const char* const* argv) 
   if (scheduler_command->parsed()) return arguments(scheduler);
   if (node_command->parsed()) return arguments(node);
   if (evaluate_command->parsed()) return arguments(evaluate);
-  return arguments(predict);
+  if (predict_command->parsed()) return arguments(predict);
+  if (status_command->parsed()) return arguments(status);
+  return arguments(drain);
 }
 
 } // namespace troupe::cli

@@ -59,7 +59,8 @@ pipe_ends make_pipe() {
 
 std::string to_string(const process_end& end) {
   if (end.signal == 0) return "exit code " + std::to_string(end.code);
-  return "signal " + std::to_string(end.signal) + " (" + ::strsignal(end.signal) + ")";
+  const char* name = ::sigabbrev_np(end.signal); // none: a signal of no fixed meaning
+  return name != nullptr ? "SIG" + std::string(name) : "signal " + std::to_string(end.signal);
 }
 
 std::vector<std::string> line_pipe::read_lines() {

@@ -38,6 +38,8 @@ const char* kind_name(actors::notice_event::kind kind) {
     return "started";
   case worker_lost:
     return "worker_lost";
+  case checkpoint:
+    return "checkpoint";
   case warning:
     break;
   }

@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <csignal>
 #include <optional>
+#include <random>
 #include <sstream>
 #include <system_error>
 
@@ -52,49 +53,87 @@ class signal_queue {
 
 struct node {
   node_share share;
-  child_process process;
+  kept_process process;
   std::string last_line; // of its error stream
-  bool seen_end = false;
+
+  void read_errors() {
+    for (auto& line : process.process().error_lines().read_lines())
+      if (!line.empty()) last_line = std::move(line);
+  }
 };
+
+std::function<double()> own_random() {
+  return [engine = std::minstd_rand(std::random_device{}()),
+          unit = std::uniform_real_distribution<double>()]() mutable { return unit(engine); };
+}
+
+std::string_view without_prefix(std::string_view line) {
+  constexpr std::string_view prefix = "troupe: "; // of a node's own line
+  if (line.starts_with(prefix)) line.remove_prefix(prefix.size());
+  return line;
+}
 
 /// One run of a cluster: the state between two events.
 class cluster {
  public:
-  explicit cluster(const launcher::options& o) : options_(o) {
-    auto ready = make_pipe();
-    std::vector<std::string> arguments = {"scheduler"};
-    arguments.insert(arguments.end(), o.scheduler_arguments.begin(), o.scheduler_arguments.end());
-    arguments.insert(arguments.end(),
-                     {"--listen", "127.0.0.1:0", "--ready-fd", std::to_string(ready.write.get())});
-    scheduler_.emplace(child_process::options{.program = o.program,
-                                              .arguments = std::move(arguments),
-                                              .inherited_fd = ready.write.get()});
-    ready_ = line_pipe(std::move(ready.read));
-  }
+  explicit cluster(const launcher::options& o)
+      : options_(o), random_(o.random ? o.random : own_random()),
+        scheduler_({.name = "the scheduler",
+                    .start = [this] { return start_scheduler(); },
+                    .rule = o.scheduler_rule,
+                    .random = random_}) {}
 
   int run() {
-    while (scheduler_->running()) {
-      wait(deadline_);
+    using enum kept_process::state;
+    while (scheduler_.now() == running || scheduler_.now() == waiting) {
+      wait(next_time());
       for (const auto& line : ready_.read_lines()) on_ready_line(line);
       check_nodes();
       for (auto requests = signals_.take_end_requests(); requests > 0; --requests) on_end_request();
       if (deadline_ && clock::now() >= *deadline_) on_deadline();
-      scheduler_->check();
+      check_scheduler();
+      start_what_is_due();
     }
     end_nodes();
     return exit_code_of_run();
   }
 
  private:
-  void wait(const std::optional<clock::time_point>& deadline) {
+  child_process start_scheduler() {
+    auto ready = make_pipe();
+    const bool again = !run_.empty();
+    std::vector<std::string> arguments = {"scheduler"};
+    if (again) arguments.insert(arguments.end(), {"--restart", run_});
+    const auto& more = again ? options_.restart_arguments : options_.scheduler_arguments;
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    arguments.insert(arguments.end(), {"--listen", again ? address_ : "127.0.0.1:0", "--ready-fd",
+                                       std::to_string(ready.write.get())});
+    child_process process({.program = options_.program,
+                           .arguments = std::move(arguments),
+                           .inherited_fd = ready.write.get()});
+    ready_ = line_pipe(std::move(ready.read));
+    return process;
+  }
+
+  std::optional<clock::time_point> next_time() const {
+    auto next = deadline_;
+    const auto take = [&](const kept_process& p) {
+      if (const auto due = p.due()) next = next ? std::min(*next, *due) : *due;
+    };
+    take(scheduler_);
+    for (const auto& n : nodes_) take(n.process);
+    return next;
+  }
+
+  void wait(const std::optional<clock::time_point>& until) {
     std::vector<pollfd> ready = {{signals_.fd(), POLLIN, 0}};
     if (ready_.fd() >= 0) ready.push_back({ready_.fd(), POLLIN, 0});
     for (auto& n : nodes_)
-      if (n.process.error_lines().fd() >= 0)
-        ready.push_back({n.process.error_lines().fd(), POLLIN, 0});
+      if (const int fd = n.process.process().error_lines().fd(); fd >= 0)
+        ready.push_back({fd, POLLIN, 0});
     int timeout_ms = -1;
-    if (deadline) {
-      const auto left = std::chrono::ceil<std::chrono::milliseconds>(*deadline - clock::now());
+    if (until) {
+      const auto left = std::chrono::ceil<std::chrono::milliseconds>(*until - clock::now());
       timeout_ms = static_cast<int>(std::max<std::int64_t>(0, left.count()));
     }
     ::poll(ready.data(), ready.size(), timeout_ms); // EINTR: as good as an event
@@ -102,24 +141,32 @@ class cluster {
 
   void on_ready_line(const std::string& line) {
     std::istringstream in(line);
-    std::string word, address, job_id;
+    std::string word, address, job_id, run;
     in >> word >> address >> job_id;
-    if (word == "listening" && nodes_.empty() && end_requests_ == 0)
-      start_nodes(address, job_id);
-    else if (word == "started")
+    std::getline(in >> std::ws, run); // to the end: a path may hold spaces
+    if (word == "listening" && nodes_.empty() && end_requests_ == 0) {
+      address_ = address;
+      run_ = run;
+      start_nodes(job_id);
+    } else if (word == "started") {
       started_ = true;
+    }
   }
 
-  void start_nodes(const std::string& address, const std::string& job_id) {
+  void start_nodes(const std::string& job_id) {
     nodes_.reserve(options_.nodes.size());
     try {
       for (const auto& share : options_.nodes) {
-        child_process process({.program = options_.program,
-                               .arguments = {"node", "--join", address, "--job", job_id, "--shards",
-                                             std::to_string(share.shards), "--workers",
-                                             std::to_string(share.workers)},
-                               .quiet = true});
-        nodes_.push_back({share, std::move(process), {}, false});
+        const child_process::options process{
+            .program = options_.program,
+            .arguments = {"node", "--join", address_, "--job", job_id, "--shards",
+                          std::to_string(share.shards), "--workers", std::to_string(share.workers)},
+            .quiet = true};
+        kept_process kept({.name = share.name,
+                           .start = [process] { return child_process(process); },
+                           .rule = options_.node_rule,
+                           .random = random_});
+        nodes_.push_back({share, std::move(kept), {}});
       }
     } catch (const std::system_error& e) {
       fail(e.what());
@@ -128,42 +175,78 @@ class cluster {
 
   void check_nodes() {
     for (auto& n : nodes_) {
-      for (auto& line : n.process.error_lines().read_lines())
-        if (!line.empty()) n.last_line = std::move(line);
-      n.process.check();
-      if (n.process.running() || n.seen_end) continue;
-      n.seen_end = true;
-      for (auto& line : n.process.error_lines().read_lines())
-        if (!line.empty()) n.last_line = std::move(line);
+      n.read_errors();
+      if (!n.process.check()) continue;
+      n.read_errors();
       on_node_end(n);
     }
   }
 
   // Before the job has started, a node that ends ends it: the scheduler would wait for it in vain.
-  // Afterwards the scheduler notices by itself and decides; why the process ended only we know.
-  void on_node_end(const node& n) {
-    const process_end end = *n.process.end();
-    if (end_requests_ > 0 || failed_ || (end.good() && started_)) return;
-    const std::string who =
-        "the process of " + n.share.name + " (pid " + std::to_string(n.process.pid()) + ")";
-    if (!started_ && end.signal == 0 && (end.code == bad_usage || end.code == bad_file))
-      failure_code_ = end.code;
-    if (!started_)
-      fail(end.signal == 0 && !n.last_line.empty() ? n.last_line
-                                                   : who + " ended early with " + to_string(end));
-    else if (end.signal != 0)
-      notify(who + " was ended by " + to_string(end));
-    const bool any_left = std::any_of(nodes_.begin(), nodes_.end(),
-                                      [](const node& other) { return other.process.running(); });
-    if (!any_left && !deadline_) deadline_ = clock::now() + options_.alone_grace;
+  // Afterwards the scheduler notices by itself and goes on without it, until it is back.
+  void on_node_end(node& n) {
+    const process_end end = *n.process.process().end();
+    if (end_requests_ > 0 || failed_) return;
+    const bool knows_why = end.signal == 0 && !n.last_line.empty();
+    if (!started_) {
+      if (end.signal == 0 && (end.code == bad_usage || end.code == bad_file))
+        failure_code_ = end.code;
+      fail(knows_why ? n.last_line : n.process.title() + " ended early with " + to_string(end));
+    } else if (!end.good()) {
+      std::string why = n.process.ending();
+      if (knows_why) why += " (" + std::string(without_prefix(n.last_line)) + ")";
+      n.last_line.clear();
+      tell(n.process.restart(clock::now(), std::move(why)));
+    }
+    check_alone();
+  }
+
+  void check_scheduler() {
+    if (!scheduler_.check()) return;
+    for (const auto& line : ready_.read_lines()) on_ready_line(line);
+    const process_end end = *scheduler_.process().end();
+    if (end.signal == 0 || !started_ || run_.empty() || end_requests_ > 0 || failed_) return;
+    if (const auto given_up = scheduler_.restart(clock::now(), scheduler_.ending()))
+      give_up_run(*given_up);
+  }
+
+  void start_what_is_due() {
+    for (auto& n : nodes_) tell(n.process.start_if_due(clock::now()));
+    check_alone();
+    const auto line = scheduler_.start_if_due(clock::now());
+    if (scheduler_.now() == kept_process::state::given_up)
+      give_up_run(line.value_or(scheduler_.ending()));
+    else
+      tell(line);
+  }
+
+  void give_up_run(const std::string& line) {
+    if (failed_) return;
+    failed_ = true;
+    report(line + "; " + how_to_resume());
+  }
+
+  std::string how_to_resume() const { return "go on with troupe train --resume " + run_; }
+
+  // Only nodes that were given up are missed: those that ended well were sent away.
+  void check_alone() {
+    using enum kept_process::state;
+    bool missed = false;
+    for (const auto& n : nodes_) {
+      if (n.process.now() == running || n.process.now() == waiting) return;
+      missed = missed || n.process.now() == given_up;
+    }
+    if (missed && !deadline_) deadline_ = clock::now() + options_.alone_grace;
   }
 
   void on_end_request() {
+    stop_restarts();
     if (++end_requests_ > 1) {
+      ended_at_once_ = true;
       kill_all();
       return;
     }
-    scheduler_->send(SIGTERM);
+    scheduler_.send(SIGTERM);
     deadline_ = clock::now() + options_.save_grace;
   }
 
@@ -178,29 +261,37 @@ class cluster {
     kill_all();
   }
 
-  void fail(const std::string& line) {
+  void fail(std::string_view line) {
     failed_ = true;
     report(line);
-    scheduler_->send(SIGTERM);
+    stop_restarts();
+    scheduler_.send(SIGTERM);
     deadline_ = clock::now() + options_.end_grace;
   }
 
+  void stop_restarts() {
+    scheduler_.stop_waiting();
+    for (auto& n : nodes_) n.process.stop_waiting();
+  }
+
   void kill_all() {
-    scheduler_->send(SIGKILL);
+    stop_restarts();
+    scheduler_.send(SIGKILL);
     for (auto& n : nodes_) n.process.send(SIGKILL);
     deadline_.reset();
   }
 
   void end_nodes() {
+    stop_restarts();
     for (auto& n : nodes_) n.process.send(SIGTERM);
     const auto deadline = clock::now() + options_.end_grace;
     bool killed = false;
     while (true) {
       bool running = false;
       for (auto& n : nodes_) {
-        n.process.error_lines().read_lines();
+        n.read_errors();
         n.process.check();
-        running = running || n.process.running();
+        running = running || n.process.now() == kept_process::state::running;
       }
       if (!running) return;
       const unsigned requests = signals_.take_end_requests();
@@ -214,46 +305,59 @@ class cluster {
   }
 
   int exit_code_of_run() {
-    const process_end end = *scheduler_->end();
     if (failed_) return failure_code_;
-    if (end_requests_ > 0 && (end.signal != 0 || end.code == interrupted)) {
-      if (!started_)
-        report("interrupted before training began; nothing was kept");
-      else if (end.signal != 0)
-        report("interrupted twice; the run was ended at once, without saving the model");
+    const process_end end = *scheduler_.process().end();
+    if (end_requests_ > 0 && end.signal == 0 && end.code == interrupted) {
+      if (!started_) report(early_end());
       return interrupted;
     }
-    if (end.signal != 0) {
-      report("the scheduler process (pid " + std::to_string(scheduler_->pid()) + ") was ended by " +
-             to_string(end));
-      return run_failed;
+    if (end.signal == 0) return end.code;
+    if (end_requests_ > 0 && !started_) {
+      report(early_end());
+      return interrupted;
     }
-    return end.code;
+    if (ended_at_once_) {
+      report("interrupted twice; the run was ended at once, without saving the model");
+      return interrupted;
+    }
+    report(end_requests_ > 0
+               ? scheduler_.ending() + ", and the model was not saved; " + how_to_resume()
+               : scheduler_.ending());
+    return end_requests_ > 0 ? interrupted : run_failed;
+  }
+
+  std::string early_end() const {
+    return options_.resumed ? "interrupted before training went on; the run is as it was"
+                            : "interrupted before training began; nothing was kept";
   }
 
   void report(std::string_view line) const {
-    constexpr std::string_view prefix = "troupe: "; // of a node's own line
-    if (line.starts_with(prefix)) line.remove_prefix(prefix.size());
+    line = without_prefix(line);
     if (options_.report)
       options_.report(line);
     else
       print_error(line);
   }
 
-  void notify(std::string_view line) const {
+  void tell(const std::optional<std::string>& line) const {
+    if (!line) return;
     if (options_.notify)
-      options_.notify(line);
+      options_.notify(*line);
     else
-      print_notice(line);
+      print_notice(*line);
   }
 
   const launcher::options& options_;
   signal_queue signals_;
-  std::optional<child_process> scheduler_;
+  const std::function<double()> random_;
+  std::string address_; // where the scheduler listens, also after a restart
+  std::string run_;
   line_pipe ready_;
+  kept_process scheduler_; // its start uses what stands above
   std::vector<node> nodes_;
   std::optional<clock::time_point> deadline_;
   unsigned end_requests_ = 0;
+  bool ended_at_once_ = false; // by a second request
   bool started_ = false;
   bool failed_ = false;
   int failure_code_ = run_failed;
@@ -267,8 +371,11 @@ std::vector<node_share> plan_nodes(const actors::job& j) {
     nodes.push_back({j.cluster.shards, j.cluster.workers, "all workers and shards"});
     return nodes;
   }
-  for (std::uint32_t i = 0; i < j.cluster.shards; ++i)
-    nodes.push_back({1, 0, "shard node " + std::to_string(i + 1)});
+  const std::uint32_t shards = j.cluster.shards, replicas = j.cluster.replicas;
+  const std::uint32_t shard_nodes = std::max(shards, replicas); // of a shard, each on its own
+  const std::uint32_t each = std::min(shards, replicas);        // of shards * replicas in all
+  for (std::uint32_t i = 0; i < shard_nodes; ++i)
+    nodes.push_back({each, 0, "shard node " + std::to_string(i + 1)});
   for (std::uint32_t i = 0; i < j.cluster.workers; ++i)
     nodes.push_back({0, 1, "worker node " + std::to_string(i + 1)});
   return nodes;

@@ -1,4 +1,5 @@
 #include <cerrno>
+#include <optional>
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -6,6 +7,7 @@
 #include "troupe/actors/runtime.hpp"
 #include "troupe/cli/commands.hpp"
 #include "troupe/cli/failure.hpp"
+#include "troupe/cli/run_record.hpp"
 #include "troupe/cli/signal_stop.hpp"
 #include "troupe/cli/training_run.hpp"
 
@@ -28,6 +30,25 @@ actors::endpoint listen_endpoint(const std::string& text) {
   }
 }
 
+// A scheduler may be killed between its last event and its end: then nothing is left to go on with,
+// and the exit code that it did not live to give is given here.
+std::optional<int> code_of_ended_run(const std::filesystem::path& run) {
+  const run_record record = read_run_record(run / "events.jsonl");
+  if (record.last == "finished") {
+    print_notice("the run has finished; model: " + (run / "model.troupe").string());
+    return success;
+  }
+  if (record.last == "interrupted") {
+    print_error("the run was interrupted; go on with troupe train --resume " + run.string());
+    return interrupted;
+  }
+  if (record.last == "failed") {
+    print_error(record.reason);
+    return run_failed;
+  }
+  return std::nullopt;
+}
+
 } // namespace
 
 int run(const scheduler_arguments& a) {
@@ -38,17 +59,27 @@ int run(const scheduler_arguments& a) {
                       std::to_string(a.ready_fd));
   actors::scheduler_options options;
   options.listen = listen_endpoint(a.listen);
+  if (a.restart)
+    if (const auto code = code_of_ended_run(*a.restart)) return *code;
   training_run training({.job_file = a.job_file,
+                         .resume = a.resume,
+                         .restart = a.restart,
                          .overrides = a.overrides,
                          .folder = a.run,
                          .events = a.events,
                          .gathering = !launched,
-                         .early_end_is_told = launched,
+                         .early_end_is_told = launched && !a.restart,
                          .on_started = [&] {
                            if (launched) tell(a.ready_fd, "started");
                          }});
+  using enum actors::scheduler_options::beginning;
+  options.folder = training.folder().path();
+  options.begin = a.restart ? journal : a.resume ? checkpoint : fresh;
   options.on_listening = [&](const actors::endpoint& bound, const std::string& job_id) {
-    if (launched) tell(a.ready_fd, "listening " + actors::to_string(bound) + " " + job_id);
+    training.listening(bound);
+    if (launched)
+      tell(a.ready_fd, "listening " + actors::to_string(bound) + " " + job_id + " " +
+                           training.folder().path().string());
   };
   actors::run_result result;
   try {

@@ -9,6 +9,7 @@
 #include "troupe/cli/event_json.hpp"
 #include "troupe/cli/failure.hpp"
 #include "troupe/cli/progress_text.hpp"
+#include "troupe/cli/run_record.hpp"
 #include "troupe/cli/terminal.hpp"
 #include "troupe/tensor/error.hpp"
 #include "troupe/tensor/model_file.hpp"
@@ -38,7 +39,24 @@ std::string job_line(const actors::job& j, const run_folder& folder) {
 } // namespace
 
 training_run::training_run(request r) : request_(std::move(r)) {
-  job_ = actors::load_job(request_.job_file, request_.overrides);
+  if (request_.resume) folder_ = run_folder::existing(*request_.resume);
+  if (request_.restart) folder_ = run_folder::existing(*request_.restart);
+  read_job();
+  take_folder();
+  display_.emplace(std::cout, display_options(request_.gathering, job_.train.epochs));
+  display_->line(job_line(job_, *folder_));
+}
+
+void training_run::read_job() {
+  const auto file = existing() ? folder_->job_file() : request_.job_file;
+  if (existing()) {
+    const run_record record = read_run_record(folder_->events_file());
+    if (request_.resume && record.last == "finished")
+      throw file_error(folder_->path().string() +
+                       ": expected a run that can go on, found one that has finished");
+    if (request_.restart) epochs_done_ = record.epochs_done;
+  }
+  job_ = actors::load_job(file, request_.overrides);
   workload_ = actors::make_workload(job_);
   data_ = workload_.load_data();
   try {
@@ -49,24 +67,44 @@ training_run::training_run(request r) : request_(std::move(r)) {
     }
     actors::check_workload(job_, *model_, *data_);
   } catch (const actors::job_error& e) {
-    throw actors::job_error(request_.job_file.string() + ": " + e.what());
+    throw actors::job_error(file.string() + ": " + e.what());
   }
+}
 
-  folder_ =
-      request_.folder ? run_folder::at(*request_.folder) : run_folder::next("runs", job_.name);
+void training_run::take_folder() {
+  using enum event_file::mode;
+  if (!existing())
+    folder_ =
+        request_.folder ? run_folder::at(*request_.folder) : run_folder::next("runs", job_.name);
+  const std::string text = to_json(job_).dump(2) + "\n";
   try {
-    if (request_.events) event_files_.push_back(std::make_unique<event_file>(*request_.events));
-    folder_->write_job(to_json(job_).dump(2) + "\n");
-    event_files_.push_back(std::make_unique<event_file>(folder_->events_file()));
+    if (request_.events)
+      event_files_.push_back(
+          std::make_unique<event_file>(*request_.events, request_.restart ? append : make));
+    if (!existing()) folder_->write_job(text);
+    event_files_.push_back(
+        std::make_unique<event_file>(folder_->events_file(), existing() ? append : make));
+    if (request_.resume && !request_.overrides.empty()) folder_->replace_job(text);
   } catch (...) {
     abandon();
     throw;
   }
-  display_.emplace(std::cout, display_options(request_.gathering, job_.train.epochs));
-  display_->line(job_line(job_, *folder_));
 }
 
-training_run::~training_run() = default;
+training_run::~training_run() {
+  if (folder_) folder_->remove_address();
+}
+
+void training_run::listening(const actors::endpoint& bound) {
+  const std::lock_guard lock(mutex_);
+  try {
+    folder_->write_address(actors::to_string(bound));
+  } catch (const file_error& e) {
+    display_->clear();
+    print_error(plain_line(e.what()) + "; the run goes on, and troupe status needs --scheduler " +
+                actors::to_string(bound));
+  }
+}
 
 void training_run::on_event(const actors::event& e) {
   const std::lock_guard lock(mutex_);
@@ -114,12 +152,8 @@ int training_run::finish(const actors::run_result& result) {
   display_->clear();
   using enum actors::run_result::status;
   if (result.outcome == failed) return finish_failed(result.error);
-  if (result.outcome == interrupted && result.parameters.empty()) {
-    abandon();
-    if (!request_.early_end_is_told)
-      print_error("interrupted before training began; nothing was kept");
-    return exit_code::interrupted;
-  }
+  if (result.outcome == interrupted && result.parameters.empty())
+    return finish_before_training(result);
   try {
     save_model(result);
   } catch (const tensor::error& e) {
@@ -135,10 +169,23 @@ int training_run::finish(const actors::run_result& result) {
   return first_event_error() ? bad_file : success;
 }
 
-int training_run::finish_interrupted(const actors::run_result& result) {
-  actors::interrupted_event event{result.batches_done, 0};
+int training_run::finish_before_training(const actors::run_result& result) {
+  if (existing()) record(interruption(result));
+  abandon();
+  if (!request_.early_end_is_told)
+    print_error(existing() ? "interrupted before training went on; the run is as it was"
+                           : "interrupted before training began; nothing was kept");
+  return exit_code::interrupted;
+}
+
+actors::interrupted_event training_run::interruption(const actors::run_result& result) const {
   if (last_event_)
-    if (const auto* told = std::get_if<actors::interrupted_event>(&*last_event_)) event = *told;
+    if (const auto* told = std::get_if<actors::interrupted_event>(&*last_event_)) return *told;
+  return {result.batches_done, 0};
+}
+
+int training_run::finish_interrupted(const actors::run_result& result) {
+  const auto event = interruption(result);
   record(event);
   display_->line(interrupted_line(event));
   display_->line("model so far: " + folder_->model_file().string());

@@ -1,5 +1,6 @@
 #include "troupe/scheduler/applied_set.hpp"
 
+#include <algorithm>
 #include <bit>
 #include <stdexcept>
 #include <string>
@@ -104,9 +105,26 @@ void applied_set::insert_epoch(std::uint32_t e) {
   mark_complete(e);
 }
 
+void applied_set::insert_epochs_below(std::uint32_t e) {
+  if (e > epochs_)
+    fail("expected at most " + std::to_string(epochs_) + " complete epochs, found " +
+         std::to_string(e));
+  if (e <= first_incomplete_) return;
+  complete_ahead_.erase(complete_ahead_.begin(), complete_ahead_.lower_bound(e));
+  open_.erase(open_.begin(), open_.lower_bound(e));
+  size_ = (std::uint64_t{e} + complete_ahead_.size()) * batches_per_epoch_;
+  for (const auto& [epoch, content] : open_) size_ += content.count;
+  first_incomplete_ = e;
+  follow_complete_epochs();
+}
+
 void applied_set::mark_complete(std::uint32_t e) {
   open_.erase(e);
   complete_ahead_.insert(e);
+  follow_complete_epochs();
+}
+
+void applied_set::follow_complete_epochs() {
   while (!complete_ahead_.empty() && *complete_ahead_.begin() == first_incomplete_) {
     complete_ahead_.erase(complete_ahead_.begin());
     ++first_incomplete_;
@@ -118,6 +136,30 @@ std::size_t applied_set::bytes() const noexcept {
   std::size_t result = complete_ahead_.size() * (node + sizeof(std::uint32_t));
   for (const auto& [epoch, content] : open_)
     result += node + sizeof(content) + content.words.capacity() * sizeof(std::uint64_t);
+  return result;
+}
+
+applied_set intersection(const applied_set& a, const applied_set& b) {
+  if (a.batches_per_epoch() != b.batches_per_epoch() || a.epochs() != b.epochs())
+    throw std::invalid_argument("[troupe::scheduler::intersection] expected applied sets of one "
+                                "shape, found two");
+  applied_set result{a.batches_per_epoch(), a.epochs()};
+  auto common = std::min(a.first_incomplete(), b.first_incomplete());
+  result.insert_epochs_below(common);
+  for (auto e = common; e < a.epochs(); ++e) {
+    if (a.count(e) == 0 || b.count(e) == 0) continue;
+    if (a.complete(e) && b.complete(e)) {
+      result.insert_epoch(e);
+    } else if (a.complete(e)) {
+      result.insert_words(e, b.words(e));
+    } else if (b.complete(e)) {
+      result.insert_words(e, a.words(e));
+    } else {
+      std::vector<std::uint64_t> both(a.words(e).begin(), a.words(e).end());
+      for (std::size_t i = 0; i < both.size(); ++i) both[i] &= b.words(e)[i];
+      result.insert_words(e, both);
+    }
+  }
   return result;
 }
 

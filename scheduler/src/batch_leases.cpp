@@ -1,11 +1,21 @@
 #include "troupe/scheduler/batch_leases.hpp"
 
 #include <algorithm>
+#include <stdexcept>
 #include <utility>
 
 namespace troupe::scheduler {
 
 batch_leases::batch_leases(batch_plan plan) : plan_(std::move(plan)), completed_(plan_) {}
+
+batch_leases::batch_leases(batch_plan plan, applied_set completed) : batch_leases(std::move(plan)) {
+  if (completed.batches_per_epoch() != plan_.batches_per_epoch() ||
+      completed.epochs() != plan_.epochs())
+    throw std::invalid_argument("[troupe::scheduler::batch_leases] expected completed batches of "
+                                "the same job, found those of another");
+  completed_ = std::move(completed);
+  skip_completed();
+}
 
 std::vector<batch_id> batch_leases::lease(worker_id worker, std::size_t count, time_point now) {
   std::vector<batch_id> result;
@@ -65,6 +75,35 @@ std::vector<batch_id> batch_leases::expire(time_point now, duration timeout) {
     end_lease(lease);
   }
   return result;
+}
+
+bool batch_leases::adopt(worker_id worker, batch_id batch, time_point now) {
+  if (!plan_.contains(batch) || completed_.contains(batch)) return false;
+  const auto ordinal = plan_.ordinal(batch);
+  if (open_.contains(ordinal)) return false;
+  for (; next_ <= ordinal; ++next_)
+    if (!completed_.contains(plan_.batch_at(next_))) returned_.insert(next_);
+  skip_completed();
+  returned_.erase(ordinal);
+  open_.emplace(ordinal, open_lease{.worker = worker, .since = now});
+  by_worker_[worker].insert(ordinal);
+  return true;
+}
+
+std::optional<batch_id> batch_leases::first_new() const {
+  if (next_ < plan_.total_batches()) return plan_.batch_at(next_);
+  return std::nullopt;
+}
+
+std::optional<batch_id> batch_leases::straggler(worker_id idle, time_point now,
+                                                duration age) const {
+  auto oldest = open_.end();
+  for (auto i = open_.begin(); i != open_.end(); ++i)
+    if (i->second.worker != idle && now - i->second.since >= age &&
+        (oldest == open_.end() || i->second.since < oldest->second.since))
+      oldest = i;
+  if (oldest == open_.end()) return std::nullopt;
+  return plan_.batch_at(oldest->first);
 }
 
 void batch_leases::renew(worker_id worker, time_point now) {

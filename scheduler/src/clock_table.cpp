@@ -1,8 +1,40 @@
 #include "troupe/scheduler/clock_table.hpp"
 
 #include <stdexcept>
+#include <string>
+#include <utility>
 
 namespace troupe::scheduler {
+
+clock_table::clock_table(const content& c) {
+  const auto fail = [](const std::string& reason) {
+    throw std::invalid_argument("[troupe::scheduler::clock_table] " + reason);
+  };
+  for (const auto& w : c.workers) {
+    if (!workers_.empty() && w.id <= workers_.rbegin()->first)
+      fail("expected workers in ascending order, found " + to_string(w.id) + " after " +
+           to_string(workers_.rbegin()->first));
+    entry e{.applied = w.applied, .live = w.live, .ahead = {}};
+    for (auto before = w.applied; const auto ahead : w.ahead) {
+      if (ahead <= before)
+        fail("expected the pushes of " + to_string(w.id) +
+             " ahead of a gap to ascend from its applied clock, found " + std::to_string(ahead) +
+             " after " + std::to_string(before));
+      e.ahead.insert(e.ahead.end(), ahead);
+      before = ahead;
+    }
+    workers_.emplace_hint(workers_.end(), w.id, std::move(e));
+    if (w.live) applied_.insert(w.applied);
+  }
+}
+
+clock_table::content clock_table::contents() const {
+  content result;
+  result.workers.reserve(workers_.size());
+  for (const auto& [id, e] : workers_)
+    result.workers.push_back({id, e.applied, e.live, {e.ahead.begin(), e.ahead.end()}});
+  return result;
+}
 
 const clock_table::entry* clock_table::find_live(worker_id worker) const {
   const auto it = workers_.find(worker);

@@ -25,9 +25,69 @@ std::optional<double> mean(double sum, std::uint64_t samples) {
   return sum / static_cast<double>(samples);
 }
 
+[[noreturn]] void refuse(const std::string& expected, const std::string& found) {
+  throw std::invalid_argument("[troupe::scheduler::job_progress] expected " + expected +
+                              ", found " + found);
+}
+
+void check(const job_progress::content::epoch& epoch, std::size_t e, const batch_plan& plan) {
+  const auto where = " of epoch " + std::to_string(e);
+  if (epoch.batches > plan.batches_per_epoch())
+    refuse("at most " + std::to_string(plan.batches_per_epoch()) + " batches" + where,
+           std::to_string(epoch.batches));
+  const bool complete = epoch.batches == plan.batches_per_epoch();
+  const bool whole = epoch.samples == plan.samples();
+  // An epoch's last batch may be smaller, so only a complete epoch's samples are certain.
+  if (epoch.samples > plan.samples() || epoch.samples < epoch.batches || (complete && !whole))
+    refuse("the samples of " + std::to_string(epoch.batches) + " batches" + where,
+           std::to_string(epoch.samples));
+  if (epoch.loss_samples > epoch.samples)
+    refuse("losses of at most " + std::to_string(epoch.samples) + " samples" + where,
+           std::to_string(epoch.loss_samples));
+  if (complete != epoch.duration.has_value())
+    refuse("a duration" + where + " exactly when it is complete",
+           epoch.duration ? "one before" : "none");
+  if (epoch.duration && !(epoch.duration->count() >= 0 && std::isfinite(epoch.duration->count())))
+    refuse("a duration" + where, std::to_string(epoch.duration->count()) + " s");
+}
+
 } // namespace
 
 job_progress::job_progress(batch_plan plan) : plan_(std::move(plan)) {}
+
+job_progress::job_progress(batch_plan plan, const content& known, time_point now)
+    : plan_(std::move(plan)), epochs_(known.epochs), non_finite_loss_(known.non_finite_loss) {
+  if (epochs_.size() > plan_.epochs())
+    refuse("at most " + std::to_string(plan_.epochs()) + " epochs", std::to_string(epochs_.size()));
+  seconds complete_epochs(0);
+  for (std::size_t e = 0; e < epochs_.size(); ++e) {
+    check(epochs_[e], e, plan_);
+    batches_done_ += epochs_[e].batches;
+    samples_done_ += epochs_[e].samples;
+    complete_epochs += epochs_[e].duration.value_or(seconds(0));
+  }
+  if (non_finite_loss_) plan_.samples_in(*non_finite_loss_); // throws for one of another job
+  if (!known.elapsed) {
+    if (batches_done_ > 0) refuse("the time since the start", "none");
+    return;
+  }
+  const auto elapsed = *known.elapsed;
+  if (!(elapsed.count() >= 0 && elapsed < seconds(std::chrono::hours(24 * 365 * 100))))
+    refuse("the time since the start", std::to_string(elapsed.count()) + " s");
+  using std::chrono::duration_cast;
+  started_ = now - duration_cast<time_point::duration>(elapsed);
+  // Durations are kept as rounded numbers: their sum may be a little more than has elapsed.
+  last_epoch_end_ =
+      *started_ + duration_cast<time_point::duration>(std::min(complete_epochs, elapsed));
+  marks_.push_back({.at = now, .samples = samples_done_});
+  while (current_epoch_ < plan_.epochs() && epoch_complete(current_epoch_)) ++current_epoch_;
+}
+
+job_progress::content job_progress::contents(time_point now) const {
+  content result{.epochs = epochs_, .non_finite_loss = non_finite_loss_, .elapsed = {}};
+  if (started_) result.elapsed = between(*started_, now);
+  return result;
+}
 
 void job_progress::start(time_point now) {
   if (started_) return;
@@ -43,9 +103,9 @@ bool job_progress::complete(batch_id batch, double loss, time_point now) {
                            "progress, found " +
                            to_string(batch) + ", which is complete");
   start(now);
-  if (epochs_.size() <= batch.epoch) epochs_.resize(std::size_t{batch.epoch} + 1);
-  auto& epoch = epochs_[batch.epoch];
+  auto& epoch = begun(batch.epoch);
   ++epoch.batches;
+  epoch.samples += samples;
   ++batches_done_;
   ++recent_batches_;
   samples_done_ += samples;
@@ -59,12 +119,43 @@ bool job_progress::complete(batch_id batch, double loss, time_point now) {
   } else if (!non_finite_loss_) {
     non_finite_loss_ = batch;
   }
-  if (epoch.batches == plan_.batches_per_epoch()) {
-    epoch.duration = between(last_epoch_end_, now);
-    last_epoch_end_ = std::max(last_epoch_end_, now);
-    while (current_epoch_ < plan_.epochs() && epoch_complete(current_epoch_)) ++current_epoch_;
-  }
+  end_if_complete(epoch, now);
   return finite;
+}
+
+void job_progress::catch_up(const applied_set& completed, time_point now) {
+  if (completed.batches_per_epoch() != plan_.batches_per_epoch() ||
+      completed.epochs() != plan_.epochs())
+    refuse(std::to_string(plan_.epochs()) + " epochs of " +
+               std::to_string(plan_.batches_per_epoch()) + " batches",
+           std::to_string(completed.epochs()) + " of " +
+               std::to_string(completed.batches_per_epoch()));
+  for (std::uint32_t e = 0; e < plan_.epochs(); ++e) {
+    const auto known = completed.count(e);
+    if (known <= batches_in_epoch(e)) continue;
+    start(now);
+    auto& epoch = begun(e);
+    std::uint64_t samples = 0;
+    for (std::uint32_t i = 0; i < plan_.batches_per_epoch(); ++i)
+      if (completed.contains({e, i})) samples += plan_.samples_in({e, i});
+    batches_done_ += known - epoch.batches;
+    samples_done_ += samples - epoch.samples;
+    epoch.batches = known;
+    epoch.samples = samples;
+    end_if_complete(epoch, now);
+  }
+}
+
+job_progress::content::epoch& job_progress::begun(std::uint32_t e) {
+  if (epochs_.size() <= e) epochs_.resize(std::size_t{e} + 1);
+  return epochs_[e];
+}
+
+void job_progress::end_if_complete(content::epoch& epoch, time_point now) {
+  if (epoch.batches != plan_.batches_per_epoch()) return;
+  epoch.duration = between(last_epoch_end_, now);
+  last_epoch_end_ = std::max(last_epoch_end_, now);
+  while (current_epoch_ < plan_.epochs() && epoch_complete(current_epoch_)) ++current_epoch_;
 }
 
 std::uint32_t job_progress::current_epoch() const noexcept {

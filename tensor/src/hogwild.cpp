@@ -3,6 +3,7 @@
 #include "sgd_step.hpp"
 #include "troupe/tensor/error.hpp"
 
+#include <algorithm>
 #include <string>
 
 namespace troupe::tensor {
@@ -80,6 +81,23 @@ bool shared_parameters::apply(std::uint64_t batch_ordinal, std::span<const float
 void shared_parameters::read(std::span<float> out) const {
   check_size("shared_parameters::read", parameters_.size(), out.size());
   for (std::size_t i = 0; i < out.size(); ++i) out[i] = load(parameters_[i]);
+}
+
+void shared_parameters::read_state(std::span<float> out) const {
+  check_size("shared_parameters::read_state", velocity_.size(), out.size());
+  std::ranges::copy(velocity_, out.begin());
+}
+
+void shared_parameters::set_state(std::span<const float> state) {
+  check_size("shared_parameters::set_state", velocity_.size(), state.size());
+  std::ranges::copy(state, velocity_.begin());
+}
+
+void shared_parameters::claim(std::uint64_t batch_ordinal) {
+  check_ordinal("shared_parameters::claim", batch_ordinal, batch_count_);
+  const auto bit = std::uint64_t{1} << (batch_ordinal % 64);
+  if ((claims_[batch_ordinal / 64].fetch_or(bit, relaxed) & bit) == 0)
+    updates_.fetch_add(1, relaxed);
 }
 
 bool shared_parameters::claimed(std::uint64_t batch_ordinal) const {

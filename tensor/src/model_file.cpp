@@ -1,17 +1,14 @@
 #include "troupe/tensor/model_file.hpp"
 
 #include "input_file.hpp"
-#include "output_file.hpp"
 #include "troupe/tensor/error.hpp"
+#include "troupe/tensor/output_file.hpp"
+#include "troupe/tensor/payload.hpp"
 
 #include <algorithm>
 #include <array>
 #include <bit>
-#include <cereal/archives/portable_binary.hpp>
 #include <cstring>
-#include <istream>
-#include <ostream>
-#include <streambuf>
 #include <utility>
 #include <vector>
 
@@ -49,101 +46,6 @@ std::uint64_t checksum(const std::array<char, header_size>& header,
   return XXH64(payload.data(), payload.size(), XXH64(header.data(), hashed_header_size, 0));
 }
 
-class append_buffer : public std::streambuf {
- public:
-  explicit append_buffer(std::vector<char>& bytes) : bytes_(bytes) {}
-
- protected:
-  std::streamsize xsputn(const char* data, std::streamsize n) override {
-    bytes_.insert(bytes_.end(), data, data + n);
-    return n;
-  }
-  int_type overflow(int_type c) override {
-    bytes_.push_back(traits_type::to_char_type(c));
-    return c;
-  }
-
- private:
-  std::vector<char>& bytes_;
-};
-
-class read_buffer : public std::streambuf {
- public:
-  explicit read_buffer(std::vector<char>& bytes) {
-    setg(bytes.data(), bytes.data(), bytes.data() + bytes.size());
-  }
-  std::size_t left() const { return static_cast<std::size_t>(egptr() - gptr()); }
-};
-
-// The bytes are those of cereal's own vector and string, written out by hand because its loading
-// half allocates what the length says before it looks whether so much follows.
-class payload_writer {
- public:
-  explicit payload_writer(std::vector<char>& bytes)
-      : buffer_(bytes), stream_(&buffer_), archive_(stream_) {}
-
-  template <class T>
-  void value(T v) {
-    archive_(v);
-  }
-  template <class Sequence>
-  void sequence(const Sequence& s) {
-    using element = typename Sequence::value_type;
-    value(static_cast<std::uint64_t>(s.size()));
-    archive_(cereal::binary_data(s.data(), s.size() * sizeof(element)));
-  }
-
- private:
-  append_buffer buffer_;
-  std::ostream stream_;
-  cereal::PortableBinaryOutputArchive archive_;
-};
-
-class payload_reader {
- public:
-  payload_reader(std::vector<char>& bytes, const std::string& path)
-      : path_(path), buffer_(bytes), stream_(&buffer_), archive_(guarded(stream_)) {}
-
-  template <class T>
-  T value() {
-    if (buffer_.left() < sizeof(T)) refuse("ends within a value");
-    T v{};
-    archive_(v);
-    return v;
-  }
-  std::size_t length(std::size_t element_size) {
-    const auto n = value<std::uint64_t>();
-    if (n > buffer_.left() / element_size)
-      refuse("has a length of " + std::to_string(n) + " with only " +
-             std::to_string(buffer_.left()) + " bytes left");
-    return n;
-  }
-  template <class Sequence>
-  void sequence(Sequence& s) {
-    using element = typename Sequence::value_type;
-    s.resize(length(sizeof(element)));
-    archive_(cereal::binary_data(s.data(), s.size() * sizeof(element)));
-  }
-  void finish() {
-    if (buffer_.left() > 0) refuse(std::to_string(buffer_.left()) + " bytes are left over");
-  }
-  [[noreturn]] void refuse(const std::string& reason) const {
-    throw error("load_model", "impossible contents: " + reason, path_);
-  }
-
- private:
-  // The archive's constructor reads a byte: it must be there.
-  std::istream& guarded(std::istream& stream) const {
-    if (buffer_.left() == 0) refuse("no contents");
-    return stream;
-  }
-
-  const std::string& path_;
-  read_buffer buffer_;
-  std::istream stream_;
-  cereal::PortableBinaryInputArchive archive_;
-};
-
 std::vector<char> to_payload(const model_file& file) {
   std::vector<char> bytes;
   bytes.reserve(file.parameters.size() * sizeof(float) + file.job.size() + 4096);
@@ -162,8 +64,8 @@ std::vector<char> to_payload(const model_file& file) {
   return bytes;
 }
 
-model_file from_payload(std::vector<char>& bytes, const std::string& path) {
-  payload_reader in(bytes, path);
+model_file from_payload(const std::vector<char>& bytes, const std::string& path) {
+  payload_reader in(bytes, "load_model", path);
   model_file file;
   in.sequence(file.job);
   // An entry takes at least its two lengths, a dimension 8 bytes.
@@ -229,7 +131,7 @@ model_file load_model(const std::filesystem::path& path) {
                      " bytes after the header, found " + std::to_string(available) + ")";
   if (payload_size > available) refuse("truncated" + sizes);
   if (payload_size < available) refuse("trailing bytes" + sizes);
-  auto payload = in.read_rest();
+  const auto payload = in.read_rest();
   if (payload.size() != payload_size) refuse("truncated while it was read" + sizes);
   if (checksum(header, payload) != get<std::uint64_t>(header, hashed_header_size))
     refuse("wrong checksum: the file is damaged");

@@ -1,4 +1,4 @@
-#include "output_file.hpp"
+#include "troupe/tensor/output_file.hpp"
 
 #include "troupe/tensor/error.hpp"
 
@@ -9,6 +9,7 @@
 #include <utility>
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 namespace troupe::tensor {
@@ -68,13 +69,18 @@ class temporary_file {
   bool exists_ = false;
 };
 
+std::filesystem::path folder_of(const std::filesystem::path& path) {
+  auto parent = path.parent_path();
+  return parent.empty() ? "." : parent;
+}
+
 class folder {
  public:
-  folder(std::string_view function, const std::filesystem::path& target)
+  /// `target`: whom it is opened for, named when something fails.
+  folder(std::string_view function, const std::filesystem::path& path,
+         const std::filesystem::path& target)
       : function_(function), target_(target.string()) {
-    auto parent = target.parent_path();
-    if (parent.empty()) parent = ".";
-    descriptor_ = ::open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    descriptor_ = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (descriptor_ < 0) fail("cannot open its folder");
   }
   ~folder() { ::close(descriptor_); }
@@ -103,11 +109,30 @@ class folder {
 
 void replace_file(std::string_view function, const std::filesystem::path& path,
                   std::initializer_list<std::span<const char>> pieces) {
-  folder parent(function, path);
+  folder parent(function, folder_of(path), path);
   temporary_file file(function, path);
   for (auto piece : pieces) file.write(piece);
   file.become_target();
   parent.flush();
+}
+
+void make_folder(std::string_view function, const std::filesystem::path& path) {
+  // "a/" is "a": without a name of its own there would be no parent to flush.
+  const auto target = path.has_filename() ? path : path.parent_path();
+  std::error_code unknown;
+  if (target.empty() || std::filesystem::is_directory(target, unknown)) return;
+  if (const auto parent = folder_of(target); parent != target) make_folder(function, parent);
+  // Made by somebody else in between: then it is there.
+  if (::mkdir(target.c_str(), 0755) != 0 && errno != EEXIST)
+    throw error(function, "cannot create this folder: " + std::generic_category().message(errno),
+                target.string());
+  if (!std::filesystem::is_directory(target, unknown))
+    throw error(function, "expected a folder, found something else", target.string());
+  folder(function, folder_of(target), target).flush();
+}
+
+void flush_folder(std::string_view function, const std::filesystem::path& path) {
+  folder(function, path, path).flush();
 }
 
 } // namespace troupe::tensor

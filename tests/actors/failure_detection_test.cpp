@@ -61,17 +61,17 @@ TEST_CASE("SCHED-6: a worker's node that hangs is lost within 2 s, and costs not
     }
 }
 
-TEST_CASE("SCHED-6: a shard's node that hangs fails the run by name") {
+TEST_CASE("SCHED-6, SCHED-10: the only replica's node hangs, and the run begins again on another") {
   auto j = integer_job(scheduler::consistency::async());
-  j.train.epochs = 1000;
-  virtual_cluster cluster{{j, 1, nullptr, {{1, 0}, {2, 0}, {0, 4}}, nullptr}};
+  virtual_cluster cluster{{j, 1, half_second, {{1, 0}, {3, 0}, {0, 4}}, nullptr}};
   run_until(cluster, 3s);
   cluster.stop(0);
   REQUIRE(cluster.run());
-  CHECK(cluster.now() < 5s);
-  CHECK(cluster.result()->outcome == run_result::status::failed);
-  CHECK_THAT(cluster.result()->error,
-             Catch::StartsWith("shard 0 was lost with node 0 (silent for 1"));
+  check_exact(cluster, j);
+  auto told = notices(cluster, notice_event::kind::warning);
+  REQUIRE(told.size() == 1);
+  CHECK_THAT(told[0], Catch::Contains("has lost all its replicas"));
+  CHECK(notices(cluster, notice_event::kind::started).size() == 2);
 }
 
 TEST_CASE("a node that hangs before its roles are placed is not counted on") {
@@ -85,7 +85,7 @@ TEST_CASE("a node that hangs before its roles are placed is not counted on") {
   check_exact(cluster, j);
 }
 
-TEST_CASE("SCHED-7: a lost node that comes back is told so, ends, and disturbs nothing") {
+TEST_CASE("SCHED-7, NODE-4: a lost node that comes back is told so and joins again as another") {
   for (const auto& mode : {scheduler::consistency::async(), scheduler::consistency::ssp(1),
                            scheduler::consistency::bsp(4)})
     for (std::uint64_t seed = 1; seed <= 20; ++seed) {
@@ -97,14 +97,10 @@ TEST_CASE("SCHED-7: a lost node that comes back is told so, ends, and disturbs n
       REQUIRE(run_until_lost(cluster));
       run_until(cluster, cluster.now() + seed * 150ms);
       cluster.go_on(1);
-      cluster.run([&] { return cluster.node_end(1).has_value(); });
-      REQUIRE(cluster.node_end(1));
-      CHECK(cluster.node_end(1)->outcome == node_result::status::failed);
-      CHECK_THAT(cluster.node_end(1)->error,
-                 Catch::StartsWith("the scheduler took this node for lost (silent for "));
       REQUIRE(cluster.run());
       check_exact(cluster, j);
       CHECK(notices(cluster, notice_event::kind::node_lost).size() == 1);
+      CHECK(notices(cluster, notice_event::kind::node_joined).size() == 4);
     }
 }
 
@@ -150,7 +146,7 @@ TEST_CASE("AWAKE-1: a scheduler that did not run for 8 s takes nobody for lost, 
   }
 }
 
-TEST_CASE("PULSE-2: nodes give up a scheduler that is silent for 10 s") {
+TEST_CASE("PULSE-2: nodes give up a scheduler that is silent for a minute") {
   auto j = integer_job(scheduler::consistency::async());
   virtual_cluster cluster{{j, 1, half_second, {{3, 2}, {0, 2}}, nullptr}};
   run_until(cluster, 2s);
@@ -159,10 +155,10 @@ TEST_CASE("PULSE-2: nodes give up a scheduler that is silent for 10 s") {
   for (std::size_t node : {0, 1}) {
     REQUIRE(cluster.node_end(node));
     CHECK_THAT(cluster.node_end(node)->error,
-               Catch::StartsWith("the scheduler was lost (silent for 10"));
+               Catch::StartsWith("the scheduler was lost (silent for 60"));
   }
-  CHECK(cluster.now() >= 11750ms);
-  CHECK(cluster.now() <= 12500ms);
+  CHECK(cluster.now() >= 61750ms);
+  CHECK(cluster.now() <= 62500ms);
 }
 
 TEST_CASE("PULSE-2: a node that was stopped for longer than that asks before it gives up") {
@@ -171,9 +167,8 @@ TEST_CASE("PULSE-2: a node that was stopped for longer than that asks before it 
   virtual_cluster cluster{{j, 1, half_second, {{3, 2}, {0, 2}}, nullptr}};
   run_until(cluster, 2s);
   cluster.stop(1);
-  run_until(cluster, 30s);
+  run_until(cluster, 90s);
   cluster.go_on(1);
-  cluster.run([&] { return cluster.node_end(1).has_value(); });
-  REQUIRE(cluster.node_end(1));
-  CHECK_THAT(cluster.node_end(1)->error, Catch::Contains("took this node for lost"));
+  cluster.run([&] { return notices(cluster, notice_event::kind::node_joined).size() == 3; });
+  CHECK_FALSE(cluster.node_end(1));
 }

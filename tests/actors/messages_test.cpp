@@ -67,25 +67,55 @@ TEST_CASE("every message makes a round trip") {
   const worker_id w{3};
   const shard_id shard{5};
   const batch_id batch{7, 9};
+  const view_number view{6};
+  const node_id node{4};
   check_round_trip(sys, contact{"host", 4000});
-  check_round_trip(sys, hello{1, "job", {"h", 9}, 2, 4, {}});
-  check_round_trip(sys, welcome{{4}, "job", "{}"});
-  check_round_trip(sys, place_shards{{shard, {6}}, 4});
-  check_round_trip(sys, shards_placed{{{}, {}}});
-  check_round_trip(sys, place_workers{{w}, {{"h", 9}}});
+  check_round_trip(sys, held_replica{shard, view, {}});
+  const leases_held held{w, 12, {batch, {7, 10}}, {}};
+  check_round_trip(sys, held);
+  hello greeting; // g++ 12 warns of a nested one that is never used uninitialized
+  greeting.version = 1;
+  greeting.job_id = "job";
+  greeting.at = {"h", 9};
+  greeting.shards = 2;
+  greeting.workers = 4;
+  greeting.known_as = node;
+  greeting.replicas = {{shard, view, {}}, {{6}, {7}, {}}};
+  greeting.leases = {held};
+  check_round_trip(sys, greeting);
+  check_round_trip(sys, welcome{node, "job", "{}"});
+  check_round_trip(sys, place_replicas{{shard, {6}}, 4, true});
+  check_round_trip(sys, replicas_placed{{{}, {}}});
+  check_round_trip(sys, place_workers{{w, {8}}});
   check_round_trip(sys, workers_placed{{{}}});
-  check_round_trip(sys, find_shard{1, "job", shard});
+  check_round_trip(sys, node_contact{node, {"h", 9}});
+  check_round_trip(sys,
+                   install_view{shard, view, {{node, {"h", 9}}, {{2}, {}}}, {{{3}, {"i", 8}}}});
+  check_round_trip(sys, drop_replica{shard});
+  check_round_trip(sys, clear_roles{});
+  check_round_trip(sys, roles_cleared{});
+  check_round_trip(sys, greet{node, {}});
+  check_round_trip(sys, find_replica{1, "job", shard});
   check_round_trip(sys, stop_node{"why"});
   check_round_trip(sys, actor_failed{"why"});
-  check_round_trip(sys, heartbeat{{4}, 77, {}});
+  check_round_trip(sys, role_failed{node, true, 3, "why"});
+  check_round_trip(sys, lease_request{});
+  check_round_trip(sys, heartbeat{node, 77, {}});
   check_round_trip(sys, heartbeat_seen{77});
   check_round_trip(sys, declared_lost{"silent for 1900 ms"});
-  check_round_trip(sys, push{w, 8, batch, 77, {}});
+  check_round_trip(sys, push{w, 8, batch, 55, 77, {}});
   check_round_trip(sys, applied_in_place{w, 8, batch, false, {}});
   check_round_trip(sys, pushed{shard, batch});
   check_round_trip(sys, pull{w, 8, 2, 77, {}});
   check_round_trip(sys, pull_snapshot{2, 77, {}});
-  check_round_trip(sys, parameters{shard, 77, 6});
+  check_round_trip(sys, parameters{shard, 77, 6, 55});
+  check_round_trip(sys, replicate{shard, view, 1'000'000'007'000, 4, w, 8, batch, 55, 77, 3, {}});
+  check_round_trip(sys, replicated{shard, view, 1'000'000'007'000, 3, 5, 1'000'000'009});
+  check_round_trip(sys, diverged{shard, view, node});
+  check_round_trip(sys, replica_image{shard, view, 99, 2, 1'000'000'007'000, 77, 3, {}});
+  check_round_trip(sys, caught_up{shard, view, node});
+  check_round_trip(sys, take_image{2, 41, 3, {}});
+  check_round_trip(sys, applied_request{});
   check_round_trip(sys, part{77, 2, 256, 1024, block_of({1, 2, 3})});
   check_round_trip(sys, credit{3, 2, 77});
   check_round_trip(sys, batch_lease{{batch, {7, 10}}, 12});
@@ -98,19 +128,68 @@ TEST_CASE("every message makes a round trip") {
   histogram.add(3, 5);
   histogram.add(99);
   check_round_trip(sys, shard_report{shard, 1, 2, 3, histogram});
+  check_round_trip(sys, status_request{});
+  check_round_trip(sys, status_report{"{}"});
+  check_round_trip(sys, drain_request{node});
+  check_round_trip(sys, drain_accepted{});
   check_round_trip(sys, stop_training{});
   check_round_trip(sys, evaluate_epoch{4});
+}
+
+TEST_CASE("a set of applied batches crosses with its complete epochs and those in progress") {
+  local_system s;
+  using troupe::scheduler::applied_set;
+  const applied_set empty{70, 9};
+  applied_set partial{70, 9}; // epochs of two words
+  partial.insert_epochs_below(2);
+  partial.insert_epoch(4);
+  for (std::uint32_t index : {0u, 63u, 64u, 69u}) partial.insert({2, index});
+  partial.insert({8, 5});
+  applied_set full{70, 9};
+  full.insert_epochs_below(9);
+  for (const auto& sent : {applied_set{}, empty, partial, full}) {
+    check_round_trip(s.system, applied_report{{5}, sent});
+    applied_report received;
+    REQUIRE_FALSE(read(s.system, bytes_of(s.system, applied_report{{5}, sent}), received));
+    CHECK(received.applied == sent);
+  }
+}
+
+TEST_CASE("a set of applied batches that no job can have is refused") {
+  local_system s;
+  auto received = [&](std::uint32_t batches, std::uint32_t epochs, std::uint32_t below,
+                      std::vector<std::uint32_t> ahead, std::vector<std::uint32_t> open,
+                      std::vector<std::uint64_t> words) {
+    std::vector<char> bytes;
+    caf::binary_serializer out{s.system, bytes};
+    shard_id shard{5};
+    REQUIRE_FALSE(out(shard, batches, epochs, below, ahead, open, words));
+    applied_report report;
+    return read(s.system, bytes, report);
+  };
+  CHECK_FALSE(received(70, 9, 2, {4}, {2}, {1, 1}));
+  CHECK(received(70, 9, 10, {}, {}, {}));      // more complete epochs than there are
+  CHECK(received(70, 9, 2, {9}, {}, {}));      // an epoch that is not of the job
+  CHECK(received(70, 9, 2, {}, {2}, {1}));     // half a bitmap
+  CHECK(received(70, 9, 2, {}, {2}, {1, 64})); // batch 70 of 70
+  CHECK(received(70, 9, 2, {}, {}, {1, 1}));   // words of no epoch
+  CHECK(received(0, 9, 2, {}, {}, {}));        // epochs without batches
 }
 
 TEST_CASE("an actor handle in a message is the same actor on the other side") {
   local_system s;
   auto actor = s.system.spawn([](node_actor::pointer) -> node_actor::behavior_type {
-    return {[](const place_shards&) { return shards_placed{}; },
+    return {[](const place_replicas&) { return replicas_placed{}; },
             [](const place_workers&) { return workers_placed{}; },
-            [](const find_shard&) { return shard_found{}; }, [](const stop_node&) {},
+            [](const install_view&) {},
+            [](const drop_replica&) {},
+            [](const clear_roles&) { return roles_cleared{}; },
+            [](const greet&) {},
+            [](const find_replica&) { return replica_found{}; },
+            [](const stop_node&) {},
             [](const actor_failed&) {}};
   });
-  hello sent{1, "", {}, 0, 0, actor};
+  hello sent{1, "", {}, 0, 0, actor, no_node, {}, {}};
   hello received;
   REQUIRE_FALSE(read(s.system, bytes_of(s.system, sent), received));
   CHECK(received.node == actor);

@@ -2,48 +2,16 @@
 // on purpose, by shards that take them and say nothing.
 #include "troupe/actors/worker.hpp"
 
-#include <caf/scheduler/test_coordinator.hpp>
 #include <catch2/catch.hpp>
 
+#include "silent_peers.hpp"
 #include "troupe/actors/evaluator.hpp"
-#include "troupe/actors/system_config.hpp"
 
 using namespace troupe::actors;
 namespace scheduler = troupe::scheduler;
 namespace tensor = troupe::tensor;
 
 namespace {
-
-// What a shard was sent, in order.
-struct received {
-  std::vector<push> pushes;
-  std::vector<pull> pulls;
-  std::vector<pull_snapshot> snapshots;
-  std::vector<part> parts;
-  std::vector<batch_done> done;
-  std::vector<epoch_evaluated> evaluated;
-};
-
-shard_actor::behavior_type silent_shard(shard_actor::pointer, received* log) {
-  return {[=](const push& p) { log->pushes.push_back(p); },
-          [=](const pull& p) { log->pulls.push_back(p); },
-          [=](const pull_snapshot& p) { log->snapshots.push_back(p); },
-          [](const applied_in_place&) {},
-          [=](const part& p) { log->parts.push_back(p); },
-          [](const credit&) {},
-          [](const enter_clock& e) { return clock_entered{e.worker}; },
-          [](const leave_clock&) {},
-          [](const report_request&) { return shard_report{}; }};
-}
-
-scheduler_actor::behavior_type silent_scheduler(scheduler_actor::pointer, received* log) {
-  return {[](const hello&) { return welcome{}; },
-          [=](const batch_done& d) { log->done.push_back(d); },
-          [=](const epoch_evaluated& e) { log->evaluated.push_back(e); },
-          [](const stop_training&) {},
-          [](const actor_failed&) {},
-          [](const heartbeat&) {}};
-}
 
 compute_actor::behavior_type constant_compute(compute_actor::pointer) {
   return {[](const compute_task& task) {
@@ -52,38 +20,23 @@ compute_actor::behavior_type constant_compute(compute_actor::pointer) {
   }};
 }
 
-struct testing_config : system_config {
-  testing_config() : system_config(false) { set("scheduler.policy", caf::atom("testing")); }
-};
-
-class fixture {
+class fixture : public test_system {
  public:
   static constexpr std::size_t parameters = 100'000; // two parts
 
-  fixture() {
-    root_ = system_.spawn(silent_scheduler, &log);
-    shard_ = system_.spawn(silent_shard, &log);
-  }
-  ~fixture() {
-    for (const auto& a : spawned_) caf::anon_send_exit(a, caf::exit_reason::kill);
-    caf::anon_send_exit(root_, caf::exit_reason::kill);
-    caf::anon_send_exit(shard_, caf::exit_reason::kill);
-    settle();
-  }
+  fixture()
+      : root_(keep(system().spawn(silent_scheduler, &log))),
+        shard_(keep(system().spawn(silent_shard, &log))) {}
 
   worker_actor spawn_worker() {
     worker_options w;
     w.id = worker_id{4};
-    w.peers = address_book{root_, {shard_}};
-    w.compute = system_.spawn(constant_compute);
+    w.peers = address_book{root_, {{shard_id{0}, {1}, shard_}}};
+    w.compute = keep(system().spawn(constant_compute));
     w.core.plan = scheduler::batch_plan{{100, 10, 1}};
     w.core.ranges = {{0, parameters}};
     w.core.remote = {shard_id{0}};
-    w.on_failure = [](const std::string& reason) { FAIL(reason); };
-    spawned_.push_back(caf::actor_cast<caf::actor>(w.compute));
-    auto worker_handle = system_.spawn(worker, std::move(w));
-    spawned_.push_back(caf::actor_cast<caf::actor>(worker_handle));
-    return worker_handle;
+    return keep(system().spawn(worker, std::move(w)));
   }
 
   evaluator_actor spawn_evaluator() {
@@ -94,23 +47,13 @@ class fixture {
     j.data.samples = 10;
     j.data.held_out = 0;
     auto work = make_workload(j);
-    auto handle = system_.spawn(evaluator, evaluator_options{address_book{root_, {shard_}},
-                                                             {{0, parameters}},
-                                                             work,
-                                                             work.load_data(),
-                                                             std::chrono::seconds(10),
-                                                             {}});
-    spawned_.push_back(caf::actor_cast<caf::actor>(handle));
-    return handle;
-  }
-
-  void settle() {
-    while (coordinator_.try_run_once()) {
-    }
-  }
-  void pass(caf::timespan time) {
-    coordinator_.advance_time(time);
-    settle();
+    return keep(system().spawn(evaluator,
+                               evaluator_options{address_book{root_, {{shard_id{0}, {1}, shard_}}},
+                                                 {{0, parameters}},
+                                                 work,
+                                                 work.load_data(),
+                                                 std::chrono::seconds(10),
+                                                 {}}));
   }
 
   // The answer to a pull: all parts, then what they are.
@@ -119,20 +62,13 @@ class fixture {
     auto range = std::make_shared<tensor::aligned_vector<float>>(parameters, 7.0f);
     for (auto& p : cut(transfer, 0, range, range->data(), parameters * sizeof(float)))
       caf::anon_send(to, std::move(p));
-    caf::anon_send(to, troupe::actors::parameters{shard_id{0}, transfer, 0});
+    caf::anon_send(to, troupe::actors::parameters{shard_id{0}, transfer, 0, 0});
     settle();
   }
 
-  received log;
-
  private:
-  testing_config config_;
-  caf::actor_system system_{config_};
-  caf::scheduler::test_coordinator& coordinator_ =
-      dynamic_cast<caf::scheduler::test_coordinator&>(system_.scheduler());
   scheduler_actor root_;
   shard_actor shard_;
-  std::vector<caf::actor> spawned_;
 };
 
 } // namespace
@@ -193,7 +129,7 @@ TEST_CASE("a slow transfer is not begun again while it moves") {
   auto id = f.log.pulls.at(0).transfer;
   auto range = std::make_shared<tensor::aligned_vector<float>>(fixture::parameters, 7.0f);
   auto parts = cut(id, 0, range, range->data(), fixture::parameters * sizeof(float));
-  caf::anon_send(w, parameters{shard_id{0}, id, 0});
+  caf::anon_send(w, parameters{shard_id{0}, id, 0, 0});
   for (auto& p : parts) { // each takes most of the time after which a silent one is given up
     f.pass(std::chrono::seconds(8));
     caf::anon_send(w, std::move(p));
@@ -220,7 +156,7 @@ TEST_CASE("parts of unknown transfers and shards that are not of this job do no 
   caf::anon_send(w, part{999, 77, 0, 4, block::copy_of(std::as_bytes(std::span{"abc"}))});
   caf::anon_send(w, credit{5, 77, 999});
   caf::anon_send(w, pushed{shard_id{77}, {0, 0}});
-  caf::anon_send(w, parameters{shard_id{77}, 999, 0});
+  caf::anon_send(w, parameters{shard_id{77}, 999, 0, 0});
   f.settle();
   f.serve(w, f.log.pulls.at(0).transfer);
   CHECK(f.log.pushes.size() == 1);

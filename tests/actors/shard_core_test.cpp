@@ -15,8 +15,6 @@ namespace {
 
 constexpr std::size_t size = 70'000; // two parts
 
-using gradient_blocks = std::map<std::uint64_t, block>;
-
 gradient_blocks blocks_of(const std::vector<float>& values) {
   auto owner = std::make_shared<std::vector<float>>(values);
   gradient_blocks result;
@@ -31,11 +29,25 @@ gradient_blocks constant(float value) { return blocks_of(std::vector<float>(size
 shard_core make(scheduler::consistency mode, tensor::sgd_options optimizer = {.learning_rate = 1},
                 std::uint32_t workers = 2, bool damping = false) {
   std::vector<float> initial(size, 100.0f);
-  return shard_core{{scheduler::batch_plan{{10, 3, 2}}, mode, optimizer, workers, damping},
-                    initial};
+  return shard_core{
+      {scheduler::batch_plan{{10, 3, 2}}, mode, optimizer, workers, damping}, {0, size}, initial};
 }
 
 const worker_id w0{0}, w1{1};
+
+// As a primary does: what the check refuses is not made.
+bool accept(shard_core& core, worker_id worker, clock_value clock, batch_id batch,
+            gradient_blocks gradient, std::uint64_t seen_updates = unknown_updates) {
+  shard_change change{shard_change::kind::gradient, worker, clock, batch, seen_updates,
+                      std::move(gradient)};
+  core.check(change);
+  return core.make(change);
+}
+
+void change_clocks(shard_core& core, shard_change::kind what, worker_id worker,
+                   clock_value clock = 0) {
+  core.make({what, worker, clock, {}, unknown_updates, {}});
+}
 
 bool all(const snapshot& s, float value) {
   return std::ranges::all_of(*s, [=](float x) { return x == value; });
@@ -47,9 +59,9 @@ TEST_CASE("SHARD-1: a batch is applied once, whoever pushes it again") {
   for (auto mode : {scheduler::consistency::async(), scheduler::consistency::ssp(2),
                     scheduler::consistency::hogwild()}) {
     auto core = make(mode);
-    CHECK(core.accept(w0, 0, {0, 0}, constant(1)));
-    CHECK_FALSE(core.accept(w0, 0, {0, 0}, constant(1)));
-    CHECK_FALSE(core.accept(w1, 0, {0, 0}, constant(5)));
+    CHECK(accept(core, w0, 0, {0, 0}, constant(1)));
+    CHECK_FALSE(accept(core, w0, 0, {0, 0}, constant(1)));
+    CHECK_FALSE(accept(core, w1, 0, {0, 0}, constant(5)));
     CHECK(all(core.current(), 99));
     CHECK(core.duplicates_dropped() == 2);
     CHECK(core.applied({0, 0}));
@@ -59,10 +71,10 @@ TEST_CASE("SHARD-1: a batch is applied once, whoever pushes it again") {
 
 TEST_CASE("SHARD-1: in bsp a batch repeated within its step counts once") {
   auto core = make(scheduler::consistency::bsp(2));
-  CHECK(core.accept(w0, 0, {0, 1}, constant(4)));
-  CHECK_FALSE(core.accept(w1, 0, {0, 1}, constant(40)));
+  CHECK(accept(core, w0, 0, {0, 1}, constant(4)));
+  CHECK_FALSE(accept(core, w1, 0, {0, 1}, constant(40)));
   CHECK(all(core.current(), 100));
-  CHECK(core.accept(w1, 0, {0, 0}, constant(2)));
+  CHECK(accept(core, w1, 0, {0, 0}, constant(2)));
   CHECK(all(core.current(), 97)); // mean of 2 and 4
 }
 
@@ -83,7 +95,7 @@ TEST_CASE("SHARD-2: a step in bsp is bitwise the same in any order of arrival an
           pushed.emplace(at * sizeof(float),
                          block::copy_of(std::as_bytes(std::span{gradients[b]}.subspan(at, 1000))));
       }
-      core.accept(w0, 0, {0, static_cast<std::uint32_t>(b)}, pushed);
+      accept(core, w0, 0, {0, static_cast<std::uint32_t>(b)}, pushed);
     }
     if (!expected) expected = core.current();
     REQUIRE(std::ranges::equal(*core.current(), *expected, [](float a, float b) {
@@ -95,9 +107,9 @@ TEST_CASE("SHARD-2: a step in bsp is bitwise the same in any order of arrival an
 
 TEST_CASE("the last step of an epoch is shorter and divides by its own number of batches") {
   auto core = make(scheduler::consistency::bsp(3)); // steps {0,1,2} and {3}
-  for (std::uint32_t b = 0; b < 3; ++b) core.accept(w0, b, {0, b}, constant(3));
+  for (std::uint32_t b = 0; b < 3; ++b) accept(core, w0, b, {0, b}, constant(3));
   CHECK(all(core.current(), 97));
-  core.accept(w0, 3, {0, 3}, constant(7));
+  accept(core, w0, 3, {0, 3}, constant(7));
   CHECK(all(core.current(), 90));
 }
 
@@ -105,10 +117,10 @@ TEST_CASE("SHARD-3: a snapshot does not change while the shard goes on") {
   auto core = make(scheduler::consistency::async());
   auto before = core.current();
   CHECK(core.current() == before); // nothing changed: the same memory
-  core.accept(w0, 0, {0, 0}, constant(1));
+  accept(core, w0, 0, {0, 0}, constant(1));
   auto after = core.current();
-  core.accept(w0, 1, {0, 1}, constant(1));
-  core.accept(w0, 2, {0, 2}, constant(1));
+  accept(core, w0, 1, {0, 1}, constant(1));
+  accept(core, w0, 2, {0, 2}, constant(1));
   CHECK(all(before, 100));
   CHECK(all(after, 99));
   CHECK(all(core.current(), 97));
@@ -116,28 +128,30 @@ TEST_CASE("SHARD-3: a snapshot does not change while the shard goes on") {
 
 TEST_CASE("SHARD-4: the snapshot of an epoch is taken when its last batch has been applied") {
   auto core = make(scheduler::consistency::async());
-  for (std::uint32_t b = 0; b < 3; ++b) core.accept(w0, b, {0, b}, constant(1));
+  for (std::uint32_t b = 0; b < 3; ++b) accept(core, w0, b, {0, b}, constant(1));
   CHECK_FALSE(core.of_epoch(0));
-  core.accept(w1, 0, {1, 0}, constant(10)); // a batch of the next epoch overtakes
+  accept(core, w1, 0, {1, 0}, constant(10)); // a batch of the next epoch overtakes
   CHECK_FALSE(core.of_epoch(0));
-  core.accept(w0, 3, {0, 3}, constant(1));
-  core.accept(w0, 4, {1, 1}, constant(1));
+  accept(core, w0, 3, {0, 3}, constant(1));
+  accept(core, w0, 4, {1, 1}, constant(1));
   REQUIRE(core.of_epoch(0));
   CHECK(all(core.of_epoch(0), 86));
   CHECK_FALSE(core.of_epoch(1));
-  core.drop_epochs_below(1);
-  CHECK_FALSE(core.of_epoch(0));
+  accept(core, w0, 5, {1, 2}, constant(1));
+  accept(core, w0, 6, {1, 3}, constant(1));
+  CHECK(all(core.of_epoch(0), 86)); // still there
+  CHECK(all(core.of_epoch(1), 83));
 }
 
 TEST_CASE("SHARD-5: a read waits for its bound, and in async for nothing") {
   auto ssp = make(scheduler::consistency::ssp(1));
   CHECK(ssp.may_read(w0, 1, 0));
   CHECK_FALSE(ssp.may_read(w0, 2, 0)); // worker 1 has applied nothing
-  ssp.accept(w0, 0, {0, 0}, constant(1));
+  accept(ssp, w0, 0, {0, 0}, constant(1));
   CHECK_FALSE(ssp.may_read(w0, 2, 0));
-  ssp.accept(w1, 0, {0, 1}, constant(1));
+  accept(ssp, w1, 0, {0, 1}, constant(1));
   CHECK(ssp.may_read(w0, 2, 0));
-  ssp.clocks().leave(w1);
+  change_clocks(ssp, shard_change::kind::leave, w1);
   CHECK(ssp.may_read(w0, 2, 0));
 
   auto async = make(scheduler::consistency::async());
@@ -146,9 +160,9 @@ TEST_CASE("SHARD-5: a read waits for its bound, and in async for nothing") {
   auto bsp = make(scheduler::consistency::bsp(2));
   CHECK(bsp.may_read(w0, 0, 0));
   CHECK_FALSE(bsp.may_read(w0, 0, 1));
-  bsp.accept(w0, 0, {0, 0}, constant(1));
+  accept(bsp, w0, 0, {0, 0}, constant(1));
   CHECK_FALSE(bsp.may_read(w0, 0, 1));
-  bsp.accept(w0, 1, {0, 1}, constant(1));
+  accept(bsp, w0, 1, {0, 1}, constant(1));
   CHECK(bsp.may_read(w0, 0, 1));
   CHECK_FALSE(bsp.may_read(w0, 0, 2));
 }
@@ -156,27 +170,31 @@ TEST_CASE("SHARD-5: a read waits for its bound, and in async for nothing") {
 TEST_CASE(
     "SHARD-7: in bsp a read for a step gets what the step before it left, also one step late") {
   auto core = make(scheduler::consistency::bsp(1));
-  CHECK(all(core.read(w0, 0, 0), 100));
-  core.accept(w0, 0, {0, 0}, constant(1));
-  CHECK(all(core.read(w1, 0, 1), 99));
-  CHECK(all(core.read(w1, 0, 0), 100)); // batch 0 was leased again: another shard lacks it
-  core.accept(w0, 1, {0, 1}, constant(1));
-  CHECK(all(core.read(w1, 1, 2), 98));
-  CHECK(all(core.read(w1, 1, 1), 99));
+  CHECK(all(core.read(w0, 0, 0).parameters, 100));
+  accept(core, w0, 0, {0, 0}, constant(1));
+  CHECK(all(core.read(w1, 0, 1).parameters, 99));
+  CHECK(
+      all(core.read(w1, 0, 0).parameters, 100)); // batch 0 was leased again: another shard lacks it
+  accept(core, w0, 1, {0, 1}, constant(1));
+  CHECK(all(core.read(w1, 1, 2).parameters, 98));
+  CHECK(all(core.read(w1, 1, 1).parameters, 99));
   CHECK(all(core.current(), 98));
 }
 
 TEST_CASE("SHARD-6: a gradient that has not seen n updates is scaled by 1/(1+n), if asked for") {
   for (bool damping : {false, true}) {
     auto core = make(scheduler::consistency::async(), {.learning_rate = 1}, 2, damping);
-    core.read(w0, 0, 0);
-    core.read(w1, 0, 0);
-    core.accept(w0, 0, {0, 0}, constant(12)); // has seen everything
+    const auto seen = core.read(w0, 0, 0).seen_updates;
+    CHECK(seen == 0);
+    accept(core, w0, 0, {0, 0}, constant(12), seen); // has seen everything
     CHECK(all(core.current(), 88));
-    core.accept(w1, 0, {0, 1}, constant(12)); // has not seen one
+    accept(core, w1, 0, {0, 1}, constant(12), seen); // has not seen one
     CHECK(all(core.current(), damping ? 82 : 76));
-    core.accept(w1, 1, {0, 2}, constant(12)); // never read here: taken as it is
-    CHECK(all(core.current(), damping ? 70 : 64));
+    accept(core, w1, 1, {0, 2}, constant(12), seen); // has not seen two
+    CHECK(all(core.current(), damping ? 78 : 64));
+    accept(core, w1, 2, {0, 3}, constant(12)); // nobody knows what it has seen: taken as it is
+    CHECK(all(core.current(), damping ? 66 : 52));
+    CHECK(core.read(w0, 0, 0).seen_updates == 4);
   }
 }
 
@@ -185,7 +203,7 @@ TEST_CASE("NaN and infinity in a gradient reach the parameters as they are") {
   std::vector<float> values(size, 0.0f);
   values[0] = std::numeric_limits<float>::quiet_NaN();
   values[size - 1] = std::numeric_limits<float>::infinity();
-  core.accept(w0, 0, {0, 0}, blocks_of(values));
+  accept(core, w0, 0, {0, 0}, blocks_of(values));
   CHECK(std::isnan((*core.current())[0]));
   CHECK((*core.current())[size - 1] == -std::numeric_limits<float>::infinity());
   CHECK((*core.current())[1] == 100.0f);
@@ -193,16 +211,19 @@ TEST_CASE("NaN and infinity in a gradient reach the parameters as they are") {
 
 TEST_CASE("a push that is not of this job or range is refused and changes nothing") {
   auto core = make(scheduler::consistency::async());
-  CHECK_THROWS_AS(core.accept(w0, 0, {2, 0}, constant(1)), std::invalid_argument);
-  CHECK_THROWS_AS(core.accept(w0, 0, {0, 4}, constant(1)), std::invalid_argument);
-  CHECK_THROWS_AS(core.accept(w0, 0, {0, 0}, blocks_of(std::vector<float>(size - 1, 1))),
+  CHECK_THROWS_AS(accept(core, w0, 0, {2, 0}, constant(1)), std::invalid_argument);
+  CHECK_THROWS_AS(accept(core, w0, 0, {0, 4}, constant(1)), std::invalid_argument);
+  CHECK_THROWS_AS(accept(core, w0, 0, {0, 0}, blocks_of(std::vector<float>(size - 1, 1))),
                   std::invalid_argument);
   auto hole = constant(1);
   hole.erase(hole.begin());
-  CHECK_THROWS_AS(core.accept(w0, 0, {0, 0}, hole), std::invalid_argument);
-  CHECK_THROWS_AS(core.accept_in_place(w0, 0, {9, 9}, true), std::invalid_argument);
+  CHECK_THROWS_AS(accept(core, w0, 0, {0, 0}, hole), std::invalid_argument);
+  CHECK_THROWS_AS(core.check({shard_change::kind::in_place, w0, 0, {9, 9}, unknown_updates, {}}),
+                  std::invalid_argument);
+  CHECK_THROWS_AS(core.check({shard_change::kind::repeated, w0, 0, {9, 9}, unknown_updates, {}}),
+                  std::invalid_argument);
   CHECK(all(core.current(), 100));
-  CHECK(core.accept(w0, 0, {0, 0}, constant(1)));
+  CHECK(accept(core, w0, 0, {0, 0}, constant(1)));
 }
 
 TEST_CASE("hogwild: what a worker applied in the shared array counts as applied") {
@@ -210,9 +231,9 @@ TEST_CASE("hogwild: what a worker applied in the shared array counts as applied"
   REQUIRE(core.shared());
   std::vector<float> gradient(size, 2.0f);
   CHECK(core.shared()->apply(1, gradient));
-  core.accept_in_place(w0, 0, {0, 1}, true);
+  CHECK(core.make({shard_change::kind::in_place, w0, 0, {0, 1}, unknown_updates, {}}));
   CHECK(core.applied({0, 1}));
-  CHECK_FALSE(core.accept(w1, 0, {0, 1}, constant(2))); // from another process
+  CHECK_FALSE(accept(core, w1, 0, {0, 1}, constant(2))); // from another process
   CHECK(all(core.current(), 98));
   CHECK(core.clocks().applied(w0) == 1);
 }

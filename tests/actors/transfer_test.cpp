@@ -150,16 +150,17 @@ TEST_CASE("a pull is whole when its parts and its announcement are there, in eit
     std::vector<float> target(values->size());
     range_pulls pulls;
     pulls.begin(3, target, 21);
-    if (announced_first) CHECK_FALSE(pulls.announced(3, 21, 5));
+    if (announced_first) CHECK_FALSE(pulls.announced(3, 21, 5, 9));
     CHECK_FALSE(pulls.add(parts[1]));
     auto whole = pulls.add(parts[0]);
     if (!announced_first) {
       CHECK_FALSE(whole);
-      whole = pulls.announced(3, 21, 5);
+      whole = pulls.announced(3, 21, 5, 9);
     }
     REQUIRE(whole);
     CHECK(whole->shard == 3);
     CHECK(whole->own_applied == 5);
+    CHECK(whole->seen_updates == 9);
     CHECK(pulls.open().empty());
     CHECK(target == *values);
   }
@@ -170,13 +171,24 @@ TEST_CASE("parts and announcements of an earlier attempt do not complete a resta
   std::vector<float> target(8);
   range_pulls pulls;
   pulls.begin(3, target, 1);
-  CHECK_FALSE(pulls.announced(3, 1, 4));
+  CHECK_FALSE(pulls.announced(3, 1, 4, 8));
   pulls.restart(3, 2);
   CHECK_FALSE(pulls.add(parts_of(values, 1)[0]));
   CHECK_FALSE(pulls.add(parts_of(values, 2)[0])); // whole, but not announced again
-  auto whole = pulls.announced(3, 2, 6);
+  auto whole = pulls.announced(3, 2, 6, 10);
   REQUIRE(whole);
   CHECK(whole->own_applied == 6);
+  CHECK(whole->seen_updates == 10);
+}
+
+TEST_CASE("a replica's number is neither a worker's, the evaluator's nor the archive's") {
+  CHECK(is_replica_peer(replica_peer(0)));
+  CHECK(is_replica_peer(replica_peer(1'000'000)));
+  CHECK(is_replica_peer(archive_peer)); // it sends images as replicas do
+  CHECK_FALSE(is_replica_peer(evaluator_peer));
+  CHECK_FALSE(is_replica_peer(0));
+  CHECK_FALSE(is_replica_peer(first_replica_peer - 1));
+  CHECK(replica_peer(3) != replica_peer(4));
 }
 
 TEST_CASE("transfer ids of different askers never meet") {

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include <nlohmann/json.hpp>
+
 #include "troupe/tensor/integer_sum.hpp"
 
 namespace troupe::actors {
@@ -44,50 +46,93 @@ virtual_cluster::virtual_cluster(options o)
       coordinator_(&dynamic_cast<caf::scheduler::test_coordinator&>(system_->scheduler())),
       random_(options_.seed) {
   const auto& j = options_.work;
+  begun_ = coordinator_->clock().now();
+  if (!options_.folder.empty()) {
+    run_journal::content first;
+    first.job_id = "test";
+    first.job = to_json(j).dump();
+    auto file = options_.folder / "journal.db";
+    std::filesystem::remove(file);
+    journal_ = std::make_shared<run_journal>(run_journal::create(file, first));
+  }
+  spawn_root(options_.resume);
+  if (options_.nodes.empty()) options_.nodes = {{j.cluster.shards, j.cluster.workers}};
+  for (auto [shards, workers] : options_.nodes) add_node(shards, workers);
+}
+
+void virtual_cluster::spawn_root(bool resume) {
+  const auto& j = options_.work;
   auto work = make_workload(j);
   auto data = work.load_data();
   auto model = work.make_model();
   scheduler::batch_plan plan{{data->train.size(), j.train.batch_size, j.train.epochs}};
   auto ranges = scheduler::make_shard_ranges(model->parameter_layout().size(), j.cluster.shards);
-
-  scheduler_actor_options s{j, "test", plan, nullptr, nullptr, nullptr};
+  scheduler_actor_options s;
+  s.work = j;
+  s.job_id = "test";
+  s.plan = plan;
+  s.has_ended = [this](const contact& at) { return killed_.contains(at.port - 1u); };
   s.emit = [this](const event& e) { events_.push_back(e); };
   s.on_end = [this](run_result r) { result_ = std::move(r); };
   s.lease_timeout = options_.lease_timeout;
+  s.journal = journal_;
+  s.resume = resume;
+  if (!options_.folder.empty())
+    s.spawn_archive = [this, plan, ranges](archive_client_actor client) {
+      return system_->spawn(archive, archive_options{options_.folder / "checkpoints", 2, "test",
+                                                     plan.batches_per_epoch(), plan.epochs(),
+                                                     ranges, std::move(client)});
+    };
   s.spawn_evaluator = [this, work, data, ranges](address_book peers) -> evaluator_actor {
     return system_->spawn(evaluator,
                           evaluator_options{std::move(peers), ranges, work, data,
                                             std::chrono::seconds(10), [](std::string) {}});
   };
-  begun_ = coordinator_->clock().now();
   auto first_id = system_->latest_actor_id();
   root_ = system_->spawn(scheduler_root, std::move(s));
+  root_lives_ = true;
   own(0, first_id);
+}
 
-  if (options_.nodes.empty()) options_.nodes = {{j.cluster.shards, j.cluster.workers}};
+std::size_t virtual_cluster::add_node(std::uint32_t shards, std::uint32_t workers) {
   auto time_of = options_.batch_time ? options_.batch_time : [](worker_id) -> caf::timespan {
     return std::chrono::milliseconds(10);
   };
-  for (std::uint32_t i = 0; i < options_.nodes.size(); ++i) {
-    node_actor_options n;
-    n.scheduler = root_;
-    std::tie(n.shards, n.workers) = options_.nodes[i];
-    n.make_workload = [work](const job&) { return work; };
-    n.connect = [this](const contact& at) -> caf::expected<node_actor> {
-      return node_actor{nodes_.at(at.port)};
+  auto i = nodes_.size();
+  node_actor_options n;
+  n.scheduler = root_;
+  n.shards = shards;
+  n.workers = workers;
+  n.make_workload = make_workload;
+  n.connect = [this](const contact& at) -> caf::expected<node_actor> {
+    auto node = at.port - 1u;
+    if (killed_.contains(node)) return make_error(errc::unreachable, "killed");
+    return node_actor{nodes_.at(node)};
+  };
+  if (journal_)
+    n.reconnect = [this]() -> caf::expected<scheduler_actor> {
+      if (!root_lives_) return make_error(errc::unreachable, "killed");
+      return scheduler_actor{root_};
     };
-    n.spawn_compute = [time_of](caf::actor_system& system, worker_id id, cpu_compute_options c) {
-      return compute_actor{system.spawn(timed_compute, std::move(c), time_of(id))};
-    };
-    n.observer = options_.observer;
-    ends_.emplace_back();
-    n.on_end = [this, i](node_result r) { ends_[i] = std::move(r); };
-    first_id = system_->latest_actor_id();
-    nodes_.push_back(system_->spawn(node, std::move(n)));
-    own(process_of(i), first_id);
-    caf::anon_send(nodes_.back(), begin_node{{"node", static_cast<std::uint16_t>(i)}});
-  }
+  n.spawn_compute = [time_of](caf::actor_system& system, worker_id id, cpu_compute_options c) {
+    return compute_actor{system.spawn(timed_compute, std::move(c), time_of(id))};
+  };
+  n.observer = options_.observer;
+  ends_.emplace_back();
+  n.on_end = [this, i](node_result r) { ends_[i] = std::move(r); };
+  auto first_id = system_->latest_actor_id();
+  nodes_.push_back(system_->spawn(node, std::move(n)));
+  own(process_of(i), first_id);
+  caf::anon_send(nodes_.back(), begin_node{{"node", static_cast<std::uint16_t>(i + 1)}});
+  return i;
 }
+
+void virtual_cluster::kill_root() {
+  root_lives_ = false;
+  caf::anon_send_exit(root_, caf::exit_reason::kill);
+}
+
+void virtual_cluster::restart_root() { spawn_root(false); }
 
 virtual_cluster::~virtual_cluster() {
   for (const auto& n : nodes_) caf::anon_send_exit(n, caf::exit_reason::kill);
@@ -136,6 +181,7 @@ bool virtual_cluster::run(const std::function<bool()>& condition, std::size_t ma
 caf::timespan virtual_cluster::now() const { return coordinator_->clock().now() - begun_; }
 
 void virtual_cluster::kill(std::size_t node) {
+  killed_.insert(node);
   caf::anon_send_exit(nodes_.at(node), caf::exit_reason::kill);
 }
 

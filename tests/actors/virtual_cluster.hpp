@@ -1,5 +1,6 @@
 #pragma once
 
+#include <filesystem>
 #include <functional>
 #include <map>
 #include <memory>
@@ -32,6 +33,9 @@ class virtual_cluster {
     std::vector<std::pair<std::uint32_t, std::uint32_t>> nodes;
     std::shared_ptr<shard_observer> observer;
     caf::timespan lease_timeout = std::chrono::minutes(2);
+    /// Where checkpoints and the journal lie; empty: there are none. `resume`: from the newest.
+    std::filesystem::path folder = {};
+    bool resume = false;
   };
 
   explicit virtual_cluster(options o);
@@ -50,6 +54,12 @@ class virtual_cluster {
 
   /// The node dies at once, with everything on it.
   void kill(std::size_t node);
+  /// A new process joins; its number.
+  std::size_t add_node(std::uint32_t shards, std::uint32_t workers);
+  /// The scheduler dies at once, with its evaluator and archive; and another goes on from the
+  /// journal.
+  void kill_root();
+  void restart_root();
   /// SIGSTOP and SIGCONT: from one to the other no actor of the node's process runs, nor does the
   /// connection close.
   void stop(std::size_t node) { stopped_.insert(process_of(node)); }
@@ -63,6 +73,7 @@ class virtual_cluster {
  private:
   using process = std::size_t; // 0: the scheduler's; node i: i + 1
   static process process_of(std::size_t node) { return node + 1; }
+  void spawn_root(bool resume);
   bool step();
   void own(process p, caf::actor_id from);
   process owner_of(const caf::resumable* job) const;
@@ -75,6 +86,9 @@ class virtual_cluster {
   std::mt19937_64 random_;
   caf::actor_clock::time_point begun_;
   scheduler_impl_actor root_;
+  bool root_lives_ = false;
+  std::shared_ptr<run_journal> journal_;
+  std::set<std::size_t> killed_;
   std::vector<node_impl_actor> nodes_;
   std::vector<std::optional<node_result>> ends_; // by node
   std::map<caf::actor_id, process> owners_;      // actors belong to the process that spawned them

@@ -21,8 +21,8 @@ worker_core make(scheduler::consistency mode, std::set<shard_id> remote = {s0, s
 batch_id batch(std::uint32_t index) { return {0, index}; }
 
 void land(worker_core& w, clock_value own_applied = 0) {
-  w.landed(s0, own_applied);
-  w.landed(s1, own_applied);
+  w.landed(s0, own_applied, 0);
+  w.landed(s1, own_applied, 0);
 }
 
 bool push_everywhere(worker_core& w, batch_id b) {
@@ -50,9 +50,9 @@ TEST_CASE("WORKER-1 and WORKER-2: leases are computed in order while the next pu
   CHECK(pull->target->size() == 20);
   CHECK_FALSE(w.begin_pull());
   CHECK_FALSE(w.begin_compute());
-  w.landed(s0, 0);
+  w.landed(s0, 0, 0);
   CHECK_FALSE(w.begin_compute()); // half the parameters are missing
-  w.landed(s1, 0);
+  w.landed(s1, 0, 0);
   auto first = w.begin_compute();
   REQUIRE(first);
   CHECK(first->batch == batch(4));
@@ -104,8 +104,8 @@ TEST_CASE("WORKER-4: own gradients that the pulled parameters lack are read all 
   REQUIRE(first);
   CHECK(first->own_writes.empty());
   REQUIRE(w.begin_pull()); // while batch 0 computes
-  w.landed(s0, 0);
-  w.landed(s1, 0);
+  w.landed(s0, 0, 0);
+  w.landed(s1, 0, 0);
   auto push = w.computed();
   auto second = w.begin_compute();
   REQUIRE(second);
@@ -118,8 +118,8 @@ TEST_CASE("WORKER-4: own gradients that the pulled parameters lack are read all 
   // Shard 0 had applied clocks 0 and 1 when it answered the third pull, shard 1 only clock 0.
   push_everywhere(w, batch(0));
   REQUIRE(w.begin_pull());
-  w.landed(s0, 2);
-  w.landed(s1, 1);
+  w.landed(s0, 2, 0);
+  w.landed(s1, 1, 0);
   auto second_push = w.computed();
   auto third = w.begin_compute();
   REQUIRE(third);
@@ -223,4 +223,37 @@ TEST_CASE("gradient buffers are used again once nobody reads them, and only then
 TEST_CASE("a result without a computation is a mistake of the caller") {
   auto w = make(scheduler::consistency::async());
   CHECK_THROWS_AS(w.computed(), std::logic_error);
+}
+
+TEST_CASE("a gradient comes back with the updates that each shard's parameters contained") {
+  auto w = make(scheduler::consistency::async());
+  w.lease({batch(0), batch(1)}, 0);
+  REQUIRE(w.begin_pull());
+  w.landed(s0, 0, 7);
+  w.landed(s1, 0, 9);
+  REQUIRE(w.begin_compute());
+  REQUIRE(w.begin_pull()); // while batch 0 computes: it is not of these parameters
+  w.landed(s0, 0, 17);
+  w.landed(s1, 0, 19);
+  CHECK(w.computed().seen_updates == std::map<shard_id, std::uint64_t>{{s0, 7}, {s1, 9}});
+  REQUIRE(w.begin_compute());
+  CHECK(w.computed().seen_updates == std::map<shard_id, std::uint64_t>{{s0, 17}, {s1, 19}});
+}
+
+TEST_CASE("a batch is held from its lease until every shard has it") {
+  auto w = make(scheduler::consistency::async());
+  using list = std::vector<batch_id>;
+  CHECK(w.held().empty());
+  w.lease({batch(6), batch(4), batch(5)}, 0);
+  CHECK(w.held() == list{batch(4), batch(5), batch(6)});
+  REQUIRE(w.begin_pull());
+  land(w);
+  REQUIRE(w.begin_compute());
+  CHECK(w.held() == list{batch(4), batch(5), batch(6)}); // computing
+  w.computed();
+  CHECK(w.held() == list{batch(4), batch(5), batch(6)}); // being pushed
+  w.pushed(s0, batch(4));
+  CHECK(w.held() == list{batch(4), batch(5), batch(6)}); // on one shard of two
+  w.pushed(s1, batch(4));
+  CHECK(w.held() == list{batch(5), batch(6)});
 }

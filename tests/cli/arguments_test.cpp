@@ -49,3 +49,78 @@ TEST_CASE("a node has one shard and one worker unless told otherwise") {
   CHECK(b.workers == 3);
   CHECK(b.job_id == "id");
 }
+
+TEST_CASE("replicas and checkpoints are keys of the job under shorter names") {
+  const auto a =
+      parsed<train_arguments>({"train", "job.toml", "--replicas", "2", "--checkpoint-batches",
+                               "100", "--checkpoint-seconds", "2.5", "--keep-checkpoints", "3"});
+  CHECK(a.overrides ==
+        std::vector<std::string>{"cluster.replicas=2", "checkpoint.every_batches=100",
+                                 "checkpoint.every_seconds=2.5", "checkpoint.keep=3"});
+}
+
+TEST_CASE("an earlier run is resumed with other values for cluster and checkpoint alone") {
+  const auto a =
+      parsed<train_arguments>({"train", "--resume", "runs/a", "--set", "cluster.workers=3",
+                               "checkpoint.keep=1", "--replicas", "2", "--events", "e"});
+  CHECK(a.resume == "runs/a");
+  CHECK(a.job_file.empty());
+  CHECK(a.overrides ==
+        std::vector<std::string>{"cluster.workers=3", "checkpoint.keep=1", "cluster.replicas=2"});
+  CHECK(parsed<train_arguments>(
+            {"train", "--set", "cluster.workers=3", "--resume", "r", "checkpoint.keep=1"})
+            .overrides == std::vector<std::string>{"cluster.workers=3", "checkpoint.keep=1"});
+  const auto b = parsed<scheduler_arguments>({"scheduler", "--resume", "r", "--listen", "h:1"});
+  CHECK(b.resume == "r");
+  CHECK(b.restart == std::nullopt);
+}
+
+TEST_CASE("a scheduler takes over a run as it is") {
+  const auto a = parsed<scheduler_arguments>(
+      {"scheduler", "--restart", "runs/of a job", "--listen", "h:1", "--ready-fd", "7"});
+  CHECK(a.restart == "runs/of a job");
+  CHECK(a.resume == std::nullopt);
+  CHECK(a.ready_fd == 7);
+}
+
+TEST_CASE("status and drain name a scheduler by its run or its address") {
+  const auto a = parsed<status_arguments>({"status", "runs/a", "--json"});
+  CHECK(a.scheduler.run == "runs/a");
+  CHECK(a.json);
+  CHECK(parsed<status_arguments>({"status", "--scheduler", "h:1"}).scheduler.address == "h:1");
+  const auto b = parsed<drain_arguments>({"drain", "3", "runs/a"});
+  CHECK(b.node == 3);
+  CHECK(b.scheduler.run == "runs/a");
+  CHECK(parsed<drain_arguments>({"drain", "12", "--scheduler", "h:1"}).node == 12);
+  CHECK(parsed<drain_arguments>({"drain", "0", "r"}).node == 0); // the first node
+}
+
+TEST_CASE("arguments that contradict each other are a wrong usage") {
+  using words = std::vector<const char*>;
+  for (const auto& wrong :
+       std::vector<words>{{"train"},
+                          {"train", "job.toml", "--resume", "r"},
+                          {"train", "--resume", "r", "--run", "other"},
+                          {"train", "--resume", "r", "--in-process"},
+                          {"train", "--resume", "r", "--set", "train.epochs=3"},
+                          {"train", "--resume", "r", "--set", "cluster.workers=3", "seed=3"},
+                          {"train", "--resume", "r", "--set", "clusters=3"},
+                          {"scheduler", "--listen", "h:1"},
+                          {"scheduler", "job.toml", "--listen", "h:1", "--restart", "r"},
+                          {"scheduler", "--listen", "h:1", "--resume", "r", "--restart", "r"},
+                          {"scheduler", "--listen", "h:1", "--restart", "r", "--replicas", "2"},
+                          {"scheduler", "--listen", "h:1", "--restart", "r", "--run", "other"},
+                          {"status"},
+                          {"status", "r", "--scheduler", "h:1"},
+                          {"drain", "3"},
+                          {"drain", "-1", "r"},
+                          {"drain", "r", "3"},
+                          {"drain", "3", "r", "--scheduler", "h:1"}}) {
+    std::string line;
+    for (const char* word : wrong) line += std::string(word) + " ";
+    INFO(line);
+    const auto result = parse(wrong);
+    REQUIRE(std::holds_alternative<int>(result));
+    CHECK(std::get<int>(result) == 2);
+  }
+}

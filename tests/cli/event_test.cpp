@@ -8,6 +8,7 @@
 #include "temporary_folder.hpp"
 #include "troupe/cli/event_file.hpp"
 #include "troupe/cli/failure.hpp"
+#include "troupe/cli/run_record.hpp"
 
 using namespace troupe;
 using namespace troupe::cli;
@@ -138,4 +139,41 @@ TEST_CASE("a full disk is remembered, not thrown, and ends the writing") {
   CHECK_THAT(file.error(), StartsWith("/dev/full: cannot write the events: No space left"));
   file.write("two");
   CHECK_THAT(file.error(), StartsWith("/dev/full"));
+}
+
+TEST_CASE("an events file is appended to where that is wanted, and made where there is none") {
+  temporary_folder folder;
+  const auto path = folder.write("events.jsonl", "one\n");
+  event_file(path, event_file::mode::append).write("two");
+  CHECK(read_file(path) == "one\ntwo\n");
+  event_file(folder / "new", event_file::mode::append).write("one");
+  CHECK(read_file(folder / "new") == "one\n");
+  CHECK_THROWS_AS(event_file(folder.path(), event_file::mode::append), file_error);
+}
+
+TEST_CASE("half a line that a killed writer left does not spoil the next one") {
+  temporary_folder folder;
+  const auto path = folder.write("events.jsonl", "one\n{\"event\":\"pro");
+  event_file(path, event_file::mode::append).write("two");
+  CHECK(read_file(path) == "one\ntwo\n");
+  const auto other = folder.write("other", "no line at all");
+  event_file(other, event_file::mode::append).write("two");
+  CHECK(read_file(other) == "no line at all\ntwo\n");
+}
+
+TEST_CASE("the record of a run is its last event and the highest epoch") {
+  temporary_folder folder;
+  CHECK(read_run_record(folder / "none").last.empty());
+  const auto path = folder.write("events.jsonl", R"({"event":"notice","kind":"started","text":"x"}
+{"event":"epoch","epoch":1}
+{"event":"epoch","epoch":2}
+{"event":"progress","epoch":9}
+{"event":"failed","reason":"no shard is left"}
+)");
+  const auto record = read_run_record(path);
+  CHECK(record.last == "failed");
+  CHECK(record.reason == "no shard is left");
+  CHECK(record.epochs_done == 2);
+  folder.write("torn", "{\"event\":\"progress\"}\n7\n{\"event\":\"fin");
+  CHECK(read_run_record(folder / "torn").last == "progress");
 }

@@ -6,6 +6,7 @@
 
 #include <catch2/catch.hpp>
 
+#include "cluster_processes.hpp"
 #include "integer_cluster.hpp"
 #include "temporary_folder.hpp"
 
@@ -50,20 +51,85 @@ TEST_CASE("a worker process killed in the middle costs nothing but time") {
   CHECK(orphans.reap_all() == 0);
 }
 
-TEST_CASE("a shard process killed in the middle ends the run with its name and no orphan") {
+TEST_CASE(
+    "SCHED-10: a killed shard process without another replica takes the run back, and it ends "
+    "exact") {
   temporary_folder folder;
-  folder.write("job.toml", integer_job(100'000));
+  folder.write("job.toml", integer_job(40));
   orphan_watch orphans;
-  program train({"train", "job.toml", "--run", "run"}, folder.path());
-  train.wait_for_line("epoch 1/");
-  const auto shards = children_with(train.pid(), "--shards 1");
+  program train({"train", "job.toml", "--run", "run", "--checkpoint-batches", "500"},
+                folder.path());
+  train.wait_for_line("checkpoint 1 at");
+  const auto shards = processes_of(train.pid(), process_role::shard_node);
   REQUIRE(shards.size() == 3);
   REQUIRE(::kill(shards[2], SIGKILL) == 0);
   const auto result = train.finish();
-  CHECK(result.code == 1);
-  CHECK_THAT(result.err, Catch::StartsWith("troupe: ") && Catch::Contains("shard") &&
-                             Catch::Contains("was lost"));
-  CHECK(std::ranges::count(result.err, '\n') == 1);
+  INFO(result.out << result.err);
+  REQUIRE(result.code == 0);
+  CHECK_THAT(result.out, Catch::Contains("has lost all its replicas") &&
+                             Catch::Contains("going on from checkpoint"));
+  CHECK(last_event(folder / "run")["parameter_hash"] == expected_hash(40, "async"));
+  CHECK(orphans.reap_all() == 0);
+}
+
+TEST_CASE("the process of a primary killed in the middle costs nothing but time where a backup "
+          "lives") {
+  const std::string mode = GENERATE("async", "ssp", "bsp");
+  INFO(mode);
+  temporary_folder folder;
+  folder.write("job.toml", integer_job(40));
+  orphan_watch orphans;
+  program train({"train", "job.toml", "--run", "run", "--replicas", "2", "--set",
+                 "train.consistency=" + mode},
+                folder.path());
+  train.wait_for_line("epoch 1/");
+  const auto status = status_of(folder / "run");
+  REQUIRE(status);
+  const auto chain = processes_of_chain(train.pid(), *status, 0);
+  REQUIRE(chain.size() == 2);
+  REQUIRE(::kill(chain.front(), SIGKILL) == 0);
+  const auto result = train.finish();
+  INFO(result.out << result.err);
+  REQUIRE(result.code == 0);
+  CHECK_THAT(result.out, !Catch::Contains("has lost all its replicas"));
+  CHECK(last_event(folder / "run")["parameter_hash"] == expected_hash(40, mode));
+  CHECK(orphans.reap_all() == 0);
+}
+
+TEST_CASE("SCHED-11: a killed scheduler is started again and the run ends exact") {
+  const std::string mode = GENERATE("async", "bsp");
+  INFO(mode);
+  temporary_folder folder;
+  folder.write("job.toml", integer_job(40));
+  orphan_watch orphans;
+  program train({"train", "job.toml", "--run", "run", "--set", "train.consistency=" + mode},
+                folder.path());
+  train.wait_for_line("epoch 1/");
+  const auto schedulers = processes_of(train.pid(), process_role::scheduler);
+  REQUIRE(schedulers.size() == 1);
+  REQUIRE(::kill(schedulers.front(), SIGKILL) == 0);
+  const auto result = train.finish();
+  INFO(result.out << result.err);
+  REQUIRE(result.code == 0);
+  CHECK_THAT(result.out, Catch::Contains("the restarted scheduler goes on with 4 workers"));
+  CHECK(last_event(folder / "run")["parameter_hash"] == expected_hash(40, mode));
+  CHECK(orphans.reap_all() == 0);
+}
+
+TEST_CASE("a scheduler killed soon after all replicas of a shard were lost still ends exact") {
+  temporary_folder folder;
+  folder.write("job.toml", integer_job(40));
+  orphan_watch orphans;
+  program train({"train", "job.toml", "--run", "run"}, folder.path());
+  // Late enough that the journal holds figures of what is then given up.
+  train.wait_for_line("epoch 20/");
+  REQUIRE(::kill(processes_of(train.pid(), process_role::shard_node).at(0), SIGKILL) == 0);
+  train.wait_for_line("training with 4 workers", 2);
+  REQUIRE(::kill(processes_of(train.pid(), process_role::scheduler).at(0), SIGKILL) == 0);
+  const auto result = train.finish();
+  INFO(result.out << result.err);
+  REQUIRE(result.code == 0);
+  CHECK(last_event(folder / "run")["parameter_hash"] == expected_hash(40, "async"));
   CHECK(orphans.reap_all() == 0);
 }
 

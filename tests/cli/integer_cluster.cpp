@@ -1,8 +1,5 @@
 #include "integer_cluster.hpp"
 
-#include <algorithm>
-#include <fstream>
-#include <iterator>
 #include <sstream>
 #include <vector>
 
@@ -55,19 +52,6 @@ json last_event(const fs::path& run) {
   std::string line, last;
   while (std::getline(in, line)) last = line;
   return json::parse(last);
-}
-
-std::vector<pid_t> children_with(pid_t launcher, const std::string& text) {
-  const auto id = std::to_string(launcher);
-  std::ifstream children("/proc/" + id + "/task/" + id + "/children");
-  std::vector<pid_t> result;
-  for (pid_t child; children >> child;) {
-    std::ifstream file("/proc/" + std::to_string(child) + "/cmdline");
-    std::string line((std::istreambuf_iterator<char>(file)), {});
-    std::ranges::replace(line, '\0', ' ');
-    if (line.find(text) != std::string::npos) result.push_back(child);
-  }
-  return result;
 }
 
 } // namespace troupe::cli_test

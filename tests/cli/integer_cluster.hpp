@@ -4,10 +4,8 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
-#include <vector>
 
 #include <nlohmann/json.hpp>
-#include <sys/types.h>
 
 namespace troupe::cli_test {
 
@@ -22,8 +20,5 @@ std::string integer_job(std::uint32_t epochs);
 std::string expected_hash(std::uint32_t epochs, const std::string& mode);
 
 nlohmann::json last_event(const std::filesystem::path& run);
-
-/// The processes of a running cluster whose command line holds `text`.
-std::vector<pid_t> children_with(pid_t launcher, const std::string& text);
 
 } // namespace troupe::cli_test

@@ -1,12 +1,10 @@
 #include "program_fixture.hpp"
 
-#include <array>
 #include <cerrno>
 #include <csignal>
 #include <stdexcept>
 
 #include <fcntl.h>
-#include <poll.h>
 #include <spawn.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -88,13 +86,33 @@ program::~program() {
   if (err_ >= 0) ::close(err_);
 }
 
+bool program::readable(clock::time_point deadline) {
+  polled_ = {{{out_, POLLIN, 0}, {err_, POLLIN, 0}}}; // -1 is left out
+  return ::poll(polled_.data(), polled_.size(), milliseconds_left(deadline)) != 0;
+}
+
 bool program::read_some(clock::time_point deadline) {
-  std::array<pollfd, 2> ready = {{{out_, POLLIN, 0}, {err_, POLLIN, 0}}}; // -1 is left out
-  const int n = ::poll(ready.data(), ready.size(), milliseconds_left(deadline));
-  if (n == 0) fail("the program neither wrote nor ended in time");
+  if (!readable(deadline)) fail("the program neither wrote nor ended in time");
+  return take_what_is_there();
+}
+
+bool program::read_until(clock::time_point deadline) {
+  while (out_ >= 0 || err_ >= 0) {
+    if (!readable(deadline)) return true;
+    take_what_is_there();
+  }
+  return false;
+}
+
+void program::remark(const std::string& line) {
+  if (!result_.out.empty() && result_.out.back() != '\n') result_.out += "...\n";
+  result_.out += line + "\n";
+}
+
+bool program::take_what_is_there() {
   std::array<char, 4096> buffer{};
   for (auto [fd, text] : {std::pair{&out_, &result_.out}, std::pair{&err_, &result_.err}}) {
-    const auto& state = fd == &out_ ? ready[0] : ready[1];
+    const auto& state = fd == &out_ ? polled_[0] : polled_[1];
     if (*fd < 0 || state.revents == 0) continue;
     const auto count = ::read(*fd, buffer.data(), buffer.size());
     if (count > 0) {
@@ -107,10 +125,12 @@ bool program::read_some(clock::time_point deadline) {
   return out_ >= 0 || err_ >= 0;
 }
 
-std::string program::wait_for_line(std::string_view text) {
+std::string program::wait_for_line(std::string_view text, std::size_t times) {
   const auto deadline = clock::now() + limit;
   while (true) {
-    const auto at = result_.out.find(text);
+    auto at = result_.out.find(text);
+    for (std::size_t i = 1; i < times && at != std::string::npos; ++i)
+      at = result_.out.find(text, at + 1);
     const auto end = at == std::string::npos ? at : result_.out.find('\n', at);
     if (end != std::string::npos) {
       const auto begin = result_.out.rfind('\n', at) + 1;
@@ -125,8 +145,7 @@ void program::send(int signal) const { ::kill(pid_, signal); }
 
 program_result program::finish() {
   const auto deadline = clock::now() + limit;
-  while (read_some(deadline)) {
-  }
+  if (read_until(deadline)) fail("the program did not end in time");
   int status = 0;
   while (::waitpid(pid_, &status, WNOHANG) != pid_)
     if (!wait_for_child_signal(deadline)) fail("the program closed its output and did not end");

@@ -1,11 +1,13 @@
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <filesystem>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include <poll.h>
 #include <sys/types.h>
 
 namespace troupe::cli_test {
@@ -31,18 +33,29 @@ class program {
   program& operator=(const program&) = delete;
 
   pid_t pid() const noexcept { return pid_; }
-  /// Reads the output until a line of it holds `text`, and gives that line.
-  std::string wait_for_line(std::string_view text);
+  /// Reads the output until it holds `text` so many times, and gives the line of the last one.
+  std::string wait_for_line(std::string_view text, std::size_t times = 1);
+  /// Reads the output until then. False when the program closed it before: it has ended, or is
+  /// about to.
+  bool read_until(std::chrono::steady_clock::time_point deadline);
+  /// Puts a line of the test's own behind what has been read, so that the output tells when it was.
+  void remark(const std::string& line);
+  /// What was read so far.
+  const std::string& out() const noexcept { return result_.out; }
+  const std::string& err() const noexcept { return result_.err; }
   void send(int signal) const;
   program_result finish();
 
  private:
+  bool readable(std::chrono::steady_clock::time_point deadline);
   bool read_some(std::chrono::steady_clock::time_point deadline);
+  bool take_what_is_there();
   [[noreturn]] void fail(const std::string& why);
 
   pid_t pid_ = -1;
   int out_ = -1;
   int err_ = -1;
+  std::array<pollfd, 2> polled_{};
   program_result result_;
 };
 

@@ -58,7 +58,8 @@ TEST_CASE("the program explains itself") {
   CHECK_THAT(help.out, Contains("train") && Contains("scheduler") && Contains("node") &&
                            Contains("evaluate") && Contains("predict") && Contains("Exit codes"));
   CHECK(help.err.empty());
-  for (const std::string command : {"train", "scheduler", "node", "evaluate", "predict"}) {
+  for (const std::string command :
+       {"train", "scheduler", "node", "evaluate", "predict", "status", "drain"}) {
     const auto result = run_program({command, "--help"});
     CHECK(result.code == 0);
     CHECK_THAT(result.out, Contains("Usage: troupe " + command) && Contains("130"));
@@ -70,8 +71,17 @@ TEST_CASE("the program explains itself") {
 TEST_CASE("wrong arguments get one line and exit code 2") {
   temporary_folder folder;
   check_failure(folder, {"trian"}, 2, "found \"trian\"");
-  check_failure(folder, {"train"}, 2, "JOB is required; see troupe train --help");
+  check_failure(folder, {"train"}, 2,
+                "expected JOB or --resume RUN, found neither; see troupe train --help");
   check_failure(folder, {"train", "job.toml", "--bogus"}, 2, "--bogus");
+  check_failure(folder, {"train", "job.toml", "--resume", "run"}, 2, "expected no JOB");
+  check_failure(folder, {"train", "--resume", "run", "--set", "train.epochs=3"}, 2,
+                "only cluster.* and checkpoint.* can be set, found train.epochs=3");
+  check_failure(folder, {"scheduler", "--listen", "127.0.0.1:0"}, 2,
+                "expected JOB, --resume RUN or --restart RUN, found none of them");
+  check_failure(folder, {"status"}, 2, "expected RUN or --scheduler HOST:PORT, found neither");
+  check_failure(folder, {"status", "--scheduler", "nowhere"}, 2, "--scheduler: ");
+  check_failure(folder, {"drain", "three", "run"}, 2, "NODE");
   check_failure(folder, {"node"}, 2, "--join is required");
   check_failure(folder, {"node", "--join", "nowhere"}, 2, "--join: ");
   check_failure(folder, {"node", "--join", "127.0.0.1:1", "--shards", "-1"}, 2, "--shards");

@@ -183,3 +183,58 @@ TEST_CASE("an empty shape holds nothing and is complete") {
   CHECK_FALSE(applied_set(4, 1).all_complete());
   CHECK_THROWS_AS(applied_set().insert({0, 0}), std::invalid_argument);
 }
+
+TEST_CASE("epochs added up to one are the same as each of them added (APPLIED-3)") {
+  for (std::uint32_t below = 0; below <= 9; ++below) {
+    CAPTURE(below);
+    applied_set at_once(3, 9);
+    at_once.insert({0, 1});
+    at_once.insert({5, 2});
+    at_once.insert({8, 0});
+    at_once.insert_epoch(3);
+    at_once.insert_epoch(6);
+    auto each = at_once;
+    at_once.insert_epochs_below(below);
+    for (std::uint32_t e = 0; e < below; ++e) each.insert_epoch(e);
+    CHECK(at_once == each);
+    CHECK(at_once.size() == each.size());
+    CHECK(at_once.first_incomplete() == each.first_incomplete());
+  }
+  applied_set set(3, 9);
+  CHECK_THROWS_AS(set.insert_epochs_below(10), std::invalid_argument);
+  CHECK(set == applied_set(3, 9));
+  applied_set most(4'000'000'000, 4'000'000'000);
+  most.insert_epochs_below(4'000'000'000);
+  CHECK(most.all_complete());
+  CHECK(most.size() == 16'000'000'000'000'000'000u);
+}
+
+TEST_CASE("the intersection holds exactly what both hold (APPLIED-3)") {
+  for (const std::uint32_t batches : {1u, 3u, 64u, 65u, 130u}) {
+    fixed_seed_generator random(batches);
+    for (int round = 0; round < 20; ++round) {
+      applied_set a(batches, 4), b(batches, 4), expected(batches, 4);
+      for (const auto e : {0u, 1u, 2u, 3u}) { // none, some or all of each epoch
+        const auto share_a = random.below(3), share_b = random.below(3);
+        for (std::uint32_t i = 0; i < batches; ++i) {
+          const bool in_a = share_a == 2 || (share_a == 1 && random.below(2) == 0);
+          const bool in_b = share_b == 2 || (share_b == 1 && random.below(2) == 0);
+          if (in_a) a.insert({e, i});
+          if (in_b) b.insert({e, i});
+          if (in_a && in_b) expected.insert({e, i});
+        }
+      }
+      REQUIRE(intersection(a, b) == expected);
+      REQUIRE(intersection(b, a) == expected);
+      REQUIRE(intersection(a, a) == a);
+    }
+  }
+}
+
+TEST_CASE("the intersection with an empty set is empty, and sets of two jobs have none") {
+  applied_set a(5, 2);
+  a.insert_epochs_below(2);
+  CHECK(intersection(a, applied_set(5, 2)).size() == 0);
+  CHECK_THROWS_AS(intersection(a, applied_set(4, 2)), std::invalid_argument);
+  CHECK_THROWS_AS(intersection(a, applied_set(5, 3)), std::invalid_argument);
+}

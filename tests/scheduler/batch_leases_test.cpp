@@ -318,3 +318,110 @@ TEST_CASE("a long job is leased and completed in time proportional to its batche
   }
   CHECK(leased == 1'000'000);
 }
+
+TEST_CASE("a job that goes on leases what is not completed, and nothing else (LEASES-3)") {
+  const batch_plan plan({.samples = 5, .batch_size = 1, .epochs = 3});
+  applied_set completed(plan);
+  completed.insert_epoch(0);
+  for (const std::uint32_t index : {0u, 2u}) completed.insert({1, index});
+  completed.insert({2, 4});
+  batch_leases leases(plan, completed);
+  CHECK(leases.completed_count() == 8);
+  CHECK(leases.unleased_count() == 7);
+  CHECK(leases.first_open_epoch() == 1);
+  CHECK(leases.first_new() == batch_id{1, 1});
+  CHECK_FALSE(leases.complete({0, 3}, w0));
+  CHECK(ordinals(leases, leases.lease(w0, 99, at(0ms))) == list{6, 8, 9, 10, 11, 12, 13});
+  for (const auto batch : leases.held_by(w0)) CHECK(leases.complete(batch, w0));
+  CHECK(leases.finished());
+}
+
+TEST_CASE("a job that goes on from its end is finished") {
+  const batch_plan plan({.samples = 5, .batch_size = 2, .epochs = 2});
+  applied_set all(plan);
+  all.insert_epochs_below(2);
+  batch_leases leases(plan, all);
+  CHECK(leases.finished());
+  CHECK_FALSE(leases.available());
+  CHECK_FALSE(leases.first_new());
+  CHECK_THROWS_AS(batch_leases(plan, applied_set(4, 2)), std::invalid_argument);
+  CHECK_THROWS_AS(batch_leases(plan, applied_set(3, 3)), std::invalid_argument);
+}
+
+TEST_CASE("a worker's leases are adopted by a scheduler that was started again (LEASES-1)") {
+  auto leases = leases_of(10, 1, 1);
+  leases.complete({0, 1}, w0);
+  CHECK(leases.adopt(w0, {0, 4}, at(0ms)));
+  CHECK(leases.holder({0, 4}) == w0);
+  CHECK_FALSE(leases.adopt(w0, {0, 4}, at(0ms))); // held already
+  CHECK_FALSE(leases.adopt(w1, {0, 4}, at(0ms))); // by another
+  CHECK_FALSE(leases.adopt(w1, {0, 1}, at(0ms))); // completed
+  CHECK_FALSE(leases.adopt(w1, {1, 0}, at(0ms))); // not of the job
+  CHECK(leases.adopt(w1, {0, 2}, at(0ms)));       // below the newest
+  CHECK(leases.open_count() == 2);
+  CHECK(leases.unleased_count() == 7);
+  CHECK(leases.first_new() == batch_id{0, 5});
+  // Those below that nobody claimed count as come back, and go first (LEASES-4).
+  CHECK(ordinals(leases, leases.lease(w2, 9, at(0ms))) == list{0, 3, 5, 6, 7, 8, 9});
+  CHECK(ordinals(leases, leases.give_back(w0)) == list{4});
+}
+
+TEST_CASE("an adopted lease is as old as its adoption") {
+  auto leases = leases_of(10, 1, 1);
+  leases.adopt(w0, {0, 4}, at(500ms));
+  CHECK(leases.expire(at(1499ms), 1000ms).empty());
+  CHECK(ordinals(leases, leases.expire(at(1500ms), 1000ms)) == list{4});
+}
+
+TEST_CASE("adopting skips what was completed before") {
+  const batch_plan plan({.samples = 5, .batch_size = 1, .epochs = 2});
+  applied_set completed(plan);
+  completed.insert_epoch(0);
+  completed.insert({1, 3});
+  batch_leases leases(plan, completed);
+  CHECK(leases.adopt(w0, {1, 2}, at(0ms)));
+  CHECK(leases.returned_count() == 2); // batches 0 and 1
+  CHECK(leases.first_new() == batch_id{1, 4});
+  CHECK(ordinals(leases, leases.lease(w1, 9, at(0ms))) == list{5, 6, 9});
+}
+
+TEST_CASE("the first new batch is one that was never leased, whatever came back") {
+  auto leases = leases_of(4, 1, 1);
+  CHECK(leases.first_new() == batch_id{0, 0});
+  leases.lease(w0, 2, at(0ms));
+  leases.give_back(w0);
+  CHECK(leases.peek() == batch_id{0, 0});
+  CHECK(leases.first_new() == batch_id{0, 2});
+  leases.complete({0, 2}, w0);
+  CHECK(leases.first_new() == batch_id{0, 3});
+  leases.lease(w0, 4, at(0ms));
+  CHECK_FALSE(leases.first_new());
+}
+
+TEST_CASE("the straggler is the oldest lease of somebody else") {
+  auto leases = leases_of(10, 1, 1);
+  CHECK_FALSE(leases.straggler(w0, at(9000ms), 0ms));
+  leases.lease(w0, 1, at(0ms));
+  leases.lease(w1, 1, at(200ms));
+  leases.lease(w2, 1, at(100ms));
+  CHECK(leases.straggler(w0, at(1200ms), 1000ms) == batch_id{0, 2});
+  CHECK(leases.straggler(w1, at(1200ms), 1000ms) == batch_id{0, 0});
+  CHECK(leases.straggler(w2, at(1200ms), 1000ms) == batch_id{0, 0});
+  CHECK(leases.straggler(w0, at(1100ms), 1000ms) == batch_id{0, 2});
+  CHECK_FALSE(leases.straggler(w0, at(1099ms), 1000ms));
+  leases.renew(w2, at(1100ms)); // its worker was heard of
+  CHECK(leases.straggler(w0, at(1200ms), 1000ms) == batch_id{0, 1});
+}
+
+TEST_CASE("a straggler's lease stays, and ends when anybody completes the batch (LEASES-2)") {
+  auto leases = leases_of(10, 1, 1);
+  leases.lease(w0, 1, at(0ms));
+  const auto slow = leases.straggler(w1, at(5000ms), 1000ms);
+  REQUIRE(slow);
+  CHECK(leases.holder(*slow) == w0);
+  CHECK(leases.held_by(w1).empty());
+  CHECK(leases.complete(*slow, w1));
+  CHECK_FALSE(leases.complete(*slow, w0)); // too late (LEASES-3)
+  CHECK(leases.open_count() == 0);
+  CHECK_FALSE(leases.straggler(w1, at(5000ms), 0ms));
+}

@@ -5,6 +5,7 @@
 #include <map>
 #include <set>
 #include <stdexcept>
+#include <utility>
 #include <vector>
 
 #include <catch2/catch.hpp>
@@ -163,6 +164,55 @@ TEST_CASE("a bound at the largest number does not wrap around") {
   CHECK_FALSE(clocks.may_read(consistency::ssp(most - 6), w0, most));
 }
 
+TEST_CASE("a table made from the contents of another equals it and goes on as it (CLOCKS-6)") {
+  clock_table clocks;
+  CHECK(clock_table(clocks.contents()) == clocks);
+  clocks.enter(w0, 5);
+  clocks.enter(w1, 7);
+  clocks.enter(w2, 0);
+  clocks.advance(w0, 8); // 5, 6, 7 are missing
+  clocks.advance(w0, 6);
+  clocks.leave(w1);
+  clocks.advance(w1, 9);
+  using worker = clock_table::content::worker;
+  const auto contents = clocks.contents();
+  CHECK(contents.workers == std::vector<worker>{{w0, 5, true, {6, 8}}, //
+                                                {w1, 7, false, {9}},
+                                                {w2, 0, true, {}}});
+
+  clock_table back(contents);
+  CHECK(back == clocks);
+  CHECK(back.contents() == contents);
+  CHECK(back.oldest() == 0);
+  CHECK(back.live_workers() == std::vector<worker_id>{w0, w2});
+  CHECK_FALSE(back.applied(w1).has_value());
+  back.leave(w2);
+  CHECK(back.oldest() == 5);
+  CHECK_FALSE(back == clocks);
+  back.advance(w0, 5);
+  CHECK(back.applied(w0) == 7);
+  back.advance(w0, 7);
+  CHECK(back.applied(w0) == 9);
+  back.enter(w1, 0);
+  back.advance(w1, 7);
+  back.advance(w1, 8);
+  CHECK(back.applied(w1) == 10);
+}
+
+TEST_CASE("contents that no table can have are refused") {
+  using content = clock_table::content;
+  const auto refused = [](const content& c) {
+    CHECK_THROWS_AS(clock_table(c), std::invalid_argument);
+  };
+  refused({{{w0, 5, true, {5}}}});     // it would have been counted
+  refused({{{w0, 5, true, {3}}}});     // and so would this
+  refused({{{w0, 5, true, {8, 7}}}});  // not in order
+  refused({{{w0, 5, false, {8, 8}}}}); // twice
+  refused({{{w1, 0, true, {}}, {w0, 0, true, {}}}});
+  refused({{{w1, 0, true, {}}, {w1, 0, false, {}}}});
+  CHECK_NOTHROW(clock_table(content{{{w0, 5, true, {7, 8}}, {w1, 0, false, {}}}}));
+}
+
 namespace {
 
 // What a reader is promised, judged from the pushes themselves: every live worker has had all its
@@ -187,7 +237,7 @@ struct history {
 
 TEST_CASE(
     "no admitted read breaks the bound, and none that keeps it is refused, whatever the order "
-    "of pushes, joins and departures (CLOCKS-1 to CLOCKS-5)") {
+    "of pushes, joins and departures (CLOCKS-1 to CLOCKS-6)") {
   std::size_t admitted = 0, refused = 0, overtaken = 0, late = 0; // rare paths are counted
   for (std::uint64_t seed = 1; seed <= 40; ++seed) {
     CAPTURE(seed);
@@ -252,6 +302,11 @@ TEST_CASE(
         REQUIRE(applied == truth.reached(worker));
         REQUIRE(*applied >= seen[worker]);
         seen[worker] = *applied;
+      }
+      if (step % 64 == 0) { // stored and taken up again on the way, it makes no difference
+        clock_table restored(clocks.contents());
+        REQUIRE(restored == clocks);
+        clocks = std::move(restored);
       }
     }
   }

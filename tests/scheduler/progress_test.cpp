@@ -1,7 +1,9 @@
 #include "troupe/scheduler/progress.hpp"
 
+#include <functional>
 #include <limits>
 #include <stdexcept>
+#include <vector>
 
 #include <catch2/catch.hpp>
 
@@ -177,4 +179,114 @@ TEST_CASE("a job without batches is finished") {
   CHECK(progress.finished());
   CHECK(progress.time_left(at(0s))->count() == 0);
   CHECK(progress.current_epoch() == 0);
+}
+
+TEST_CASE("restored from its contents, progress goes on as if no time had passed (PROGRESS-4)") {
+  auto before = small_job();
+  before.start(at(1s));
+  before.complete({0, 0}, 1, at(2s));
+  before.complete({0, 1}, not_a_number, at(3s));
+  before.complete({0, 2}, 4, at(5s));
+  before.complete({1, 2}, 7, at(6s));
+  before.take_recent(at(6s));
+  const auto known = before.contents(at(8s));
+  CHECK(known.elapsed->count() == 7);
+
+  // In another process, whose clock shows another time.
+  job_progress after(before.plan(), known, at(100s));
+  CHECK(after.contents(at(100s)) == known);
+  CHECK(after.batches_done() == 4);
+  CHECK(after.samples_done() == 12);
+  CHECK(after.current_epoch() == 1);
+  CHECK(after.non_finite_loss() == batch_id{0, 1});
+  CHECK(*after.epoch_loss(0) == Approx((4 * 1.0 + 2 * 4.0) / 6));
+  CHECK(after.epoch_duration(0)->count() == 4);
+  CHECK(after.elapsed(at(101s)).count() == 8);
+  CHECK_FALSE(after.time_left(at(100s)).has_value());
+
+  after.complete({1, 0}, 1, at(101s));
+  CHECK(*after.epoch_loss(1) == Approx((2 * 7.0 + 4 * 1.0) / 6));
+  CHECK(after.complete({1, 1}, 1, at(102s)));
+  CHECK(after.finished());
+  // Known for 3 s before the end of the old process, and for 2 s here (PROGRESS-3).
+  CHECK(after.epoch_duration(1)->count() == Approx(5));
+  const auto recent = after.take_recent(at(102s));
+  CHECK(recent.batches == 2);
+  CHECK(recent.samples_per_second == Approx(4));
+}
+
+TEST_CASE("progress that had not started is restored as such, and starts later") {
+  const auto known = small_job().contents(at(8s));
+  CHECK(known == job_progress::content{});
+  job_progress after(small_job().plan(), known, at(3s));
+  CHECK(after.elapsed(at(9s)).count() == 0);
+  after.start(at(10s));
+  CHECK(after.elapsed(at(12s)).count() == 2);
+}
+
+TEST_CASE("what was completed unseen counts, without a loss and without taking any away") {
+  auto progress = small_job();
+  progress.start(at(0s));
+  progress.complete({0, 0}, 6, at(1s));
+  progress.complete({1, 0}, 6, at(1s));
+  progress.complete({1, 1}, 6, at(1s));
+  applied_set completed(progress.plan());
+  for (const batch_id id : {batch_id{0, 0}, batch_id{0, 1}, batch_id{0, 2}, batch_id{1, 0}})
+    completed.insert(id);
+  progress.catch_up(completed, at(3s));
+  CHECK(progress.batches_in_epoch(0) == 3);
+  CHECK(progress.batches_in_epoch(1) == 2);
+  CHECK(progress.batches_done() == 5);
+  CHECK(progress.samples_done() == 18);
+  CHECK(progress.epoch_loss(0) == 6.0);
+  CHECK(progress.epoch_duration(0)->count() == 3);
+  CHECK(progress.current_epoch() == 1);
+  CHECK_FALSE(progress.non_finite_loss().has_value());
+  const auto once = progress.contents(at(4s));
+  CHECK(once.epochs[0].samples == 10);
+  CHECK(once.epochs[1].samples == 8);
+  progress.catch_up(completed, at(4s));
+  CHECK(progress.contents(at(4s)) == once);
+  progress.complete({1, 2}, 6, at(5s));
+  CHECK(progress.finished());
+  CHECK_THROWS_AS(progress.catch_up(applied_set(3, 1), at(5s)), std::invalid_argument);
+  CHECK_THROWS_AS(progress.catch_up(applied_set(4, 2), at(5s)), std::invalid_argument);
+}
+
+TEST_CASE("contents that no job of the plan can have are refused") {
+  using content = job_progress::content;
+  auto good = small_job();
+  for (std::uint32_t i = 0; i < 3; ++i) good.complete({0, i}, 1, at(1s));
+  good.complete({1, 0}, 1, at(2s));
+  const auto known = good.contents(at(3s));
+  const auto restored_with = [&](auto change) {
+    auto changed = known;
+    change(changed);
+    return job_progress(good.plan(), changed, at(0s));
+  };
+  CHECK(restored_with([](content&) {}).batches_done() == 4);
+  using seconds = job_progress::seconds;
+  const std::vector<std::function<void(content&)>> impossible{
+      [](content& c) { c.epochs.resize(3); },
+      [](content& c) { c.epochs[0].batches = 4; },
+      [](content& c) { c.epochs[1].batches = 3; },
+      [](content& c) { c.epochs[0].samples = 9; },
+      [](content& c) { c.epochs[1].samples = 0; },
+      [](content& c) { c.epochs[1].samples = 11; },
+      [](content& c) { c.epochs[1].loss_samples = 5; },
+      [](content& c) { c.epochs[0].duration.reset(); },
+      [](content& c) { c.epochs[0].duration = seconds(-1); },
+      [](content& c) { c.epochs[0].duration = seconds(not_a_number); },
+      [](content& c) { c.epochs[1].duration = seconds(1); },
+      [](content& c) {
+        c.non_finite_loss = batch_id{0, 3};
+      },
+      [](content& c) { c.elapsed.reset(); },
+      [](content& c) { c.elapsed = seconds(-1); },
+      [](content& c) { c.elapsed = seconds(infinity); },
+  };
+  for (std::size_t i = 0; i < impossible.size(); ++i) {
+    CAPTURE(i);
+    CHECK_THROWS_AS(restored_with(impossible[i]), std::invalid_argument);
+  }
 }

@@ -126,3 +126,37 @@ TEST_CASE("any order of arrival, with repeats, gives every batch once and in ord
     CHECK_THROWS_AS(buffer.take(), std::logic_error);
   }
 }
+
+TEST_CASE("a buffer that goes on takes the steps below as taken (STEP-2, STEP-3)") {
+  step_buffer<int> buffer(small_plan(), 2);
+  CHECK(buffer.current_step() == 2);
+  CHECK(buffer.may_read(2));
+  CHECK_FALSE(buffer.may_read(3));
+  CHECK_FALSE(buffer.insert({0, 3}, 13)); // of step 1
+  CHECK(buffer.insert({1, 0}, 20));
+  CHECK(buffer.insert({1, 1}, 21));
+  CHECK_FALSE(buffer.ready());
+  CHECK(buffer.insert({0, 4}, 14));
+  CHECK(buffer.take() == std::vector<int>{14});
+  CHECK(buffer.take() == std::vector<int>{20, 21});
+  CHECK(buffer.current_step() == 4);
+}
+
+TEST_CASE("what is kept is visited in batch order, over all steps, and nothing else") {
+  step_buffer<int> buffer(small_plan());
+  using list = std::vector<std::pair<batch_id, int>>;
+  const auto kept = [&] {
+    list result;
+    buffer.for_each([&](batch_id id, int payload) { result.emplace_back(id, payload); });
+    return result;
+  };
+  CHECK(kept().empty());
+  buffer.insert({1, 3}, 23);
+  buffer.insert({0, 4}, 14);
+  buffer.insert({0, 1}, 11);
+  buffer.insert({1, 2}, 22);
+  CHECK(kept() == list{{{0, 1}, 11}, {{0, 4}, 14}, {{1, 2}, 22}, {{1, 3}, 23}});
+  buffer.insert({0, 0}, 10);
+  buffer.take();
+  CHECK(kept() == list{{{0, 4}, 14}, {{1, 2}, 22}, {{1, 3}, 23}});
+}

@@ -204,3 +204,54 @@ TEST_CASE("no parameters and no batches are no error") {
   CHECK(shared.size() == 0);
   CHECK_NOTHROW(shared.read({}));
 }
+
+TEST_CASE("a batch that is claimed counts as applied, and is not applied again (HOGWILD-1)") {
+  const std::vector<float> initial{1, 2, 3}, gradient{1, 1, 1};
+  shared_parameters shared(initial, {.learning_rate = 1}, 70);
+  shared.claim(65);
+  CHECK(shared.claimed(65));
+  CHECK_FALSE(shared.claimed(64));
+  CHECK(shared.updates() == 1);
+  shared.claim(65); // twice is once
+  CHECK(shared.updates() == 1);
+  CHECK_FALSE(shared.apply(65, gradient));
+  std::vector<float> now(3);
+  shared.read(now);
+  CHECK(now == initial);
+  CHECK(shared.apply(64, gradient));
+  CHECK(shared.updates() == 2);
+  CHECK_THROWS_WITH(shared.claim(70), Contains("below 70"));
+}
+
+TEST_CASE("an array that goes on with another's state ends where that does, bit for bit") {
+  const sgd_options options{.learning_rate = 0.1f, .momentum = 0.9f};
+  const std::vector<float> initial{1, -2, 0.3f}, first{0.7f, 0.1f, -3}, second{0.2f, 5, 0.9f};
+  shared_parameters whole(initial, options, 2), begun(initial, options, 2);
+  whole.apply(0, first);
+  begun.apply(0, first);
+  std::vector<float> parameters(3), state(3);
+  begun.read(parameters);
+  begun.read_state(state);
+  CHECK(state != std::vector<float>(3));
+  shared_parameters restored(parameters, options, 2);
+  restored.claim(0);
+  restored.set_state(state);
+  whole.apply(1, second);
+  restored.apply(1, second);
+  std::vector<float> expected(3), found(3);
+  whole.read(expected);
+  restored.read(found);
+  CHECK(found == expected);
+  CHECK(restored.updates() == whole.updates());
+}
+
+TEST_CASE("a state of another size is refused, and without momentum there is none") {
+  const std::vector<float> initial{1, 2, 3};
+  shared_parameters with(initial, {.learning_rate = 1, .momentum = 0.5f}, 1);
+  std::vector<float> none, short_one(2);
+  CHECK_THROWS_WITH(with.read_state(short_one), Contains("expected 3 floats, found 2"));
+  CHECK_THROWS_WITH(with.set_state(none), Contains("expected 3 floats, found 0"));
+  shared_parameters without(initial, {.learning_rate = 1}, 1);
+  CHECK_NOTHROW(without.read_state(none));
+  CHECK_NOTHROW(without.set_state(none));
+}

@@ -1,15 +1,14 @@
 #include "troupe/tensor/model_file.hpp"
 
+#include "file_size_limit.hpp"
 #include "refusal.hpp"
 #include "scratch_folder.hpp"
 
 #include <catch2/catch.hpp>
-#include <csignal>
 #include <cstring>
 #include <limits>
 #include <vector>
 
-#include <sys/resource.h>
 #include <xxhash.h>
 
 using namespace troupe::tensor;
@@ -37,25 +36,6 @@ std::string with_payload(std::string bytes, const std::string& payload) {
   std::memcpy(bytes.data() + 24, &hash, 8);
   return bytes + payload;
 }
-
-/// No file of this process may grow beyond so many bytes, as on a full disk.
-class file_size_limit {
- public:
-  explicit file_size_limit(rlim_t bytes) {
-    ::getrlimit(RLIMIT_FSIZE, &before_);
-    handler_ = std::signal(SIGXFSZ, SIG_IGN);
-    const rlimit limit{bytes, before_.rlim_max};
-    ::setrlimit(RLIMIT_FSIZE, &limit);
-  }
-  ~file_size_limit() {
-    ::setrlimit(RLIMIT_FSIZE, &before_);
-    std::signal(SIGXFSZ, handler_);
-  }
-
- private:
-  rlimit before_{};
-  void (*handler_)(int) = nullptr;
-};
 
 std::string load_refusal(const std::filesystem::path& path) {
   return refusal([&] { load_model(path); });

@@ -14,20 +14,29 @@ namespace troupe::actors {
 class address_book {
  public:
   address_book() = default;
-  address_book(scheduler_actor scheduler, std::vector<shard_actor> shards)
-      : scheduler_(std::move(scheduler)), shards_(std::move(shards)) {}
+  /// The primaries of all shards, by index.
+  address_book(scheduler_actor scheduler, std::vector<shard_moved> primaries)
+      : scheduler_(std::move(scheduler)), shards_(std::move(primaries)) {}
 
   const scheduler_actor& scheduler() const noexcept { return scheduler_; }
   std::uint32_t shard_count() const noexcept { return static_cast<std::uint32_t>(shards_.size()); }
-  const std::vector<shard_actor>& shards() const noexcept { return shards_; }
 
   /// Throws std::out_of_range for an index that is not of this job.
-  const shard_actor& shard(shard_id id) const { return shards_.at(id.value); }
-  void replace(shard_id id, shard_actor by) { shards_.at(id.value) = std::move(by); }
+  const shard_actor& shard(shard_id id) const { return shards_.at(id.value).primary; }
+
+  void use(scheduler_actor scheduler) { scheduler_ = std::move(scheduler); }
+  /// True when another actor is the primary now. A view below the one known changes nothing.
+  bool replace(const shard_moved& moved) {
+    auto& known = shards_.at(moved.shard.value);
+    if (moved.view <= known.view) return false;
+    const bool other = known.primary != moved.primary;
+    known = moved;
+    return other;
+  }
 
  private:
   scheduler_actor scheduler_;
-  std::vector<shard_actor> shards_;
+  std::vector<shard_moved> shards_;
 };
 
 } // namespace troupe::actors

@@ -14,9 +14,10 @@ enum class errc : std::uint8_t {
   none = 0,
   protocol_mismatch, ///< the peer speaks another protocol version
   job_mismatch,      ///< the peer belongs to another job
-  not_gathering,     ///< the scheduler takes no more nodes
+  not_a_member,      ///< no node of that number takes part, or the job is over
   cannot_place,      ///< the node cannot hold what it was asked to
-  no_such_shard,     ///< no shard of that index lives here
+  not_primary,       ///< only the primary of a shard does this
+  no_such_shard,     ///< no replica of that shard lives here
   unreachable,       ///< nobody answers at an address
   exception,         ///< an actor's handler threw
 };

@@ -37,6 +37,8 @@ struct evaluator_state {
   void start(evaluator_options o);
   void on_request(const evaluate_epoch& e);
   void on_part(const part& p);
+  void on_parameters(const parameters& p);
+  void on_moved(const shard_moved& m);
   void on_tick();
   void landed(const std::optional<range_pulls::whole>& range);
 

@@ -15,7 +15,16 @@ namespace troupe::actors {
 
 /// Something worth a line: a node joined or was lost, roles were placed, training began.
 struct notice_event {
-  enum class kind { listening, node_joined, node_lost, placed, started, worker_lost, warning };
+  enum class kind {
+    listening,
+    node_joined,
+    node_lost,
+    placed, ///< a role has a new place
+    started,
+    worker_lost,
+    warning,
+    checkpoint,
+  };
   kind type;
   std::string text; ///< one line, complete sentence without a final newline
 };

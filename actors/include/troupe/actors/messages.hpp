@@ -8,98 +8,20 @@
 
 #include <caf/all.hpp>
 
+#include "troupe/actors/actor_types.hpp"
 #include "troupe/actors/errc.hpp"
 #include "troupe/actors/transfer.hpp"
-#include "troupe/scheduler/clock_table.hpp"
-#include "troupe/scheduler/ids.hpp"
+#include "troupe/scheduler/applied_set.hpp"
 #include "troupe/scheduler/staleness_histogram.hpp"
 #include "troupe/tensor/aligned.hpp"
 #include "troupe/tensor/model.hpp"
 
-/// Every message that crosses between actors, and the typed handles of those who take it.
+/// Every message that crosses between actors; actor_types.hpp has the typed handles of those who
+/// take it.
 ///
 /// No float or double is inspected anywhere (CAF 0.17.6 corrupts NaN and hangs on infinity): a loss
 /// travels as the bit pattern of a double, parameters and gradients as raw bytes in blocks.
 namespace troupe::actors {
-
-/// Raised with every change of a message's form or meaning. Peers of another version are refused.
-inline constexpr std::uint32_t protocol_version = 2;
-
-using scheduler::batch_id;
-using scheduler::clock_value;
-using scheduler::node_id;
-using scheduler::shard_id;
-using scheduler::worker_id;
-
-// -- joining --------------------------------------------------------------------------------------
-struct hello;
-struct welcome;
-struct place_shards;
-struct shards_placed;
-struct place_workers;
-struct workers_placed;
-struct find_shard;
-struct shard_found;
-struct stop_node;
-
-// -- signs of life --------------------------------------------------------------------------------
-struct heartbeat;
-struct heartbeat_seen;
-struct declared_lost;
-
-// -- data -----------------------------------------------------------------------------------------
-struct push;
-struct pushed;
-struct pull;
-struct pull_snapshot;
-struct parameters;
-struct applied_in_place;
-struct credit;
-
-// -- leases, clocks, reports ----------------------------------------------------------------------
-struct batch_lease;
-struct batch_done;
-struct enter_clock;
-struct clock_entered;
-struct leave_clock;
-struct report_request;
-struct shard_report;
-struct stop_training;
-struct evaluate_epoch;
-struct epoch_evaluated;
-struct actor_failed;
-
-/// Whoever pulls from a shard: a worker or the evaluator.
-using puller_actor =
-    caf::typed_actor<caf::reacts_to<parameters>, caf::reacts_to<part>, caf::reacts_to<credit>>;
-
-/// Whoever pushes to a shard too.
-using pusher_actor = puller_actor::extend<caf::reacts_to<pushed>>;
-
-using worker_actor = pusher_actor::extend<caf::reacts_to<batch_lease>>;
-
-using shard_actor =
-    caf::typed_actor<caf::reacts_to<push>, caf::reacts_to<pull>, caf::reacts_to<pull_snapshot>,
-                     caf::reacts_to<applied_in_place>, caf::reacts_to<part>, caf::reacts_to<credit>,
-                     caf::replies_to<enter_clock>::with<clock_entered>, caf::reacts_to<leave_clock>,
-                     caf::replies_to<report_request>::with<shard_report>>;
-
-using evaluator_actor = puller_actor::extend<caf::reacts_to<evaluate_epoch>>;
-
-/// What is published at a node's port.
-using node_actor = caf::typed_actor<caf::replies_to<place_shards>::with<shards_placed>,
-                                    caf::replies_to<place_workers>::with<workers_placed>,
-                                    caf::replies_to<find_shard>::with<shard_found>,
-                                    caf::reacts_to<stop_node>, caf::reacts_to<actor_failed>>;
-
-/// Beats for a node and hears the scheduler's answers.
-using pulse_actor = caf::typed_actor<caf::reacts_to<heartbeat_seen>, caf::reacts_to<declared_lost>>;
-
-/// What is published at the scheduler's port.
-using scheduler_actor =
-    caf::typed_actor<caf::replies_to<hello>::with<welcome>, caf::reacts_to<batch_done>,
-                     caf::reacts_to<epoch_evaluated>, caf::reacts_to<stop_training>,
-                     caf::reacts_to<actor_failed>, caf::reacts_to<heartbeat>>;
 
 /// Where a process can be reached; `port` 0: only from inside its own process.
 struct contact {
@@ -107,9 +29,27 @@ struct contact {
   std::uint16_t port = 0;
 };
 
-/// node -> scheduler, the first message of a process. Answer: `welcome`, or
-/// errc::protocol_mismatch, errc::job_mismatch, errc::not_gathering. The first two fields keep
-/// their place in all versions.
+/// Stands where a node has no number yet.
+inline constexpr node_id no_node{UINT32_MAX};
+
+/// A replica that a node holds, told to a scheduler that was started again.
+struct held_replica {
+  shard_id shard;
+  view_number view; ///< the last one installed here
+  shard_actor actor;
+};
+
+/// A worker's answer to `lease_request`, and the same to a scheduler that was started again.
+struct leases_held {
+  worker_id worker;
+  clock_value clock = 0;         ///< its next one
+  std::vector<batch_id> batches; ///< leased to it and not yet on every shard
+  worker_actor actor;
+};
+
+/// node -> scheduler, the first message of a process, and the first to a scheduler that was started
+/// again. Answer: `welcome`, or errc::protocol_mismatch, errc::job_mismatch, errc::not_a_member.
+/// The first two fields keep their place in all versions.
 struct hello {
   std::uint32_t version = protocol_version;
   std::string job_id; ///< empty: any
@@ -117,6 +57,9 @@ struct hello {
   std::uint32_t shards = 0;  ///< offered
   std::uint32_t workers = 0; ///< offered
   node_actor node;
+  node_id known_as = no_node; ///< its number, from a node that was welcomed before
+  std::vector<held_replica> replicas = {};
+  std::vector<leases_held> leases = {}; ///< one for each worker of the node
 };
 
 struct welcome {
@@ -125,37 +68,68 @@ struct welcome {
   std::string job; ///< JSON text, see to_json(job)
 };
 
-/// scheduler -> node: hold these shards. Answer when they are ready to serve: `shards_placed`, or
-/// errc::cannot_place with the reason (a model that cannot be built, say).
-struct place_shards {
+/// scheduler -> node: make replicas of these shards. Answer when they are there: `replicas_placed`,
+/// or errc::cannot_place with the reason (a model that cannot be built, say).
+struct place_replicas {
   std::vector<shard_id> shards;
-  std::uint32_t workers = 0; ///< of the job; all enter the clocks at 0
+  std::uint32_t workers = 0; ///< of ids from 0, which enter the clocks at 0
+  bool empty = false;        ///< they wait for an image instead of beginning with the job
 };
 
-struct shards_placed {
-  std::vector<shard_actor> shards; ///< in the order asked for
+struct replicas_placed {
+  std::vector<shard_actor> replicas; ///< in the order asked for
 };
 
-/// scheduler -> node: run these workers. Answer once each has found all shards.
+/// scheduler -> node: run these workers. Answer once each knows the primary of every shard, from
+/// the views installed before.
 struct place_workers {
   std::vector<worker_id> workers;
-  std::vector<contact> shards; ///< where shard i lives
 };
 
 struct workers_placed {
   std::vector<worker_actor> workers; ///< in the order asked for
 };
 
-/// node -> node, over a connection of their own. Answer: `shard_found`, or errc::protocol_mismatch,
-/// errc::job_mismatch, errc::no_such_shard.
-struct find_shard {
+struct node_contact {
+  node_id node;
+  contact at;
+};
+
+/// scheduler -> every node: who holds this shard from now on. One that is not above the view that
+/// the node knows changes nothing.
+struct install_view {
+  shard_id shard;
+  view_number number;
+  std::vector<node_contact> chain;   ///< primary first
+  std::vector<node_contact> learner; ///< none or one: brought up by the last of the chain
+};
+
+/// scheduler -> node: your replica of this shard is in no view any more.
+struct drop_replica {
+  shard_id shard;
+};
+
+/// scheduler -> node: end all replicas and workers; the job goes back to a checkpoint.
+struct clear_roles {};
+struct roles_cleared {};
+
+/// node -> node that it has just connected to: so you need not connect to me. When two CAF nodes
+/// connect to each other at the same moment, each closes the other's connection and both are lost.
+struct greet {
+  node_id node;
+  node_actor actor;
+};
+
+/// node -> node, over a connection of their own. Answer: `replica_found`, or
+/// errc::protocol_mismatch, errc::job_mismatch, errc::no_such_shard.
+struct find_replica {
   std::uint32_t version = protocol_version;
   std::string job_id;
   shard_id shard;
 };
 
-struct shard_found {
-  shard_actor shard;
+struct replica_found {
+  shard_actor replica;
 };
 
 /// scheduler -> node: the job is over (`reason` empty) or has failed; end everything here.
@@ -166,6 +140,22 @@ struct stop_node {
 /// child -> node, node -> scheduler: this actor met what it cannot work around.
 struct actor_failed {
   std::string reason; ///< one line
+};
+
+/// node -> scheduler: a replica or worker of this node ended; the rest of the node is well.
+struct role_failed {
+  node_id node;
+  bool is_worker = false;
+  std::uint32_t index = 0; ///< of the worker or the shard
+  std::string reason;      ///< one line
+};
+
+/// node -> worker: what do you hold? Answer: `leases_held`.
+struct lease_request {};
+
+/// node -> whoever talks with the scheduler: it is this one now.
+struct use_scheduler {
+  scheduler_actor scheduler;
 };
 
 /// a node's pulse -> scheduler: this process runs. Answer: `heartbeat_seen`, or `declared_lost`
@@ -194,6 +184,7 @@ struct push {
   worker_id worker;
   clock_value clock = 0; ///< the worker's, of this batch
   batch_id batch;
+  std::uint64_t seen_updates = 0; ///< `parameters::seen_updates` of what it was computed from
   transfer_id transfer = 0;
   pusher_actor from;
 };
@@ -207,7 +198,7 @@ struct applied_in_place {
   pusher_actor from;
 };
 
-/// shard -> worker: the batch is in the shard's state, now or since before.
+/// primary -> worker: the batch is in the state of every replica, now or since before.
 struct pushed {
   shard_id shard;
   batch_id batch;
@@ -240,6 +231,97 @@ struct parameters {
   transfer_id transfer = 0;
   /// Batches of the puller that are in these parameters: its clocks below this one.
   clock_value own_applied = 0;
+  std::uint64_t seen_updates = 0; ///< updates that these parameters contain
+};
+
+// -- replicas -------------------------------------------------------------------------------------
+
+/// replica -> the next of its chain, or the learner: make this change (`shard_change`). A gradient
+/// comes as the parts of `transfer`.
+struct replicate {
+  shard_id shard;
+  view_number view; ///< one older than the receiver's is refused
+  std::uint64_t sequence = 0;
+  std::uint8_t what = 0; ///< shard_change::kind
+  worker_id worker;
+  clock_value clock = 0;
+  batch_id batch;
+  std::uint64_t seen_updates = 0;
+  transfer_id transfer = 0; ///< 0: no gradient
+  peer_number sender = 0;
+  shard_actor from;
+};
+
+/// replica -> the one before: everything up to `sequence` is applied here and further on.
+struct replicated {
+  shard_id shard;
+  view_number view;
+  std::uint64_t sequence = 0;
+  peer_number sender = 0;
+  std::uint64_t compared = 0; ///< the newest comparison made here; 0: none
+  std::uint64_t hash = 0;     ///< state_hash at that one
+};
+
+/// replica -> scheduler: the state of the next replica of the chain is not this one's.
+struct diverged {
+  shard_id shard;
+  view_number view;
+  node_id node; ///< of the next one
+};
+
+/// tail -> learner, archive -> empty replica, primary -> archive: a whole state (shard_image), as
+/// the parts of `transfer`.
+struct replica_image {
+  shard_id shard;
+  view_number view;           ///< archive: of no meaning
+  std::uint64_t sequence = 0; ///< of the last change that it contains
+  std::uint64_t checkpoint = 0;
+  std::uint64_t bytes = 0;
+  transfer_id transfer = 0;
+  peer_number sender = 0;
+  /// A shard or the archive; takes credit, and `replicated` when the image is in use.
+  caf::typed_actor<caf::reacts_to<part>, caf::reacts_to<credit>, caf::reacts_to<replicated>> from;
+};
+
+/// tail -> scheduler: the learner of this view has all that the tail has applied, and the tail
+/// applies nothing more that it lacks.
+struct caught_up {
+  shard_id shard;
+  view_number view;
+  node_id learner;
+};
+
+/// node -> its replica, within a process: your part in a new view.
+struct become_replica {
+  view_number view;
+  bool primary = false;
+  bool learning = false; ///< not in the chain yet
+  /// Who is sent the changes; null: nobody (the tail without a learner).
+  shard_actor downstream;
+  node_id downstream_node = no_node;
+  bool downstream_learns = false;
+};
+
+/// node -> its workers, scheduler -> evaluator: who is primary from now on.
+struct shard_moved {
+  shard_id shard;
+  view_number view;
+  shard_actor primary;
+};
+
+/// scheduler -> primary: send the archive an image. bsp: as it stands before this step.
+struct take_image {
+  std::uint64_t checkpoint = 0; ///< number
+  std::uint64_t step = 0;
+  std::uint32_t evaluated = 0; ///< epochs; snapshots of earlier ones are left out
+  archive_actor archive;
+};
+
+/// scheduler -> primary. Answer: what it has applied.
+struct applied_request {};
+struct applied_report {
+  shard_id shard;
+  scheduler::applied_set applied;
 };
 
 /// receiver -> sender: so many parts were taken in.
@@ -263,7 +345,7 @@ struct batch_done {
   std::uint64_t loss_bits = 0; ///< std::bit_cast of the batch's mean loss, a double
 };
 
-/// scheduler -> shard: this worker counts in the clocks from here on.
+/// scheduler -> primary: this worker counts in the clocks from here on.
 struct enter_clock {
   worker_id worker;
   clock_value clock = 0;
@@ -273,7 +355,7 @@ struct clock_entered {
   worker_id worker;
 };
 
-/// scheduler -> shard: this worker no longer holds anybody back.
+/// scheduler -> primary: this worker no longer holds anybody back.
 struct leave_clock {
   worker_id worker;
   bool gone = false; ///< for good: what it sent in part, and its open pull, are dropped
@@ -289,6 +371,21 @@ struct shard_report {
   std::uint64_t blocked_us = 0; ///< time pulls waited, summed
   scheduler::staleness_histogram staleness;
 };
+
+// -- operators ------------------------------------------------------------------------------------
+
+/// Answer: the cluster as JSON text; docs/status.md has every field.
+struct status_request {};
+struct status_report {
+  std::string json;
+};
+
+/// Take everything off this node, then let it end. Answer: `drain_accepted`, or errc::not_a_member,
+/// errc::cannot_place with the reason.
+struct drain_request {
+  node_id node;
+};
+struct drain_accepted {};
 
 /// user -> scheduler: end the run now, keep the parameters reached.
 struct stop_training {};
@@ -308,175 +405,6 @@ struct epoch_evaluated {
 /// Registers every message type; a type that is not would arrive empty from another process.
 void add_message_types(caf::actor_system_config& config);
 
-// -- wire form ------------------------------------------------------------------------------------
-
-template <class Inspector>
-typename Inspector::result_type inspect(Inspector& f, part& x) {
-  return f(caf::meta::type_name("part"), x.transfer, x.from, x.offset, x.total, x.data);
-}
-template <class Inspector>
-typename Inspector::result_type inspect(Inspector& f, contact& x) {
-  return f(caf::meta::type_name("contact"), x.host, x.port);
-}
-template <class Inspector>
-typename Inspector::result_type inspect(Inspector& f, hello& x) {
-  return f(caf::meta::type_name("hello"), x.version, x.job_id, x.at, x.shards, x.workers, x.node);
-}
-template <class Inspector>
-typename Inspector::result_type inspect(Inspector& f, welcome& x) {
-  return f(caf::meta::type_name("welcome"), x.node, x.job_id, x.job);
-}
-template <class Inspector>
-typename Inspector::result_type inspect(Inspector& f, place_shards& x) {
-  return f(caf::meta::type_name("place_shards"), x.shards, x.workers);
-}
-template <class Inspector>
-typename Inspector::result_type inspect(Inspector& f, shards_placed& x) {
-  return f(caf::meta::type_name("shards_placed"), x.shards);
-}
-template <class Inspector>
-typename Inspector::result_type inspect(Inspector& f, place_workers& x) {
-  return f(caf::meta::type_name("place_workers"), x.workers, x.shards);
-}
-template <class Inspector>
-typename Inspector::result_type inspect(Inspector& f, workers_placed& x) {
-  return f(caf::meta::type_name("workers_placed"), x.workers);
-}
-template <class Inspector>
-typename Inspector::result_type inspect(Inspector& f, find_shard& x) {
-  return f(caf::meta::type_name("find_shard"), x.version, x.job_id, x.shard);
-}
-template <class Inspector>
-typename Inspector::result_type inspect(Inspector& f, shard_found& x) {
-  return f(caf::meta::type_name("shard_found"), x.shard);
-}
-template <class Inspector>
-typename Inspector::result_type inspect(Inspector& f, stop_node& x) {
-  return f(caf::meta::type_name("stop_node"), x.reason);
-}
-template <class Inspector>
-typename Inspector::result_type inspect(Inspector& f, actor_failed& x) {
-  return f(caf::meta::type_name("actor_failed"), x.reason);
-}
-template <class Inspector>
-typename Inspector::result_type inspect(Inspector& f, heartbeat& x) {
-  return f(caf::meta::type_name("heartbeat"), x.node, x.number, x.from);
-}
-template <class Inspector>
-typename Inspector::result_type inspect(Inspector& f, heartbeat_seen& x) {
-  return f(caf::meta::type_name("heartbeat_seen"), x.number);
-}
-template <class Inspector>
-typename Inspector::result_type inspect(Inspector& f, declared_lost& x) {
-  return f(caf::meta::type_name("declared_lost"), x.reason);
-}
-template <class Inspector>
-typename Inspector::result_type inspect(Inspector& f, push& x) {
-  return f(caf::meta::type_name("push"), x.worker, x.clock, x.batch, x.transfer, x.from);
-}
-template <class Inspector>
-typename Inspector::result_type inspect(Inspector& f, applied_in_place& x) {
-  return f(caf::meta::type_name("applied_in_place"), x.worker, x.clock, x.batch, x.fresh, x.from);
-}
-template <class Inspector>
-typename Inspector::result_type inspect(Inspector& f, pushed& x) {
-  return f(caf::meta::type_name("pushed"), x.shard, x.batch);
-}
-template <class Inspector>
-typename Inspector::result_type inspect(Inspector& f, pull& x) {
-  return f(caf::meta::type_name("pull"), x.worker, x.clock, x.step, x.transfer, x.from);
-}
-template <class Inspector>
-typename Inspector::result_type inspect(Inspector& f, pull_snapshot& x) {
-  return f(caf::meta::type_name("pull_snapshot"), x.epoch, x.transfer, x.from);
-}
-template <class Inspector>
-typename Inspector::result_type inspect(Inspector& f, parameters& x) {
-  return f(caf::meta::type_name("parameters"), x.shard, x.transfer, x.own_applied);
-}
-template <class Inspector>
-typename Inspector::result_type inspect(Inspector& f, credit& x) {
-  return f(caf::meta::type_name("credit"), x.parts, x.from, x.transfer);
-}
-template <class Inspector>
-typename Inspector::result_type inspect(Inspector& f, batch_lease& x) {
-  return f(caf::meta::type_name("batch_lease"), x.batches, x.clock_floor);
-}
-template <class Inspector>
-typename Inspector::result_type inspect(Inspector& f, batch_done& x) {
-  return f(caf::meta::type_name("batch_done"), x.worker, x.batch, x.clock, x.loss_bits);
-}
-template <class Inspector>
-typename Inspector::result_type inspect(Inspector& f, enter_clock& x) {
-  return f(caf::meta::type_name("enter_clock"), x.worker, x.clock);
-}
-template <class Inspector>
-typename Inspector::result_type inspect(Inspector& f, clock_entered& x) {
-  return f(caf::meta::type_name("clock_entered"), x.worker);
-}
-template <class Inspector>
-typename Inspector::result_type inspect(Inspector& f, leave_clock& x) {
-  return f(caf::meta::type_name("leave_clock"), x.worker, x.gone);
-}
-template <class Inspector>
-typename Inspector::result_type inspect(Inspector& f, report_request&) {
-  return f(caf::meta::type_name("report_request"));
-}
-template <class Inspector>
-typename Inspector::result_type inspect(Inspector& f, shard_report& x) {
-  return f(caf::meta::type_name("shard_report"), x.shard, x.batches_applied, x.duplicates_dropped,
-           x.blocked_us, x.staleness);
-}
-template <class Inspector>
-typename Inspector::result_type inspect(Inspector& f, stop_training&) {
-  return f(caf::meta::type_name("stop_training"));
-}
-template <class Inspector>
-typename Inspector::result_type inspect(Inspector& f, evaluate_epoch& x) {
-  return f(caf::meta::type_name("evaluate_epoch"), x.epoch);
-}
 } // namespace troupe::actors
 
-namespace troupe::scheduler {
-
-template <class Inspector>
-typename Inspector::result_type inspect(Inspector& f, batch_id& x) {
-  return f(caf::meta::type_name("batch_id"), x.epoch, x.index);
-}
-template <class Inspector>
-typename Inspector::result_type inspect(Inspector& f, worker_id& x) {
-  return f(caf::meta::type_name("worker_id"), x.value);
-}
-template <class Inspector>
-typename Inspector::result_type inspect(Inspector& f, shard_id& x) {
-  return f(caf::meta::type_name("shard_id"), x.value);
-}
-template <class Inspector>
-typename Inspector::result_type inspect(Inspector& f, node_id& x) {
-  return f(caf::meta::type_name("node_id"), x.value);
-}
-
-/// Its constructor checks what arrives, so a lying histogram is refused and not stored.
-template <class Inspector>
-typename Inspector::result_type inspect(Inspector& f, staleness_histogram& x) {
-  auto content = x.contents();
-  if constexpr (std::is_same_v<typename Inspector::result_type, caf::error>) {
-    for (auto& bucket : content.buckets)
-      if (auto err = f(bucket)) return err;
-    if (auto err = f(content.sum, content.max)) return err;
-    if constexpr (Inspector::writes_state) {
-      try {
-        x = staleness_histogram{content};
-      } catch (const std::exception&) {
-        return caf::sec::invalid_argument;
-      }
-    }
-    return caf::error{};
-  } else {
-    return f(content.sum, content.max); // text form
-  }
-}
-
-} // namespace troupe::scheduler
-
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::epoch_evaluated)
+#include "troupe/actors/message_inspection.hpp"

@@ -8,13 +8,13 @@
 #include <string>
 #include <vector>
 
-#include "troupe/actors/address_book.hpp"
 #include "troupe/actors/compute.hpp"
 #include "troupe/actors/job.hpp"
 #include "troupe/actors/messages.hpp"
+#include "troupe/actors/read_lease.hpp"
 #include "troupe/actors/runtime.hpp"
 #include "troupe/actors/shard.hpp"
-#include "troupe/actors/shard_core.hpp"
+#include "troupe/actors/supervisor.hpp"
 #include "troupe/actors/workload.hpp"
 #include "troupe/scheduler/shard_ranges.hpp"
 
@@ -23,13 +23,16 @@ namespace troupe::actors {
 struct node_actor_options {
   scheduler_actor scheduler;
   std::string job_id;        ///< empty: any
-  std::uint32_t shards = 0;  ///< offered
+  std::uint32_t shards = 0;  ///< offered: replicas that it can hold
   std::uint32_t workers = 0; ///< offered
   /// The workload of a job. May throw: the node then fails with the reason.
   std::function<workload(const job&)> make_workload;
   /// Reaches the node at a contact; may block for a bounded time. Null: all roles are in this
   /// process.
   std::function<caf::expected<node_actor>(const contact&)> connect;
+  /// Reaches the scheduler again; may block for a moment. Null: the node ends with its scheduler.
+  std::function<caf::expected<scheduler_actor>()> reconnect;
+  caf::timespan scheduler_patience = std::chrono::seconds(60); ///< to come back
   /// Spawns what computes a worker's gradients. Null: cpu_compute on a thread of its own.
   std::function<compute_actor(caf::actor_system&, worker_id, cpu_compute_options)> spawn_compute;
   std::shared_ptr<shard_observer> observer; ///< handed to every shard; may be null
@@ -40,33 +43,80 @@ struct node_actor_options {
 struct begin_node {
   contact at;
 };
-using node_impl_actor = node_actor::extend<caf::reacts_to<begin_node>>;
+/// Internal: a supervisor's event, and what a factory made.
+struct child_event {
+  supervisor_event event;
+};
+struct compute_started {
+  worker_id worker;
+  compute_actor compute;
+};
+/// Internal: try again to reach the scheduler, or a replica of this view.
+struct try_scheduler {};
+struct resolve_again {
+  shard_id shard;
+};
+/// Internal, from the pulse: the scheduler took this node for lost.
+struct was_lost {
+  std::string reason;
+};
+using node_impl_actor =
+    node_actor::extend<caf::reacts_to<begin_node>, caf::reacts_to<child_event>,
+                       caf::reacts_to<compute_started>, caf::reacts_to<try_scheduler>,
+                       caf::reacts_to<resolve_again>, caf::reacts_to<was_lost>>;
 
-/// One process's part in a job: holds shards and runs workers as the scheduler places them.
+/// One process's part in a job: holds replicas and runs workers as the scheduler places them.
+///
+///     joining --welcome--> member --scheduler lost--> orphan --reached again, welcome--> member
+///                            \--declared lost: drops its roles--> joining       \--patience-->
+///                            ended
 ///
 ///     message         answer
 ///     begin_node      sends hello to the scheduler
-///     place_shards    shards_placed, or errc::cannot_place
-///     place_workers   workers_placed, or errc::cannot_place
-///     find_shard      shard_found, or errc::protocol_mismatch, job_mismatch, no_such_shard
+///     place_replicas  replicas_placed, or errc::cannot_place
+///     place_workers   workers_placed, once the primaries are known; or errc::cannot_place
+///     install_view    -; its replica and workers learn their part in the view
+///     drop_replica    -
+///     clear_roles     roles_cleared, once all replicas and workers have ended
+///     greet           -; the nodes know each other
+///     find_replica    replica_found, or errc::protocol_mismatch, job_mismatch, no_such_shard
 ///     stop_node       -; ends the children and itself
-///     actor_failed    - (from a child); passed on to the scheduler
+///     actor_failed    - (from a child); the node fails
+///
+/// NODE-1  Replicas, workers and compute actors are children of one supervisor. A compute actor is
+///         started again here; the worker has its batch computed again. A replica or a worker is
+///         not (its state is gone): the scheduler is told and places another.
+/// NODE-2  When compute actors fail more often than the supervisor's intensity, the node fails with
+///         the first cause, and the scheduler places its roles elsewhere.
+/// NODE-3  While the scheduler is away everything goes on: workers with the leases they hold,
+///         replicas as their views say.
+/// NODE-5  Of two nodes that both hold replicas the one with the higher number connects, so that
+///         they do not connect to each other at the same moment; a node without replicas connects
+///         to those with.
+/// NODE-4  A node that was declared lost drops every role before it joins again, under a new
+///         number.
 ///
 /// It loads data and connects in its handlers and holds its thread meanwhile. When it dies, its
-/// children die with it; when the scheduler is lost, it ends with an error. Its heartbeat is an
-/// actor of its own
-/// (`pulse`), which ends it too when the scheduler is silent (PULSE-2) or has declared it lost.
+/// children die with it. Its heartbeat is an actor of its own (`pulse`).
 struct node_state {
   using self_pointer = node_impl_actor::stateful_pointer<node_state>;
   explicit node_state(self_pointer self) : self(self) {}
 
   void start(node_actor_options o);
   void on_begin(const begin_node& b);
-  caf::result<shards_placed> on_place_shards(const place_shards& p);
+  caf::result<replicas_placed> on_place_replicas(const place_replicas& p);
   caf::result<workers_placed> on_place_workers(const place_workers& p);
-  caf::result<shard_found> on_find_shard(const find_shard& f);
-  void on_down(const caf::down_msg& d);
-  void on_exit(const caf::exit_msg& e);
+  void on_install_view(const install_view& v);
+  void on_drop_replica(const drop_replica& d);
+  caf::result<roles_cleared> on_clear_roles();
+  caf::result<replica_found> on_find_replica(const find_replica& f);
+  void on_greet(const greet& g);
+  void on_child_event(const supervisor_event& e);
+  void on_compute_started(const compute_started& c);
+  void on_try_scheduler();
+  void on_was_lost(const std::string& reason);
+  void resolve(shard_id id);
+  void fail(const std::string& reason);
   void end(node_result::status outcome, std::string error);
 
   static inline const char* name = "troupe.node";
@@ -75,43 +125,71 @@ struct node_state {
   node_actor_options options;
 
  private:
-  struct placing {
-    place_workers request;
+  struct held_replica_of_shard {
+    shard_actor actor;
+    std::shared_ptr<shard_slot> slot;
+    std::string child; ///< its id below the supervisor: an earlier one may still be ending
+  };
+  struct held_worker {
+    worker_actor actor;
+    compute_actor compute;
+  };
+  struct waiting_workers {
+    std::vector<worker_id> ids;
     caf::typed_response_promise<workers_placed> promise;
-    std::vector<shard_actor> shards; ///< found so far, by index
-    std::size_t found = 0;
-    bool failed = false;
   };
 
+  void on_down(const caf::down_msg& d);
+  void on_exit(const caf::exit_msg& e);
+  // node_membership.cpp
+  void say_hello(node_id known_as, std::vector<leases_held> leases);
   void on_welcome(const welcome& w);
-  void start_pulse(node_id id);
-  void fail(const std::string& reason);
-  void look_up(const std::shared_ptr<placing>& p, shard_id id, const node_actor& at);
-  void found(const std::shared_ptr<placing>& p, shard_id id, const shard_actor& shard);
-  void refuse(const std::shared_ptr<placing>& p, const std::string& reason);
-  worker_actor spawn_worker(worker_id id, const address_book& peers);
-  std::function<void(std::string)> failure_reporter();
-  template <class Handle>
-  void adopt(const Handle& child, std::string name) {
-    children_.push_back(caf::actor_cast<caf::strong_actor_ptr>(child));
-    names_[child.address()] = std::move(name);
-  }
+  void set_up(const welcome& w);
+  void scheduler_is_gone(const std::string& why);
+  void greet_again();
+  void start_pulse();
+  void start_supervisor();
+  void clear_roles_then(std::function<void()> then);
+  // node_roles.cpp
+  void spawn_replica(shard_id id, const place_replicas& p, std::function<void(caf::error)> then);
+  void spawn_worker(worker_id id, std::function<void(caf::error)> then);
+  void start_worker(worker_id id, compute_actor compute, std::function<void(caf::error)> then);
+  void spawn_waiting_workers();
+  bool primaries_known() const;
+  shard_actor handle_of(shard_id shard, node_id node) const;
+  void look_up(shard_id shard, const node_contact& where);
+  node_actor reach(const node_contact& where);
+  void apply_view(shard_id id);
+  template <class Child>
+  void start(child_spec spec, std::function<void(Child)> started,
+             std::function<void(caf::error)> failed);
 
-  bool welcomed_ = false;
   bool ended_ = false;
+  contact at_;
+  node_id id_ = no_node;
   std::string job_id_;
   job job_;
   workload work_;
   std::shared_ptr<const tensor::data_split> data_;
   std::optional<scheduler::batch_plan> plan_;
   std::vector<scheduler::shard_range> ranges_;
-  struct held_shard {
-    shard_actor actor;
-    std::shared_ptr<shard_core> core;
-  };
-  std::map<shard_id, held_shard> shards_;
-  std::vector<caf::strong_actor_ptr> children_;
-  std::map<caf::actor_addr, std::string> names_; // of the children, for messages
+  std::shared_ptr<read_lease> lease_;
+
+  pulse_actor pulse_;
+  supervisor_actor supervisor_;
+  std::vector<std::function<void()>> after_clearing_; // not empty: the supervisor is ending
+  std::map<shard_id, held_replica_of_shard> replicas_;
+  std::uint64_t replicas_begun_ = 0;
+  std::map<worker_id, held_worker> workers_;
+  std::vector<waiting_workers> waiting_workers_;
+
+  std::map<shard_id, install_view> views_;                       // the newest of each
+  std::map<node_id, node_actor> nodes_;                          // reached so far
+  std::map<node_id, caf::actor_clock::time_point> wanted_since_; // that are to connect to this one
+  std::map<std::pair<shard_id, node_id>, shard_actor> found_;
+  std::set<std::pair<shard_id, node_id>> asked_;
+  std::uint64_t clearings_ = 0; // what was asked before the last one is answered in vain
+  std::optional<caf::actor_clock::time_point> alone_since_; // without a scheduler
 };
 
 node_impl_actor::behavior_type node(node_state::self_pointer self, node_actor_options options);
@@ -119,3 +197,8 @@ node_impl_actor::behavior_type node(node_state::self_pointer self, node_actor_op
 } // namespace troupe::actors
 
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::begin_node)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::child_event)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::compute_started)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::try_scheduler)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::resolve_again)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::was_lost)

@@ -1,10 +1,13 @@
 #pragma once
 
 #include <functional>
+#include <map>
+#include <memory>
 #include <optional>
 #include <string>
 
 #include "troupe/actors/messages.hpp"
+#include "troupe/actors/read_lease.hpp"
 #include "troupe/scheduler/awake_clock.hpp"
 
 namespace troupe::actors {
@@ -13,10 +16,12 @@ struct pulse_options {
   node_id node;
   scheduler_actor scheduler;
   caf::timespan period = std::chrono::milliseconds(250);
-  /// A scheduler that answers nothing for so long is given up. Longer than any wait for a busy
-  /// machine, and than the time in which the scheduler gives up a node.
-  caf::timespan patience = std::chrono::seconds(10);
-  std::function<void(std::string)> end_node; ///< told why, once
+  /// A scheduler that answers nothing for so long is given up: longer than one that was killed
+  /// needs to be started again.
+  caf::timespan patience = std::chrono::seconds(60);
+  std::shared_ptr<read_lease> lease;                  ///< extended with every answer; may be null
+  std::function<void(std::string)> scheduler_is_gone; ///< told why, once
+  std::function<void(std::string)> node_is_lost;      ///< told why, once: the scheduler said so
 };
 
 /// Internal: time for the next heartbeat.
@@ -31,12 +36,14 @@ using pulse_impl_actor = pulse_actor::extend<caf::reacts_to<beat>>;
 ///     message          what it does
 ///     beat             sends a heartbeat, and the next beat after `period`
 ///     heartbeat_seen   the scheduler lives
-///     declared_lost    ends the node: the scheduler goes on without it
+///     declared_lost    tells the node: the scheduler goes on without it
+///     use_scheduler    asks that one from now on
 ///
 /// PULSE-1 It beats whatever the node itself does, from the node's welcome to its end.
-/// PULSE-2 A scheduler unheard of for `patience` ends the node, "the scheduler was lost". Time in
-///         which this process did not run does not count (AWAKE-1): one that was stopped for longer
-///         asks first.
+/// PULSE-2 A scheduler unheard of for `patience` is gone, and the node is told. Time in which this
+///         process did not run does not count (AWAKE-1): one that was stopped for longer asks
+///         first.
+/// PULSE-3 Every answer extends the read lease, counted from when the heartbeat was sent (LEASE-1).
 ///
 /// It is linked to its node and says nothing of a single actor that hangs while others run.
 struct pulse_state {
@@ -45,8 +52,9 @@ struct pulse_state {
 
   void start(pulse_options o);
   void on_beat();
-  void on_seen();
-  void end_node(std::string why);
+  void on_seen(const heartbeat_seen& s);
+  void on_lost(const declared_lost& d);
+  void use(const scheduler_actor& scheduler);
 
   static inline const char* name = "troupe.pulse";
 
@@ -56,6 +64,7 @@ struct pulse_state {
   pulse_options options_;
   std::uint64_t number_ = 0;
   bool ended_ = false;
+  std::map<std::uint64_t, caf::actor_clock::time_point> sent_; // unanswered, the newest few
   std::optional<scheduler::awake_clock> awake_;
   scheduler::awake_clock::time_point seen_;
 };

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -47,6 +48,16 @@ struct scheduler_options {
   endpoint listen;
   std::string job_id; ///< empty: made from the job's text
   std::chrono::milliseconds gather_timeout = std::chrono::minutes(10); ///< for enough nodes to join
+  /// Where the run's journal (`journal.db`) and checkpoints (`checkpoints/`) lie. Empty: it keeps
+  /// neither; then its scheduler cannot be restarted, and a run that loses all replicas of a shard
+  /// begins again.
+  std::filesystem::path folder;
+  enum class beginning {
+    fresh,      ///< a folder with a journal is refused
+    checkpoint, ///< from the newest checkpoint of the folder, with new nodes
+    journal     ///< the scheduler of this run was killed; its nodes wait for it at `listen`
+  };
+  beginning begin = beginning::fresh;
   /// Called once, from another thread, with the address bound, before any node can join.
   std::function<void(const endpoint&, const std::string& job_id)> on_listening;
 };
@@ -65,6 +76,7 @@ struct node_options {
   std::uint32_t shards = 1;   ///< how many shards this node offers to hold
   std::uint32_t workers = 1;  ///< how many workers this node offers to run
   std::chrono::milliseconds join_timeout = std::chrono::seconds(10);
+  std::chrono::milliseconds scheduler_patience = std::chrono::seconds(60); ///< for it to come back
   /// Makes the workload of the job that the scheduler sent; empty: `make_workload(job)`.
   std::function<workload(const job&)> make_workload;
 };
@@ -76,8 +88,18 @@ struct node_result {
   std::string error; ///< failed: one line
 };
 
-/// Joins a scheduler and runs the shards and workers that it places here. Blocks until the job is
-/// over, the scheduler is lost (failed), or `stop` is requested (interrupted).
+/// Joins a scheduler and runs the replicas and workers that it places here. Blocks until the job is
+/// over, the scheduler is lost and does not come back (failed), or `stop` is requested
+/// (interrupted).
 node_result run_node(const node_options& options, std::stop_token stop = {});
+
+/// The cluster of a running scheduler as JSON text; docs/status.md has every field. Throws
+/// std::runtime_error with one line when it cannot be asked.
+std::string query_status(const endpoint& scheduler, std::chrono::milliseconds timeout);
+
+/// Asks a scheduler to take everything off this node and to let it end. Returns when it has
+/// accepted that. Throws std::runtime_error with one line when it refuses or cannot be asked.
+void request_drain(const endpoint& scheduler, std::uint32_t node,
+                   std::chrono::milliseconds timeout);
 
 } // namespace troupe::actors

@@ -4,14 +4,17 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <vector>
 
 #include "troupe/actors/messages.hpp"
+#include "troupe/actors/read_lease.hpp"
 #include "troupe/actors/shard_core.hpp"
+#include "troupe/scheduler/replica_log.hpp"
 
 namespace troupe::actors {
 
-/// Sees what a shard does, in order, from the shard's thread. For checkers and tests.
+/// Sees what a primary does, in order, from the shard's thread. For checkers and tests.
 class shard_observer {
  public:
   virtual ~shard_observer() = default;
@@ -21,47 +24,100 @@ class shard_observer {
   virtual void on_read(shard_id, worker_id, clock_value, std::optional<clock_value> oldest) = 0;
 };
 
-struct shard_options {
-  shard_id id;
-  std::function<void(std::string)> on_failure; ///< told of what the shard cannot work around
-  std::shared_ptr<shard_observer> observer;    ///< may be null
+/// The state of a replica, as far as its node shares it with workers of the same process (hogwild).
+struct shard_slot {
+  std::shared_ptr<shard_core> core; ///< null: it waits for an image
 };
 
-/// Holds one contiguous range of the parameters.
+struct shard_options {
+  shard_id id;
+  node_id node;
+  shard_core::options core; ///< for a state that comes as an image
+  std::shared_ptr<shard_slot> slot;
+  std::shared_ptr<const read_lease> lease; ///< null: one that never runs out
+  scheduler_actor scheduler;
+  std::shared_ptr<shard_observer> observer;             ///< may be null
+  caf::timespan resend_after = std::chrono::seconds(2); ///< to the next replica
+};
+
+/// Internal messages of a replica.
+struct serve_again {};
+struct replica_tick {};
+using shard_impl_actor =
+    shard_actor::extend<caf::reacts_to<serve_again>, caf::reacts_to<replica_tick>>;
+
+/// One replica of a shard: holds one contiguous range of the parameters.
+///
+///     spawned empty --replica_image--> with a state
+///     no view --become_replica--> learner --become_replica--> backup --become_replica--> primary
 ///
 ///     message            answer
-///     push, part         pushed, once the whole gradient is in the shard's state (SHARD-1)
+///     push, part         pushed, once every replica of the view has the gradient (primary)
 ///     applied_in_place   pushed (hogwild, same process)
-///     pull               parameters and its parts, once the mode admits the read (SHARD-5)
-///     pull_snapshot      the same, once the epoch is complete
+///     pull               parameters and its parts, once the mode admits the read (SHARD-5) and
+///                        while the read lease holds (primary)
+///     pull_snapshot      the same, once the epoch is complete (primary)
 ///     credit             lets further parts go (TRANSFER-2)
-///     enter_clock        clock_entered
-///     leave_clock        -; unfinished transfers of the worker are dropped
+///     enter_clock        clock_entered, once every replica has it; errc::not_primary
+///     leave_clock        -; unfinished transfers of the worker are dropped (primary)
 ///     report_request     shard_report
+///     become_replica     -; its part in a new view
+///     replicate, part    replicated (backup, learner)
+///     replica_image      replicated, once the image is its state
+///     replicated         -; its own changes become applied
+///     take_image         replica_image and its parts, to the archive
+///     applied_request    applied_report, or errc::not_primary
 ///
-/// When it dies, its range, optimizer state and applied set are lost.
+/// REPLICA-1  A primary applies, acknowledges and shows nothing that another replica of its view
+///            lacks (LOG-2); so nothing that was acknowledged or seen is lost while one lives.
+/// REPLICA-2  A change or an acknowledgement of a view below the replica's own is refused; one of a
+///            view above waits until that view is installed here.
+/// REPLICA-3  A primary answers reads only while its read lease holds (LEASE-1).
+/// REPLICA-4  What only a primary may answer waits at a backup, in case its becoming primary has
+///            not reached it yet.
+/// REPLICA-5  A learner is in no view's chain until it has everything that any replica of the view
+///            has applied (LOG-6).
+/// REPLICA-6  Every few seconds all replicas of a chain hash their states after the same change.
+/// One
+///            that differs from the one before it is reported (`diverged`), and replaced.
+///
+/// When it dies, so does its copy; the view's other replicas go on without it.
 struct shard_state {
-  using self_pointer = shard_actor::stateful_pointer<shard_state>;
+  using self_pointer = shard_impl_actor::stateful_pointer<shard_state>;
   explicit shard_state(self_pointer self) : self(self) {}
 
+  void start(shard_options o);
   void on_part(const part& p);
   void on_push(const push& p);
   void on_applied_in_place(const applied_in_place& p);
   void on_pull(const pull& p);
   void on_pull_snapshot(const pull_snapshot& p);
   void on_credit(const credit& c);
+  caf::result<clock_entered> on_enter(const enter_clock& e);
   void on_leave(const leave_clock& l);
+  void on_become(const become_replica& b);
+  void on_replicate(const replicate& r);
+  void on_replicated(const replicated& r);
+  void on_image(const replica_image& i);
+  void on_take_image(const take_image& t);
+  caf::result<applied_report> on_applied_request() const;
+  void on_serve_again();
+  void on_tick();
   shard_report report() const;
 
   static inline const char* name = "troupe.shard";
 
   self_pointer self;
   shard_options options;
-  std::shared_ptr<shard_core> core;
 
  private:
+  using log = scheduler::replica_log<shard_change>;
   struct arriving {
     std::optional<push> header;
+    inbound_transfer bytes;
+  };
+  struct arriving_change {
+    std::optional<replicate> header;
     inbound_transfer bytes;
   };
   struct waiting_pull {
@@ -69,7 +125,8 @@ struct shard_state {
     caf::actor_clock::time_point since;
   };
   struct peer {
-    puller_actor handle;      ///< null until its first message that names it
+    transfer_actor handle;    ///< null until its first message that names it
+    puller_actor puller;      ///< the same, of one that pulls
     std::vector<credit> owed; ///< kept until then; the peer's window bounds it
     outbound_queue out;
     transfer_id sending = 0; ///< the last transfer begun
@@ -77,21 +134,64 @@ struct shard_state {
     std::optional<waiting_pull> waiting;
   };
 
-  peer& introduce(peer_number number, const puller_actor& handle);
+  const std::shared_ptr<shard_core>& core() const { return options.slot->core; }
+  peer_number own_peer() const { return replica_peer(options.node.value); }
+  peer_number downstream_peer() const { return replica_peer(part_.downstream_node.value); }
+  peer& introduce(peer_number number, const transfer_actor& handle);
+  peer& introduce_puller(peer_number number, const puller_actor& handle);
   void flush(peer& p);
   void accept_if_whole(peer& p, transfer_id id);
+  void append(shard_change change, std::function<void(bool fresh)> then);
+  void pump();
   void serve_waiting();
-  void send_range(peer& to, transfer_id id, clock_value own, const snapshot& range);
+  void send_range(peer& to, transfer_id id, const shard_core::reading& range);
   void after_change();
+
+  // replica.cpp
+  void take_replica_part(const part& p);
+  void receive(const replicate& r, gradient_blocks gradient);
+  void receive_if_whole(transfer_id id);
+  void send_change(std::uint64_t sequence, const shard_change& change);
+  void send_image(peer_number to, const shard_image& image, replica_image header);
+  void bring_up_learner();
+  void tell_if_caught_up();
+  void compare(std::uint64_t sequence);
+  void acknowledge();
+  void use_image_if_whole();
+  void accept_waiting_pushes();
 
   std::map<peer_number, peer> peers_;
   std::vector<pull_snapshot> waiting_snapshots_;
+  std::vector<std::function<void()>> when_primary_; // what the scheduler asked for before that
   std::uint64_t pushes_taken_ = 0;
   caf::timespan blocked_{0};
   scheduler::staleness_histogram staleness_;
+  bool serving_again_ = false;
+
+  become_replica part_; // in the present view
+  log log_;
+  transfer_ids ids_{0};
+  std::map<std::uint64_t, std::function<void(bool)>> then_; // by sequence: what the primary owes
+  std::set<batch_id> open_batches_; // the primary's, in the log and not applied
+  shard_actor upstream_;
+  std::map<transfer_id, arriving_change> changes_;
+  std::vector<replicate> early_; // of a view not installed yet, or before the image
+  std::optional<replica_image> early_image_;
+  std::optional<replica_image> image_; // arriving
+  inbound_transfer image_bytes_;
+  bool image_taken_ = false;        // since it began to learn
+  std::uint64_t learner_image_ = 0; // sequence of the image that the learner was sent
+  bool learner_has_image_ = false;
+  bool told_caught_up_ = false;
+  bool downstream_moved_ = false; // since the last tick
+  std::uint64_t ticks_ = 0;
+  std::pair<std::uint64_t, std::uint64_t> own_hash_{0, 0};        // of the last comparison
+  std::pair<std::uint64_t, std::uint64_t> downstream_hash_{0, 0}; // and what the next one said
 };
 
-shard_actor::behavior_type shard(shard_state::self_pointer self, shard_options options,
-                                 std::shared_ptr<shard_core> core);
+shard_impl_actor::behavior_type shard(shard_state::self_pointer self, shard_options options);
 
 } // namespace troupe::actors
+
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::serve_again)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::replica_tick)

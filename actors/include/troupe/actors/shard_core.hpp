@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -8,10 +9,13 @@
 #include <vector>
 
 #include "troupe/actors/block.hpp"
+#include "troupe/actors/shard_image.hpp"
+#include "troupe/actors/snapshot_array.hpp"
 #include "troupe/scheduler/applied_set.hpp"
 #include "troupe/scheduler/batch_plan.hpp"
 #include "troupe/scheduler/clock_table.hpp"
 #include "troupe/scheduler/consistency.hpp"
+#include "troupe/scheduler/shard_ranges.hpp"
 #include "troupe/scheduler/step_buffer.hpp"
 #include "troupe/tensor/aligned.hpp"
 #include "troupe/tensor/hogwild.hpp"
@@ -23,33 +27,58 @@ using scheduler::batch_id;
 using scheduler::clock_value;
 using scheduler::worker_id;
 
-/// Parameters of a range as they stood at one moment; never written again.
-using snapshot = std::shared_ptr<const tensor::aligned_vector<float>>;
+/// A gradient's bytes: float blocks by byte offset.
+using gradient_blocks = std::map<std::uint64_t, block>;
+
+/// Stands where the number of updates that a gradient's parameters contained is not known.
+inline constexpr std::uint64_t unknown_updates = UINT64_MAX;
+
+/// What can happen to the state of a shard. Every replica makes the same changes in the same order
+/// (replica_log) and so has the same state, bit for bit.
+struct shard_change {
+  enum class kind : std::uint8_t {
+    gradient, ///< of a batch that was new to the primary
+    repeated, ///< a batch came again: nothing but its worker's clock moves
+    in_place, ///< hogwild: a worker of this process has applied it to the shared array
+    enter,    ///< a worker counts in the clocks from `clock` on
+    leave,    ///< a worker no longer counts
+    compare,  ///< changes nothing: each replica says what its state is after it
+  };
+  kind what = kind::gradient;
+  worker_id worker;
+  clock_value clock = 0;
+  batch_id batch;
+  /// The updates in the parameters that the gradient was computed from.
+  std::uint64_t seen_updates = unknown_updates;
+  gradient_blocks gradient;
+};
 
 /// The state of one shard and its rules; no CAF, no I/O. The actor around it receives, asks, sends.
 ///
 /// SHARD-1  A batch's gradient is applied once: a batch that is in the applied set is never applied
 ///          again, whoever pushes it.
-/// SHARD-2  `async`, `ssp`: a batch is applied when it is accepted. `bsp`: it is kept until its
-/// step
+/// SHARD-2  `async`, `ssp`: a batch is applied when its change is. `bsp`: it is kept until its step
 ///          is whole; then the mean of the step's gradients, summed in batch order, is applied
 ///          once. The result depends on nothing else: not on who pushed, when, or how bytes were
 ///          cut.
 /// SHARD-3  A snapshot never changes.
 /// SHARD-4  The snapshot of an epoch is the range at the moment when the epoch's last batch had
-/// been
-///          applied. (In `async` and `ssp` batches of the next epoch may be in it.)
+///          been applied. (In `async` and `ssp` batches of the next epoch may be in it.) The newest
+///          two are kept.
 /// SHARD-5  `ssp(s)`: a read at clock c is admitted only while every live worker's applied clock is
 ///          at least c - s. `bsp`: a read for step k only when step k-1 has been applied.
-///
 /// SHARD-6  With staleness damping a gradient is scaled by staleness_scale of the updates that were
 ///          applied between the read it was computed from and its own application.
 /// SHARD-7  `bsp`: a read for step k gets exactly the parameters that step k-1 left, also from a
-/// shard
-///          that has applied step k already. When a worker is lost between two shards' acceptances
-///          of its batch, one of them is a step ahead, and whoever computes the batch again must
-///          see the same parameters on both. (No shard can be two steps ahead of another: the step
-///          after next needs parameters of the next from all.)
+///          shard that has applied step k already. When a worker is lost between two shards'
+///          acceptances of its batch, one of them is a step ahead, and whoever computes the batch
+///          again must see the same parameters on both. (No shard can be two steps ahead of
+///          another: the step after next needs parameters of the next from all.)
+/// SHARD-8  The state after a change is a function of the state before and the change: replicas
+///          that make the same changes are equal bit for bit.
+/// SHARD-9  After a restore onto other ranges the parts of a range may have applied different
+///          batches. A batch is then applied to the parts that lack it, and the parts become one
+///          when they have the same.
 ///
 /// Not thread-safe, but for the shared array of `hogwild`, which workers of the same process use.
 class shard_core {
@@ -58,82 +87,97 @@ class shard_core {
     scheduler::batch_plan plan{{1, 1, 0}};
     scheduler::consistency mode;
     tensor::sgd_options optimizer;
-    std::uint32_t workers = 0; ///< they all enter the clocks at 0
+    std::uint32_t workers = 0; ///< of ids 0 .. workers-1; they all enter the clocks at 0
     bool staleness_damping = false;
   };
 
-  /// `initial`: the shard's range of the initial parameters.
-  shard_core(const options& o, std::span<const float> initial);
+  /// `initial`: the parameters of `range`.
+  shard_core(const options& o, scheduler::shard_range range, std::span<const float> initial);
+  /// Goes on from an image; `workers` of the options is ignored. Throws std::invalid_argument when
+  /// the image is of another job's shape.
+  shard_core(const options& o, const shard_image& image);
 
-  std::size_t size() const noexcept { return size_; }
+  std::size_t size() const noexcept { return range_.size; }
 
-  bool applied(batch_id batch) const noexcept { return applied_.contains(batch); }
+  /// Every part of the range has applied the batch (bsp: keeps it).
+  bool applied(batch_id batch) const noexcept;
+  /// What every part of the range has applied.
+  scheduler::applied_set applied_everywhere() const;
 
-  /// Takes in the gradient of a batch: float blocks by byte offset that cover the range. True if it
-  /// was new, false if it was dropped (SHARD-1). Either way the worker's clock advances. Throws
-  /// std::invalid_argument for a batch that is not of the job or bytes that do not fit.
-  bool accept(worker_id worker, clock_value clock, batch_id batch,
-              const std::map<std::uint64_t, block>& gradient);
+  /// Throws std::invalid_argument for a batch that is not of the job or bytes that do not cover the
+  /// range: such a change must not be made.
+  void check(const shard_change& change) const;
 
-  /// `hogwild`: a worker of this process has done the same through `shared()`; `fresh` says whether
-  /// the array took it. True if it was new here too.
-  bool accept_in_place(worker_id worker, clock_value clock, batch_id batch, bool fresh);
+  /// Makes a change that passed the check. True if it brought a batch that was new.
+  bool make(const shard_change& change);
 
-  /// SHARD-5. `step`: bsp.
+  /// Whether the mode lets a worker at this clock (bsp: for this step) read now (SHARD-5).
   bool may_read(worker_id worker, clock_value clock, std::uint64_t step) const;
-
-  /// `bsp`: an admitted read misses nothing.
+  /// What a read that may be served gets.
+  struct reading {
+    snapshot parameters;
+    clock_value own_applied = 0;    ///< the reader's clocks below are contained
+    std::uint64_t seen_updates = 0; ///< to come back with the gradient
+  };
+  reading read(worker_id worker, clock_value clock, std::uint64_t step) const;
+  /// bsp: a read misses nothing, whatever the clocks say.
   bool reads_are_exact() const noexcept { return steps_.has_value(); }
 
-  /// The range as it stands. Shares memory until the next change.
-  snapshot current();
-
-  /// The same, for a worker that computes its batch at `clock` with it: what is applied until that
-  /// batch is pushed counts as unseen by its gradient (SHARD-6).
-  /// `step`: bsp (SHARD-7).
-  snapshot read(worker_id worker, clock_value clock, std::uint64_t step);
-
-  /// SHARD-4; null: the epoch is not complete, or its snapshot was dropped.
+  /// The range now.
+  snapshot current() const;
+  /// As it was when the epoch's last batch had been applied; null: not complete yet, or too old.
   snapshot of_epoch(std::uint32_t epoch) const;
-  /// Snapshots of epochs below `epoch` will not be asked for again.
-  void drop_epochs_below(std::uint32_t epoch);
 
-  scheduler::clock_table& clocks() noexcept { return clocks_; }
+  /// The whole state. What is large is shared, not copied, but for hogwild, where the caller sees
+  /// to it that nobody writes meanwhile.
+  shard_image image() const;
+  /// For a checkpoint, without clocks and without the snapshots of epochs below `evaluated`. bsp:
+  /// as it stands between two steps, whatever was kept for later ones: `step` must be the current
+  /// one.
+  shard_image checkpoint(std::uint32_t evaluated) const;
+  /// bsp: the lowest step that has not been applied; else 0.
+  std::uint64_t current_step() const noexcept { return steps_ ? steps_->current_step() : 0; }
+  /// bsp: called by make() before the given step is applied, and at once if it is the current one.
+  void at_step(std::uint64_t step, std::function<void()> then);
+
   const scheduler::clock_table& clocks() const noexcept { return clocks_; }
-  const scheduler::applied_set& applied_batches() const noexcept { return applied_; }
   std::uint64_t duplicates_dropped() const noexcept { return duplicates_; }
 
   /// `hogwild`: the array that the workers of this process share; else null.
   const std::shared_ptr<tensor::shared_parameters>& shared() const noexcept { return shared_; }
 
  private:
-  using blocks = std::map<std::uint64_t, block>;
+  struct segment {
+    std::uint64_t first = 0; // in the range
+    std::uint64_t size = 0;
+    scheduler::applied_set applied;
+  };
 
-  void apply(const blocks& gradient, float scale);
-  float scale_for(worker_id worker, clock_value clock);
+  shard_core(const options& o, scheduler::shard_range range);
+  bool take_gradient(const shard_change& change);
+  void apply(const gradient_blocks& gradient, const segment& part, float scale);
+  void merge_segments();
+  float scale_for(const shard_change& change) const;
   void apply_ready_steps();
   void keep_complete_epochs();
-  tensor::aligned_vector<float>& writable();
 
   scheduler::batch_plan plan_;
   scheduler::consistency mode_;
   tensor::sgd optimizer_;
-  std::size_t size_;
+  scheduler::shard_range range_;
 
-  std::shared_ptr<tensor::aligned_vector<float>> parameters_; // shared with snapshots
-  std::vector<std::shared_ptr<tensor::aligned_vector<float>>> spares_;
-  tensor::aligned_vector<float> velocity_;
-  std::shared_ptr<tensor::shared_parameters> shared_; // hogwild: instead of the three above
+  snapshot_array parameters_; // empty in hogwild
+  snapshot_array velocity_;   // empty without momentum, and in hogwild
+  std::shared_ptr<tensor::shared_parameters> shared_;
 
-  scheduler::applied_set applied_;
+  std::vector<segment> segments_;
   scheduler::clock_table clocks_;
-  std::optional<scheduler::step_buffer<blocks>> steps_; // bsp
-  tensor::aligned_vector<float> step_sum_;              // bsp
-  snapshot before_last_step_;                           // bsp
+  std::optional<scheduler::step_buffer<gradient_blocks>> steps_; // bsp
+  tensor::aligned_vector<float> step_sum_;                       // bsp
+  snapshot before_last_step_;                                    // bsp
+  std::map<std::uint64_t, std::function<void()>> at_steps_;      // bsp
   bool damping_;
   std::uint64_t updates_ = 0;
-  /// Per worker: the clock of a read -> updates applied until then.
-  std::map<worker_id, std::map<clock_value, std::uint64_t>> seen_;
   std::map<std::uint32_t, snapshot> epochs_;
   std::uint32_t next_epoch_ = 0; // the first without a snapshot
   std::uint64_t duplicates_ = 0;

@@ -35,11 +35,20 @@ namespace troupe::actors {
 /// 32 bits, a counter below.
 using transfer_id = std::uint64_t;
 
-/// Names the two ends of a transfer to each other: a shard by its index, a worker by its index, the
-/// evaluator by `evaluator_peer`. A shard talks with pullers only and a puller with shards only, so
-/// the kinds cannot be confused.
+/// Names the two ends of a transfer to each other. To a shard: a worker by its index, the evaluator
+/// and the archive by numbers of their own, another replica of the shard by `replica_peer`. To a
+/// puller: a shard by its index.
 using peer_number = std::uint32_t;
 inline constexpr peer_number evaluator_peer = UINT32_MAX;
+inline constexpr peer_number archive_peer = UINT32_MAX - 1;
+inline constexpr peer_number first_replica_peer = peer_number{1} << 31;
+
+/// The replica on the node of this number.
+constexpr peer_number replica_peer(std::uint32_t node) { return first_replica_peer + node; }
+/// A replica or the archive: whoever sends changes and images.
+constexpr bool is_replica_peer(peer_number n) {
+  return n >= first_replica_peer && n != evaluator_peer;
+}
 
 /// The ids that one asker gives to its transfers.
 class transfer_ids {
@@ -144,10 +153,12 @@ class range_pulls {
   struct whole {
     std::uint32_t shard;
     std::uint64_t own_applied;
+    std::uint64_t seen_updates;
   };
   /// What `parameters` announced. Gives the range if it is whole with this; it is then closed.
   /// An unknown or older transfer changes nothing (TRANSFER-3).
-  std::optional<whole> announced(std::uint32_t shard, transfer_id id, std::uint64_t own_applied);
+  std::optional<whole> announced(std::uint32_t shard, transfer_id id, std::uint64_t own_applied,
+                                 std::uint64_t seen_updates);
   std::optional<whole> add(const part& p);
 
   /// The shards whose ranges have not landed.
@@ -158,6 +169,7 @@ class range_pulls {
     transfer_id transfer = 0;
     landing bytes;
     std::optional<std::uint64_t> own_applied; // once announced
+    std::uint64_t seen_updates = 0;
   };
   std::optional<whole> close_if_whole(std::map<std::uint32_t, pull_of_range>::iterator i);
 

@@ -19,12 +19,16 @@ struct worker_options {
   std::vector<shared_range> shared;                      ///< hogwild: the shards of this process
   std::uint32_t duplicate_push_every = 0;                ///< fault injection; 0: off
   caf::timespan resend_after = std::chrono::seconds(10); ///< what is unanswered is sent again
-  std::function<void(std::string)> on_failure; ///< told of what the worker cannot work around
 };
 
 /// Internal: time to look at what is unanswered.
 struct resend_tick {};
-using worker_impl_actor = worker_actor::extend<caf::reacts_to<resend_tick>>;
+/// Internal, from its node: the compute actor was started again.
+struct use_compute {
+  compute_actor compute;
+};
+using worker_impl_actor =
+    worker_actor::extend<caf::reacts_to<resend_tick>, caf::reacts_to<use_compute>>;
 
 /// Computes the gradients of the batches leased to it.
 ///
@@ -35,10 +39,15 @@ using worker_impl_actor = worker_actor::extend<caf::reacts_to<resend_tick>>;
 ///     part          a piece of a pull; credited at once
 ///     pushed        a shard has the batch
 ///     credit        lets further parts of pushes go
+///     shard_moved   sends what is open at that shard to its new primary
+///     lease_request leases_held
+///     use_scheduler talks with that one from now on
+///     use_compute   has the batch in hand computed again, by that one
 ///
 /// Pulls and pushes of which nothing has moved for `resend_after` are sent again; shards tell
 /// repeated ones by their batch. When it dies, its leases go back and nothing is lost: a gradient
-/// in part applied is completed by whoever gets the batch next.
+/// in part applied is completed by whoever gets the batch next. What it cannot work around (a model
+/// that throws) ends it, with that as its reason.
 struct worker_state {
   using self_pointer = worker_impl_actor::stateful_pointer<worker_state>;
   explicit worker_state(self_pointer self) : self(self) {}
@@ -49,6 +58,10 @@ struct worker_state {
   void on_part(const part& p);
   void on_credit(const credit& c);
   void on_pushed(const pushed& p);
+  void on_moved(const shard_moved& m);
+  void on_compute(const use_compute& u);
+  leases_held on_lease_request() const;
+  void use(const scheduler_actor& scheduler) { options_.peers.use(scheduler); }
   void on_tick();
 
   static inline const char* name = "troupe.worker";
@@ -67,6 +80,7 @@ struct worker_state {
   void step();
   void begin(const worker_core::pull_order& order);
   void begin(worker_core::compute_order order);
+  void compute();
   void on_computed(const computed& result);
   void send_pull(shard_id shard, transfer_id id);
   void send_push(shard_id shard, const worker_core::push_order& order, open_push& open);
@@ -77,7 +91,8 @@ struct worker_state {
   std::optional<worker_core> core_;
   transfer_ids ids_{0};
   std::optional<worker_core::pull_order> pull_;
-  time_point pull_moved_; // sent, or a part of it arrived
+  std::optional<compute_task> task_; // in hand
+  time_point pull_moved_;            // sent, or a part of it arrived
   range_pulls pulls_;
   std::map<batch_id, open_push> pushes_;
   std::map<shard_id, outbound_queue> out_;
@@ -89,3 +104,4 @@ worker_impl_actor::behavior_type worker(worker_state::self_pointer self, worker_
 } // namespace troupe::actors
 
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::resend_tick)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::use_compute)

@@ -78,8 +78,9 @@ class worker_core {
   /// The pull to begin now, if any. The caller fills `target` for every remote shard and reports
   /// each by `landed`.
   std::optional<pull_order> begin_pull();
-  /// The remote shard's range lies in the target; `own_applied`: own clocks below it are contained.
-  void landed(shard_id shard, clock_value own_applied);
+  /// The remote shard's range lies in the target; `own_applied`: own clocks below it are contained;
+  /// `seen_updates`: how many updates it contains, to come back with the gradient.
+  void landed(shard_id shard, clock_value own_applied, std::uint64_t seen_updates);
 
   struct compute_order {
     clock_value clock;
@@ -95,6 +96,7 @@ class worker_core {
     clock_value clock;
     batch_id batch;
     std::shared_ptr<const tensor::aligned_vector<float>> gradient;
+    std::map<shard_id, std::uint64_t> seen_updates; ///< remote shards: of the parameters used
   };
   /// The batch begun last is computed: its gradient goes to every shard.
   push_order computed();
@@ -110,6 +112,8 @@ class worker_core {
   std::vector<unconfirmed> unconfirmed_pushes() const;
 
   clock_value next_clock() const noexcept { return next_clock_; }
+  /// The batches held: leased, computing, or not yet on every shard. Ascending.
+  std::vector<batch_id> held() const;
   bool idle() const noexcept { return !computing_ && leases_.empty() && in_flight_.empty(); }
 
  private:
@@ -138,7 +142,9 @@ class worker_core {
   bool pull_open_ = false;
   bool arrived_ = false; // arriving_ is whole and not yet used
   std::uint64_t arriving_step_ = 0;
-  std::map<shard_id, clock_value> own_applied_; // of arriving_
+  std::map<shard_id, clock_value> own_applied_;     // of arriving_
+  std::map<shard_id, std::uint64_t> arriving_seen_; // updates in arriving_
+  std::map<shard_id, std::uint64_t> current_seen_;  // updates in current_
 
   std::optional<push_order> computing_;
   std::map<batch_id, open_push> in_flight_;

@@ -38,7 +38,7 @@ struct process_end {
   bool good() const noexcept { return code == 0 && signal == 0; }
 };
 
-/// "exit code 3", "signal 9 (Killed)".
+/// "exit code 3", "SIGKILL".
 std::string to_string(const process_end& end);
 
 /// The lines that arrive at the reading end of a pipe; never blocks.

@@ -9,8 +9,11 @@
 
 namespace troupe::cli {
 
+/// Exactly one of `job_file`, `resume` and, for a scheduler, `restart` is given. With one of the
+/// latter two there is no `run`, and the overrides are of cluster.* and checkpoint.* alone.
 struct train_arguments {
   std::filesystem::path job_file;
+  std::optional<std::filesystem::path> resume; ///< a run folder, from its newest checkpoint
   std::vector<std::string> overrides;
   std::optional<std::filesystem::path> run;
   std::optional<std::filesystem::path> events;
@@ -19,6 +22,8 @@ struct train_arguments {
 
 struct scheduler_arguments {
   std::filesystem::path job_file;
+  std::optional<std::filesystem::path> resume;
+  std::optional<std::filesystem::path> restart; ///< a run folder whose nodes wait for a scheduler
   std::vector<std::string> overrides;
   std::optional<std::filesystem::path> run;
   std::optional<std::filesystem::path> events;
@@ -50,15 +55,34 @@ struct predict_arguments {
   bool values = false;
 };
 
+/// A running scheduler, by the folder of its run or by its address: exactly one of them.
+struct scheduler_place {
+  std::filesystem::path run;
+  std::string address;
+};
+
+struct status_arguments {
+  scheduler_place scheduler;
+  bool json = false;
+};
+
+struct drain_arguments {
+  std::uint32_t node = 0; ///< the 3 of "node 3"
+  scheduler_place scheduler;
+};
+
 /// Each runs a subcommand and gives the exit code. May throw what report_current_exception() knows.
 int run(const train_arguments& a);
 int run(const scheduler_arguments& a);
 int run(const node_arguments& a);
 int run(const evaluate_arguments& a);
 int run(const predict_arguments& a);
+int run(const status_arguments& a);
+int run(const drain_arguments& a);
 
-using arguments = std::variant<train_arguments, scheduler_arguments, node_arguments,
-                               evaluate_arguments, predict_arguments>;
+using arguments =
+    std::variant<train_arguments, scheduler_arguments, node_arguments, evaluate_arguments,
+                 predict_arguments, status_arguments, drain_arguments>;
 
 /// What the command line asks for; or, where it asks for nothing that can be run (--help,
 /// --version, a mistake), the exit code, after printing the text or the one line that explains it.

@@ -10,9 +10,12 @@ namespace troupe::cli {
 /// once.
 class event_file {
  public:
-  /// Makes the file. One that exists is refused, unless it is a pipe or a device. Throws
+  enum class mode { make, append };
+
+  /// Makes the file. One that exists is refused, unless it is a pipe or a device; or, to append, is
+  /// taken, and an incomplete last line, of a writer that was killed, is cut off. Throws
   /// file_error.
-  explicit event_file(const std::filesystem::path& path);
+  explicit event_file(const std::filesystem::path& path, mode m = mode::make);
   ~event_file();
   event_file(const event_file&) = delete;
   event_file& operator=(const event_file&) = delete;
@@ -28,6 +31,9 @@ class event_file {
   void remove() noexcept;
 
  private:
+  void check_open() const;
+  void cut_incomplete_line();
+
   std::filesystem::path path_;
   int fd_ = -1;
   bool made_ = true;

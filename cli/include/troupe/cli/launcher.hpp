@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "troupe/actors/job.hpp"
+#include "troupe/cli/kept_process.hpp"
 
 namespace troupe::cli {
 
@@ -21,8 +22,9 @@ struct node_share {
   friend bool operator==(const node_share&, const node_share&) = default;
 };
 
-/// A process for each shard and each worker; for hogwild one for all, because its workers share the
-/// parameters in memory.
+/// A process for each worker, and one for each shard, or for each replica of a shard where that is
+/// more; each of the latter offers an equal part of all replicas. For hogwild one for all,
+/// because its workers share the parameters in memory.
 std::vector<node_share> plan_nodes(const actors::job& j);
 
 /// Runs a cluster as child processes of this one: first a scheduler, then, once it listens, the
@@ -30,23 +32,43 @@ std::vector<node_share> plan_nodes(const actors::job& j);
 ///
 /// LAUNCH-1: when run() returns, every process that it started has ended and was reaped.
 /// LAUNCH-2: when this process is killed, the kernel kills all of them.
-/// LAUNCH-3: a failure is told once, by the process that knows its reason; of a node that the
+/// LAUNCH-3: a failure is told once, by the process that knows its reason; of a process that the
 /// system killed, this one knows it.
+/// LAUNCH-4: once the scheduler has "started", a node that was killed or ended with an error is
+/// started again with the same arguments, and so is a scheduler that was killed: as
+/// "scheduler --restart RUN --listen HOST:PORT" where it listened before; the nodes stay as they
+/// are meanwhile. How often is restart_rule's; a scheduler that is given up ends the run, a node
+/// that is given up is missed only when it was the last. LAUNCH-5: nothing is started again that
+/// ended well (a node that was drained), before "started", after a request to end, or when the
+/// scheduler itself has ended with an exit code: that is the run's.
 ///
-/// The scheduler's part (the hidden --ready-fd N): it writes "listening HOST:PORT JOBID" to that
-/// descriptor once nodes can join and "started" once it has placed them, and says nothing itself
-/// when it is asked to end before.
+/// The scheduler's part (the hidden --ready-fd N): it writes "listening HOST:PORT JOBID RUN", RUN
+/// being the rest of the line, to that descriptor once nodes can join, and "started" once it has
+/// placed them. When it is asked to end before that, it says nothing itself, unless it was
+/// restarted.
 class launcher {
  public:
   struct options {
     std::filesystem::path program = "/proc/self/exe";
     std::vector<std::string> scheduler_arguments; ///< what follows "scheduler"
+    std::vector<std::string> restart_arguments;   ///< what follows "--restart RUN" as well
+    bool resumed = false;                         ///< an earlier run goes on
     std::vector<node_share> nodes;
     std::chrono::milliseconds end_grace = std::chrono::seconds(3); ///< from SIGTERM to SIGKILL
     /// From Ctrl-C until a scheduler that saves its model is killed.
     std::chrono::milliseconds save_grace = std::chrono::seconds(60);
-    /// From the end of the last node to the end of a scheduler that has not noticed.
+    /// From the end of the last node that could be started again to the end of a scheduler that
+    /// has not noticed.
     std::chrono::milliseconds alone_grace = std::chrono::seconds(30);
+    /// Each node for itself. The delays of a node that fails at once add up to less than the
+    /// period.
+    restart_rule node_rule{
+        .intensity = {.restarts = 10, .period = std::chrono::seconds(10)},
+        .backoff = {.first = std::chrono::milliseconds(50), .max = std::chrono::seconds(1)}};
+    restart_rule scheduler_rule{
+        .intensity = {.restarts = 20, .period = std::chrono::seconds(20)},
+        .backoff = {.first = std::chrono::milliseconds(20), .max = std::chrono::seconds(1)}};
+    std::function<double()> random; ///< between 0 and 1, for the delays; empty: one of its own
     std::function<void(std::string_view)> report; ///< a failure; empty: print_error
     std::function<void(std::string_view)> notify; ///< good to know; empty: print_notice
   };

@@ -20,22 +20,28 @@
 namespace troupe::cli {
 
 /// One training run as a user sees it, around whatever does the training: the checks before, the
-/// record and the display during, the model after.
+/// record and the display during, the model after. A run may be a new one, go on from the newest
+/// checkpoint of an earlier one (`resume`), or be taken over from a scheduler that was killed while
+/// its nodes wait (`restart`).
 class training_run : private actors::run_observer {
  public:
   struct request {
-    std::filesystem::path job_file;
+    std::filesystem::path job_file; ///< of a new run
+    std::optional<std::filesystem::path> resume;
+    std::optional<std::filesystem::path> restart;
     std::vector<std::string> overrides;
-    std::optional<std::filesystem::path> folder; ///< empty: runs/NAME-N
-    std::optional<std::filesystem::path> events;
-    bool gathering = true; ///< show the address and the nodes that join
+    std::optional<std::filesystem::path> folder; ///< of a new run; empty: runs/NAME-N
+    std::optional<std::filesystem::path> events; ///< a new file; `restart` appends to its own
+    bool gathering = true;                       ///< show the address and the nodes that join
     /// An end that the user asked for before training began is told by somebody else.
     bool early_end_is_told = false;
     std::function<void()> on_started; ///< called once, when every role has been placed
   };
 
   /// Checks job, data, model, run folder and events file, in this order, and makes the last two.
-  /// What is thrown has left nothing behind: job_error, tensor::error, file_error.
+  /// Of an existing run the folder comes first, because the job lies in it; its job.json is
+  /// replaced last, where overrides changed it. A run that has finished cannot be resumed. What is
+  /// thrown has left nothing behind and changed nothing: job_error, tensor::error, file_error.
   explicit training_run(request r);
   ~training_run() override;
 
@@ -43,18 +49,30 @@ class training_run : private actors::run_observer {
   const actors::workload& workload() const noexcept { return workload_; }
   actors::run_observer& observer() noexcept { return *this; }
 
+  /// The run folder, locked as long as this object lives (RUN-2).
+  const run_folder& folder() const noexcept { return *folder_; }
+
+  /// Writes the scheduler's address into the run folder, for `troupe status`; it is removed with
+  /// this object. An address that cannot be written is told, and the run goes on. From any thread.
+  void listening(const actors::endpoint& bound);
+
   /// Saves the model, writes the last event, tells the user, gives the exit code.
   int finish(const actors::run_result& result);
 
-  /// When training threw instead: takes the run folder back.
+  /// When training threw instead: takes the folder of a new run back.
   void abandon() noexcept;
 
  private:
+  void read_job();
+  void take_folder();
+  bool existing() const noexcept { return request_.resume || request_.restart; }
   void on_event(const actors::event& e) override;
   void record(const actors::event& e);
   void save_model(const actors::run_result& result) const;
   int finish_failed(std::string reason);
   int finish_interrupted(const actors::run_result& result);
+  int finish_before_training(const actors::run_result& result);
+  actors::interrupted_event interruption(const actors::run_result& result) const;
   std::optional<std::string> first_event_error() const;
 
   request request_;

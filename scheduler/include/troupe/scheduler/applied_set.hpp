@@ -65,6 +65,9 @@ class applied_set {
   void insert_words(std::uint32_t e, std::span<const std::uint64_t> words);
   /// Adds every batch of epoch `e`. Throws std::invalid_argument when it is not of this job.
   void insert_epoch(std::uint32_t e);
+  /// Adds every batch of the epochs below `e`, in no more time for many epochs than for few. Throws
+  /// std::invalid_argument when `e` is more than epochs().
+  void insert_epochs_below(std::uint32_t e);
 
   /// Bytes held by bitmaps and flags, roughly; for tests of APPLIED-2 and for diagnostics.
   std::size_t bytes() const noexcept;
@@ -82,6 +85,7 @@ class applied_set {
     return (std::size_t{batches_per_epoch_} + 63) / 64;
   }
   void mark_complete(std::uint32_t e);
+  void follow_complete_epochs();
 
   std::uint32_t batches_per_epoch_ = 0;
   std::uint32_t epochs_ = 0;
@@ -90,5 +94,8 @@ class applied_set {
   std::set<std::uint32_t> complete_ahead_;   // complete epochs above first_incomplete_
   std::map<std::uint32_t, open_epoch> open_; // 0 < count < batches_per_epoch_
 };
+
+/// The batches that are in both. Throws std::invalid_argument when the shapes differ.
+applied_set intersection(const applied_set& a, const applied_set& b);
 
 } // namespace troupe::scheduler

@@ -25,6 +25,9 @@ class awake_clock {
     return awake_;
   }
 
+  /// What the last look gave.
+  time_point last() const noexcept { return awake_; }
+
  private:
   time_point last_;
   time_point awake_;

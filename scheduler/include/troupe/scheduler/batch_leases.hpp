@@ -35,6 +35,9 @@ class batch_leases {
   using duration = std::chrono::steady_clock::duration;
 
   explicit batch_leases(batch_plan plan);
+  /// A job that goes on: these are completed. Throws std::invalid_argument when they are of another
+  /// job.
+  batch_leases(batch_plan plan, applied_set completed);
 
   const batch_plan& plan() const noexcept { return plan_; }
 
@@ -59,6 +62,11 @@ class batch_leases {
   /// ascending. A worker that loses a lease this way may still complete the batch.
   std::vector<batch_id> expire(time_point now, duration timeout);
 
+  /// `worker` holds the batch, as it says itself to a scheduler that was started again. False, and
+  /// nothing happens, when the batch is completed, somebody else holds it, or it is not of the
+  /// plan.
+  bool adopt(worker_id worker, batch_id batch, time_point now);
+
   /// The worker is alive and at work: its leases count as taken at `now`, never as older.
   void renew(worker_id worker, time_point now);
 
@@ -72,6 +80,13 @@ class batch_leases {
   bool available() const noexcept { return !returned_.empty() || next_ < plan_.total_batches(); }
   /// The batch that `lease` would give next; none when nothing is available.
   std::optional<batch_id> peek() const;
+  /// The first batch that was never leased, and above which none was; none when all were.
+  std::optional<batch_id> first_new() const;
+  /// The open lease that has gone without news of its worker for longest, and at least `age`, of
+  /// those that `idle` does not hold: what a backup of it may compute too, after J. Dean, S.
+  /// Ghemawat, "MapReduce", OSDI 2004, 3.6 "Backup Tasks". The lease stays where it is; whoever
+  /// completes the batch first ends it.
+  std::optional<batch_id> straggler(worker_id idle, time_point now, duration age) const;
   /// Batches that came back and wait to be leased again.
   std::size_t returned_count() const noexcept { return returned_.size(); }
   /// Every batch of the job is completed.

@@ -29,8 +29,31 @@ namespace troupe::scheduler {
 ///
 /// A worker that has nothing more to push must leave, or it holds the others back for ever; one
 /// that joins late enters at the clock it is told to count from, usually the oldest of the others.
+///
+/// CLOCKS-6  A table made from the contents of another equals it, and answers and goes on as it
+///           would have, departed workers and pushes applied ahead of a gap included.
 class clock_table {
  public:
+  /// All that a table knows, as a plain value to be stored or sent.
+  struct content {
+    struct worker {
+      worker_id id;
+      clock_value applied = 0;
+      bool live = true;               ///< false: it left, and may enter again (CLOCKS-1)
+      std::vector<clock_value> ahead; ///< pushes applied above a gap: ascending, each > applied
+      friend bool operator==(const worker&, const worker&) = default;
+    };
+    std::vector<worker> workers; ///< ascending by id; departed ones too
+    friend bool operator==(const content&, const content&) = default;
+  };
+
+  clock_table() = default;
+  /// CLOCKS-6. Throws std::invalid_argument when no series of calls leads to such a table, or its
+  /// parts are not in the order that `content` promises.
+  explicit clock_table(const content& c);
+
+  content contents() const;
+
   /// A worker joins and will push at clocks `first`, `first` + 1, ...; nobody waits for pushes of
   /// it below. For one that is live, or was, the applied clock becomes `first` if that is ahead of
   /// it and stays otherwise. Entering below oldest() moves oldest() back: the newcomer is waited
@@ -65,11 +88,14 @@ class clock_table {
   /// nobody is live. What a pull reports to the staleness histogram.
   clock_value staleness(clock_value c) const;
 
+  friend bool operator==(const clock_table&, const clock_table&) = default;
+
  private:
   struct entry {
     clock_value applied = 0;
     bool live = true;
     std::set<clock_value> ahead; // pushes applied above a gap; each > applied
+    friend bool operator==(const entry&, const entry&) = default;
   };
 
   const entry* find_live(worker_id worker) const;

@@ -9,7 +9,7 @@
 
 namespace troupe::scheduler {
 
-/// What a node is ready to hold.
+/// What a node is ready to hold. A replica of a shard takes the place of one shard.
 struct node_offer {
   node_id node;
   std::uint32_t shards = 0;
@@ -19,29 +19,31 @@ struct node_offer {
 
 /// Which node holds what.
 struct placement {
-  std::vector<node_id> shards;  ///< by shard index
-  std::vector<node_id> workers; ///< by worker index
+  std::vector<std::vector<node_id>> chains; ///< by shard index: its replicas, primary first
+  std::vector<node_id> workers;             ///< by worker index
   friend bool operator==(const placement&, const placement&) = default;
 };
 
-/// Places `shards` and `workers` on the nodes; none while the offers do not suffice. Offers are
-/// given in join order, and the result depends on nothing else.
+/// Places `replicas` of each of `shards`, and `workers`, on the nodes. None exactly when no
+/// placement keeps PLACE-1. Offers are given in join order, and the result depends on nothing else.
 ///
-/// PLACE-1  No node gets more than it offers.
-/// PLACE-2  Each kind is spread as evenly as the offers allow: no node gets two more of a kind than
-///          another that could still take one. Ties go to the node with less on it in all, then to
-///          the one that joined first.
-/// PLACE-3  `together` (hogwild): the first node that offers everything gets everything. Where
-/// there
-///          is none, as without the flag.
+/// PLACE-1  No node gets more than it offers, and no two replicas of one shard.
+/// PLACE-2  Workers, replicas and, among them, primaries are each spread as evenly as the offers
+///          allow: no node gets two more of a kind than another that could still take one. Ties go
+///          to the node with less on it in all, then to the one that joined first.
+/// PLACE-3  `together` (hogwild), with one replica: the first node that offers everything gets
+///          everything. Where there is none, as without the flag.
 ///
-/// Throws std::invalid_argument when a node is named twice.
+/// Throws std::invalid_argument when a node is named twice, or `replicas` is 0.
 std::optional<placement> place(const std::vector<node_offer>& offers, std::uint32_t shards,
-                               std::uint32_t workers, bool together = false);
+                               std::uint32_t replicas, std::uint32_t workers,
+                               bool together = false);
 
 /// What the offers lack, in words for an operator: "1 more worker", "2 more shards and 1 more
-/// worker". Empty exactly when `place` gives a placement.
+/// worker". With several replicas also "4 more shards on at least 2 more nodes", and where enough
+/// is offered but by too few nodes, "1 more node that offers a shard". Empty exactly when `place`
+/// gives a placement; throws as it does.
 std::string describe_missing(const std::vector<node_offer>& offers, std::uint32_t shards,
-                             std::uint32_t workers);
+                             std::uint32_t replicas, std::uint32_t workers);
 
 } // namespace troupe::scheduler

@@ -7,6 +7,7 @@
 #include <optional>
 #include <vector>
 
+#include "troupe/scheduler/applied_set.hpp"
 #include "troupe/scheduler/batch_plan.hpp"
 #include "troupe/scheduler/ids.hpp"
 
@@ -20,6 +21,9 @@ namespace troupe::scheduler {
 /// PROGRESS-2  A loss that is not finite enters no sum; the first such batch is kept by name.
 /// PROGRESS-3  The durations of the complete epochs add up to the time from the start to the last
 ///             completion of an epoch.
+/// PROGRESS-4  Restored from its contents, it goes on with the same counts, losses and durations,
+///             as if no time had passed in between: the time for which nobody was there to look
+///             is in no duration.
 class job_progress {
  public:
   using time_point = std::chrono::steady_clock::time_point;
@@ -33,7 +37,36 @@ class job_progress {
     double samples_per_second = 0;   ///< 0 when no time has passed
   };
 
+  /// What outlives the process: no point in time, since a clock may begin anew with it.
+  struct content {
+    struct epoch {
+      double loss_sum = 0;             ///< of loss * samples, over the batches with a finite loss
+      std::uint64_t loss_samples = 0;  ///< samples behind loss_sum
+      std::uint64_t samples = 0;       ///< of all completed batches
+      std::uint32_t batches = 0;       ///< completed
+      std::optional<seconds> duration; ///< none while the epoch is not complete
+      friend bool operator==(const epoch&, const epoch&) = default;
+    };
+    std::vector<epoch> epochs; ///< up to the highest epoch begun
+    std::optional<batch_id> non_finite_loss;
+    std::optional<seconds> elapsed; ///< since the start; none before it
+    friend bool operator==(const content&, const content&) = default;
+  };
+
   explicit job_progress(batch_plan plan);
+  /// Goes on from `known` at `now` (PROGRESS-4). What is recent, and with it the rate behind
+  /// time_left, begins anew. Throws std::invalid_argument for a content that no job of this plan
+  /// can have.
+  job_progress(batch_plan plan, const content& known, time_point now);
+
+  /// All of it at `now`.
+  content contents(time_point now) const;
+
+  /// Counts what was completed while nobody was there to be told: an epoch of which `completed` has
+  /// more batches than are counted gets its count, without a loss for those that are new. One of
+  /// which it has fewer stays as it is. Nothing for a set with nothing new. Throws
+  /// std::invalid_argument when the set is of another job.
+  void catch_up(const applied_set& completed, time_point now);
 
   const batch_plan& plan() const noexcept { return plan_; }
 
@@ -77,19 +110,16 @@ class job_progress {
   std::optional<seconds> time_left(time_point now) const noexcept;
 
  private:
-  struct epoch_record {
-    double loss_sum = 0;            // of loss * samples
-    std::uint64_t loss_samples = 0; // samples behind loss_sum
-    std::uint32_t batches = 0;
-    std::optional<seconds> duration;
-  };
   struct mark {
     time_point at;
     std::uint64_t samples = 0;
   };
 
+  content::epoch& begun(std::uint32_t e);
+  void end_if_complete(content::epoch& epoch, time_point now);
+
   batch_plan plan_;
-  std::vector<epoch_record> epochs_; // grows to the highest epoch begun
+  std::vector<content::epoch> epochs_; // grows to the highest epoch begun
   std::uint32_t current_epoch_ = 0;
   std::uint64_t batches_done_ = 0;
   std::uint64_t samples_done_ = 0;

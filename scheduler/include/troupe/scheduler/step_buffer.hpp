@@ -25,7 +25,9 @@ namespace troupe::scheduler {
 template <class T>
 class step_buffer {
  public:
-  explicit step_buffer(step_plan plan) : plan_(std::move(plan)) {}
+  /// `first_step`: all steps below have been taken.
+  explicit step_buffer(step_plan plan, std::uint64_t first_step = 0)
+      : plan_(std::move(plan)), current_step_(first_step) {}
 
   const step_plan& plan() const noexcept { return plan_; }
 
@@ -76,6 +78,18 @@ class step_buffer {
 
   /// Payloads kept now, over all steps.
   std::size_t held() const noexcept { return held_; }
+
+  /// Calls `visit(batch_id, const T&)` for each of them, in batch order.
+  template <class Visit>
+  void for_each(Visit visit) const {
+    for (const auto& [step, gathered] : steps_) {
+      auto id = plan_.first_batch(step);
+      for (const auto& payload : gathered.payloads) {
+        if (payload) visit(id, *payload);
+        ++id.index;
+      }
+    }
+  }
 
  private:
   struct gathered_step {

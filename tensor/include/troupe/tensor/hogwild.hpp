@@ -60,6 +60,16 @@ class shared_parameters {
   /// Whether someone claimed the batch; its update may still be under way.
   bool claimed(std::uint64_t batch_ordinal) const;
 
+  // To save the state and to go on from it, while no other thread applies anything:
+
+  /// Copies the optimizer's state. Throws `error` when out has another size than sgd::state_size.
+  void read_state(std::span<float> out) const;
+  /// Replaces it. Throws `error` when it has another size.
+  void set_state(std::span<const float> state);
+  /// The parameters contain this batch already. Throws `error` when the ordinal is not below
+  /// batch_count.
+  void claim(std::uint64_t batch_ordinal);
+
   std::size_t size() const noexcept { return parameters_.size(); }
   std::size_t batch_count() const noexcept { return batch_count_; }
 

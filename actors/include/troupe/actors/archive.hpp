@@ -1,0 +1,149 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "troupe/actors/checkpoint_store.hpp"
+#include "troupe/actors/messages.hpp"
+#include "troupe/scheduler/shard_ranges.hpp"
+
+namespace troupe::actors {
+
+// Messages between the scheduler and its archive, within one process.
+
+/// Reads the newest sound checkpoint. Answered by `checkpoint_loaded`.
+struct load_checkpoint {
+  std::uint64_t generation = 0; ///< comes back with the answer
+};
+struct checkpoint_loaded {
+  std::uint64_t generation = 0;
+  bool found = false;
+  std::uint64_t number = 0; ///< of the checkpoint
+  std::uint32_t evaluated_epochs = 0;
+  scheduler::applied_set completed; ///< what every shard has
+  std::uint64_t next_number = 1;
+  std::vector<std::string> refused; ///< one line for each newer set that is not sound
+  std::string error;                ///< the folder cannot be read
+};
+/// Sends each replica the state of its shard from the checkpoint loaded last, cut for as many
+/// shards as there are. Answered by `images_sent` when all have it.
+struct send_images {
+  std::uint64_t generation = 0;
+  std::vector<shard_actor> replicas; ///< by shard
+};
+struct images_sent {
+  std::uint64_t generation = 0;
+};
+/// A checkpoint begins: an image of every shard will come. Followed by `images_arrived`, when all
+/// have been taken, and `checkpoint_ended`.
+struct open_checkpoint {
+  std::uint64_t number = 0;
+  std::uint32_t evaluated_epochs = 0;
+  std::string taken_at;
+};
+struct images_arrived {
+  std::uint64_t number = 0;
+};
+struct checkpoint_ended {
+  std::uint64_t number = 0;
+  std::uint64_t batches = 0; ///< that every shard has
+  std::string error;         ///< not empty: there is no such checkpoint
+};
+/// The open checkpoint will not become whole.
+struct give_up_checkpoint {};
+
+/// The scheduler, as its archive knows it.
+using archive_client_actor =
+    caf::typed_actor<caf::reacts_to<checkpoint_loaded>, caf::reacts_to<images_sent>,
+                     caf::reacts_to<images_arrived>, caf::reacts_to<checkpoint_ended>>;
+
+using archive_impl_actor =
+    archive_actor::extend<caf::reacts_to<load_checkpoint>, caf::reacts_to<send_images>,
+                          caf::reacts_to<open_checkpoint>, caf::reacts_to<give_up_checkpoint>>;
+
+struct archive_options {
+  std::filesystem::path folder; ///< of checkpoints
+  std::uint32_t keep = 2;
+  std::string job_id;
+  std::uint32_t batches_per_epoch = 0;
+  std::uint32_t epochs = 0;
+  std::vector<scheduler::shard_range> ranges; ///< of the job's shards
+  archive_client_actor scheduler;             ///< takes the answers
+};
+
+/// Puts checkpoints on disk and gives them back: the only one who touches the folder while a run
+/// lasts. Lives in the scheduler's process; writes in its handlers and so holds a thread of the
+/// pool meanwhile.
+///
+///     message              answer
+///     open_checkpoint      images_arrived, checkpoint_ended (messages of their own)
+///     replica_image, part  -; the image of one shard
+///     give_up_checkpoint   -
+///     load_checkpoint      checkpoint_loaded
+///     send_images          images_sent, once every replica uses its image
+///
+/// ARCHIVE-1  A checkpoint that fails leaves those before it as they are.
+/// ARCHIVE-2  One checkpoint is open at a time; an image of another one is dropped.
+///
+/// When it dies, so does the scheduler.
+struct archive_state {
+  using self_pointer = archive_impl_actor::stateful_pointer<archive_state>;
+  explicit archive_state(self_pointer self) : self(self) {}
+
+  void start(archive_options o);
+  void on_open(const open_checkpoint& o);
+  void on_image(const replica_image& i);
+  void on_part(const part& p);
+  void on_credit(const credit& c);
+  void on_replicated(const replicated& r);
+  void on_load(const load_checkpoint& l);
+  void on_send(const send_images& s);
+  void give_up(const std::string& why);
+
+  static inline const char* name = "troupe.archive";
+
+  self_pointer self;
+
+ private:
+  struct arriving {
+    std::optional<replica_image> header;
+    inbound_transfer bytes;
+  };
+  struct receiver {
+    shard_actor replica;
+    outbound_queue out;
+  };
+  void store_if_whole(transfer_id id);
+
+  archive_options options_;
+  std::optional<checkpoint_store> store_;
+  std::optional<open_checkpoint> open_;
+  std::map<transfer_id, arriving> arriving_;
+  std::map<peer_number, transfer_actor> senders_;
+  std::set<std::uint32_t> announced_; // shards of the open checkpoint
+  std::map<std::uint32_t, scheduler::applied_set> stored_;
+  std::optional<checkpoint_store::loaded> loaded_;
+  transfer_ids ids_{archive_peer};
+  std::uint64_t generation_ = 0;              // of the restore under way
+  std::map<transfer_id, receiver> receivers_; // images on their way
+  std::set<std::uint32_t> awaited_;           // shards that do not use theirs yet
+};
+
+archive_impl_actor::behavior_type archive(archive_state::self_pointer self,
+                                          archive_options options);
+
+} // namespace troupe::actors
+
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::load_checkpoint)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::checkpoint_loaded)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::send_images)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::images_sent)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::open_checkpoint)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::images_arrived)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::checkpoint_ended)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::give_up_checkpoint)

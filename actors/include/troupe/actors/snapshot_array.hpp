@@ -1,0 +1,36 @@
+#pragma once
+
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "troupe/actors/shard_image.hpp"
+#include "troupe/tensor/aligned.hpp"
+
+namespace troupe::actors {
+
+/// Floats that are written in place as long as nobody holds a snapshot of them, and copied once
+/// when somebody does.
+///
+/// ARRAY-1  A snapshot never changes, however the array goes on.
+/// ARRAY-2  Taking a snapshot costs nothing; the first write after it copies, into memory of an
+///          earlier snapshot that was let go if there is some.
+///
+/// One owner takes snapshots and writes; the snapshots may be read and let go by any thread.
+class snapshot_array {
+ public:
+  snapshot_array() : snapshot_array(tensor::aligned_vector<float>{}) {}
+  explicit snapshot_array(tensor::aligned_vector<float> values)
+      : values_(std::make_shared<tensor::aligned_vector<float>>(std::move(values))) {}
+
+  std::size_t size() const noexcept { return values_->size(); }
+  snapshot current() const noexcept { return values_; }
+  /// Valid until the next snapshot is taken.
+  std::span<float> writable();
+
+ private:
+  std::shared_ptr<tensor::aligned_vector<float>> values_; // shared with snapshots
+  std::vector<std::shared_ptr<tensor::aligned_vector<float>>> spares_;
+};
+
+} // namespace troupe::actors

@@ -1,0 +1,166 @@
+#include "troupe/actors/archive.hpp"
+
+#include <algorithm>
+#include <exception>
+
+#include "troupe/actors/supervisor.hpp"
+
+namespace troupe::actors {
+
+void archive_state::start(archive_options o) {
+  options_ = std::move(o);
+  store_.emplace(options_.folder, options_.keep);
+}
+
+// -- writing --------------------------------------------------------------------------------------
+
+void archive_state::on_open(const open_checkpoint& o) {
+  if (open_) give_up("another checkpoint was begun");
+  open_ = o;
+  arriving_.clear();
+  announced_.clear();
+  stored_.clear();
+}
+
+void archive_state::give_up(const std::string& why) {
+  if (!open_) return;
+  auto number = std::exchange(open_, std::nullopt)->number;
+  store_->discard(number);
+  arriving_.clear();
+  self->send(options_.scheduler, checkpoint_ended{number, 0, why});
+}
+
+void archive_state::on_image(const replica_image& i) {
+  senders_[i.sender] = i.from;
+  if (!open_ || i.checkpoint != open_->number || i.shard.value >= options_.ranges.size()) return;
+  arriving_[i.transfer].header = i;
+  announced_.insert(i.shard.value);
+  if (announced_.size() == options_.ranges.size())
+    self->send(options_.scheduler, images_arrived{open_->number});
+  store_if_whole(i.transfer);
+}
+
+void archive_state::on_part(const part& p) {
+  if (auto i = senders_.find(p.from); i != senders_.end())
+    self->send(i->second, credit{1, archive_peer, p.transfer});
+  if (!open_) return;
+  arriving_[p.transfer].bytes.add(p);
+  store_if_whole(p.transfer);
+}
+
+void archive_state::store_if_whole(transfer_id id) {
+  auto i = arriving_.find(id);
+  if (i == arriving_.end() || !i->second.header || !i->second.bytes.complete() ||
+      i->second.bytes.total() != i->second.header->bytes)
+    return;
+  auto arrived = std::move(i->second);
+  arriving_.erase(i);
+  auto shard = arrived.header->shard.value;
+  try {
+    tensor::aligned_vector<std::byte> bytes(arrived.header->bytes);
+    for (const auto& [offset, b] : arrived.bytes.parts())
+      std::ranges::copy(b.bytes(), bytes.begin() + static_cast<std::ptrdiff_t>(offset));
+    auto image = decode(bytes);
+    store_->write_shard(open_->number, shard, options_.ranges[shard], bytes);
+    auto common = image.segments.front().applied;
+    for (const auto& s : image.segments) common = scheduler::intersection(common, s.applied);
+    stored_.insert_or_assign(shard, std::move(common));
+    if (stored_.size() < options_.ranges.size()) return;
+    auto all = stored_.begin()->second;
+    for (const auto& [s, applied] : stored_) all = scheduler::intersection(all, applied);
+    checkpoint_manifest manifest;
+    manifest.job_id = options_.job_id;
+    manifest.batches_per_epoch = options_.batches_per_epoch;
+    manifest.epochs = options_.epochs;
+    manifest.evaluated_epochs = open_->evaluated_epochs;
+    manifest.batches = all.size();
+    manifest.taken_at = open_->taken_at;
+    store_->commit(open_->number, std::move(manifest));
+    auto number = std::exchange(open_, std::nullopt)->number;
+    self->send(options_.scheduler, checkpoint_ended{number, all.size(), {}});
+  } catch (const std::exception& e) {
+    give_up(e.what());
+  }
+}
+
+// -- giving back ----------------------------------------------------------------------------------
+
+void archive_state::on_load(const load_checkpoint& l) {
+  checkpoint_loaded answer;
+  answer.generation = l.generation;
+  answer.completed = scheduler::applied_set{options_.batches_per_epoch, options_.epochs};
+  try {
+    give_up("the run goes back to an earlier one");
+    std::vector<checkpoint_store::refused> refused;
+    loaded_ = store_->load_newest(refused);
+    for (const auto& r : refused) answer.refused.push_back(r.why);
+    answer.next_number = store_->next_number();
+    if (loaded_ && (loaded_->manifest.batches_per_epoch != options_.batches_per_epoch ||
+                    loaded_->manifest.epochs != options_.epochs)) {
+      answer.refused.push_back("the newest checkpoint is of a job with other batches or epochs");
+      loaded_.reset();
+    }
+    if (loaded_) {
+      answer.found = true;
+      answer.number = loaded_->manifest.number;
+      answer.evaluated_epochs = loaded_->manifest.evaluated_epochs;
+      auto all = loaded_->images.front().segments.front().applied;
+      for (const auto& image : loaded_->images)
+        for (const auto& s : image.segments) all = scheduler::intersection(all, s.applied);
+      answer.completed = std::move(all);
+    }
+  } catch (const std::exception& e) {
+    answer.error = e.what();
+  }
+  self->send(options_.scheduler, std::move(answer));
+}
+
+void archive_state::on_send(const send_images& s) {
+  if (!loaded_) return;
+  generation_ = s.generation;
+  receivers_.clear();
+  awaited_.clear();
+  auto images = reshard(std::exchange(loaded_, std::nullopt)->images, options_.ranges);
+  for (std::uint32_t i = 0; i < images.size(); ++i) {
+    awaited_.insert(i);
+    auto bytes = std::make_shared<const tensor::aligned_vector<std::byte>>(encode(images[i]));
+    replica_image header{shard_id{i},        {}, 0, 0, bytes->size(), ids_.next(), archive_peer,
+                         archive_actor{self}};
+    auto& r = receivers_[header.transfer];
+    r.replica = s.replicas.at(i);
+    self->send(r.replica, header);
+    r.out.add(cut(header.transfer, archive_peer, bytes, bytes->data(), bytes->size()));
+    while (auto next = r.out.next()) self->send(r.replica, std::move(*next));
+  }
+}
+
+void archive_state::on_credit(const credit& c) {
+  auto i = receivers_.find(c.transfer);
+  if (i == receivers_.end()) return;
+  i->second.out.credit(c.transfer, c.parts);
+  while (auto next = i->second.out.next()) self->send(i->second.replica, std::move(*next));
+}
+
+void archive_state::on_replicated(const replicated& r) {
+  if (awaited_.erase(r.shard.value) > 0 && awaited_.empty())
+    self->send(options_.scheduler, images_sent{generation_});
+}
+
+archive_impl_actor::behavior_type archive(archive_state::self_pointer self,
+                                          archive_options options) {
+  auto& state = self->state;
+  keep_exception_text(self);
+  state.start(std::move(options));
+  return {
+      [&state](const part& p) { state.on_part(p); },
+      [&state](const credit& c) { state.on_credit(c); },
+      [&state](const replica_image& i) { state.on_image(i); },
+      [&state](const replicated& r) { state.on_replicated(r); },
+      [&state](const load_checkpoint& l) { state.on_load(l); },
+      [&state](const send_images& s) { state.on_send(s); },
+      [&state](const open_checkpoint& o) { state.on_open(o); },
+      [&state](const give_up_checkpoint&) { state.give_up("it was given up"); },
+  };
+}
+
+} // namespace troupe::actors

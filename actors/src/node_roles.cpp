@@ -1,0 +1,343 @@
+// What a node holds: replicas and workers, and how they find each other.
+#include <algorithm>
+
+#include "troupe/actors/node.hpp"
+#include "troupe/actors/worker.hpp"
+
+namespace troupe::actors {
+
+namespace {
+
+constexpr auto start_timeout = std::chrono::minutes(1);
+constexpr auto find_timeout = std::chrono::seconds(5);
+constexpr auto resolve_pause = std::chrono::milliseconds(100);
+// A node that cannot connect to this one, though this one can to it, is not waited for any longer.
+constexpr auto greeting_patience = std::chrono::seconds(2);
+
+std::string compute_id(worker_id id) { return "compute of " + to_string(id); }
+
+} // namespace
+
+template <class Child>
+void node_state::start(child_spec spec, std::function<void(Child)> started,
+                       std::function<void(caf::error)> failed) {
+  if (!supervisor_) {
+    failed(make_error(errc::cannot_place, "the node is no member yet"));
+    return;
+  }
+  self->request(supervisor_, start_timeout, start_child{std::move(spec)})
+      .then([started](const child_started& s) { started(caf::actor_cast<Child>(s.actor)); },
+            [failed](const caf::error& err) { failed(err); });
+}
+
+// -- replicas -------------------------------------------------------------------------------------
+
+caf::result<replicas_placed> node_state::on_place_replicas(const place_replicas& p) {
+  if (!supervisor_) return make_error(errc::cannot_place, "the node is no member yet");
+  auto promise = self->make_response_promise<replicas_placed>();
+  auto awaited = std::make_shared<std::size_t>(p.shards.size());
+  for (auto id : p.shards) {
+    if (id.value >= ranges_.size())
+      return make_error(errc::cannot_place, to_string(id) + " is not of this job");
+    spawn_replica(id, p, [this, promise, awaited, shards = p.shards](caf::error err) mutable {
+      if (err) promise.deliver(std::move(err));
+      if (err || --*awaited > 0) return;
+      replicas_placed placed;
+      for (auto shard : shards) placed.replicas.push_back(replicas_[shard].actor);
+      promise.deliver(std::move(placed));
+    });
+  }
+  return promise;
+}
+
+void node_state::spawn_replica(shard_id id, const place_replicas& p,
+                               std::function<void(caf::error)> then) {
+  const auto& range = ranges_[id.value];
+  shard_options o;
+  o.id = id;
+  o.node = id_;
+  o.core = {*plan_, job_.train.consistency, job_.train.optimizer, p.workers,
+            job_.train.staleness_damping};
+  o.slot = std::make_shared<shard_slot>();
+  o.lease = lease_;
+  o.scheduler = options.scheduler;
+  o.observer = options.observer;
+  if (!p.empty) {
+    auto model = work_.make_model();
+    tensor::aligned_vector<float> initial(model->parameter_layout().size());
+    model->initialize(job_.seed, initial);
+    o.slot->core = std::make_shared<shard_core>(
+        o.core, range, std::span<const float>{initial}.subspan(range.first, range.size));
+  }
+  child_spec spec;
+  spec.id = to_string(id) + " (" + std::to_string(++replicas_begun_) + ")";
+  replicas_[id] = {shard_actor{}, o.slot, spec.id};
+  spec.restart = restart_when::temporary;
+  spec.start = [o](caf::actor_system& system) { return system.spawn(shard, o); };
+  start<shard_actor>(
+      std::move(spec),
+      [this, id, then](shard_actor actor) {
+        replicas_[id].actor = std::move(actor);
+        then({});
+      },
+      [then](caf::error err) { then(std::move(err)); });
+}
+
+void node_state::on_drop_replica(const drop_replica& d) {
+  auto held = replicas_.extract(d.shard);
+  if (held && supervisor_)
+    self->request(supervisor_, start_timeout, stop_child{held.mapped().child})
+        .then([](const child_stopped&) {}, [](const caf::error&) {});
+}
+
+// -- workers --------------------------------------------------------------------------------------
+
+caf::result<workers_placed> node_state::on_place_workers(const place_workers& p) {
+  if (!supervisor_) return make_error(errc::cannot_place, "the node is no member yet");
+  auto promise = self->make_response_promise<workers_placed>();
+  waiting_workers_.push_back({p.workers, promise});
+  spawn_waiting_workers();
+  return promise;
+}
+
+bool node_state::primaries_known() const {
+  for (std::uint32_t s = 0; s < ranges_.size(); ++s) {
+    auto v = views_.find(shard_id{s});
+    if (v == views_.end() || v->second.chain.empty() ||
+        !handle_of(shard_id{s}, v->second.chain.front().node))
+      return false;
+  }
+  return true;
+}
+
+void node_state::spawn_waiting_workers() {
+  if (waiting_workers_.empty() || !primaries_known()) return;
+  for (auto& waiting : std::exchange(waiting_workers_, {})) {
+    auto awaited = std::make_shared<std::size_t>(waiting.ids.size());
+    for (auto id : waiting.ids)
+      spawn_worker(id, [this, waiting, awaited](caf::error err) mutable {
+        if (err) waiting.promise.deliver(std::move(err));
+        if (err || --*awaited > 0) return;
+        workers_placed placed;
+        for (auto worker : waiting.ids) placed.workers.push_back(workers_[worker].actor);
+        waiting.promise.deliver(std::move(placed));
+      });
+  }
+}
+
+void node_state::spawn_worker(worker_id id, std::function<void(caf::error)> then) {
+  bool slow = job_.inject.slow_worker == static_cast<std::int64_t>(id.value);
+  cpu_compute_options c{work_,
+                        data_,
+                        *plan_,
+                        job_.seed,
+                        job_.train.staleness_damping,
+                        slow ? job_.inject.slow_factor : 1.0};
+  child_spec spec;
+  spec.id = compute_id(id);
+  spec.start = [c, id, spawn = options.spawn_compute,
+                node = self->address()](caf::actor_system& system) {
+    auto compute =
+        spawn ? spawn(system, id, c) : compute_actor{system.spawn<caf::detached>(cpu_compute, c)};
+    if (auto to = caf::actor_cast<caf::actor>(node))
+      caf::anon_send(to, compute_started{id, compute});
+    return compute;
+  };
+  start<compute_actor>(
+      std::move(spec),
+      [this, id, then](compute_actor compute) {
+        if (compute)
+          start_worker(id, std::move(compute), then);
+        else
+          then(make_error(errc::cannot_place, "the compute actor could not be started"));
+      },
+      [then](caf::error err) { then(std::move(err)); });
+}
+
+void node_state::start_worker(worker_id id, compute_actor compute,
+                              std::function<void(caf::error)> then) {
+  if (!primaries_known()) {
+    then(make_error(errc::cannot_place, "the node drops all roles"));
+    return;
+  }
+  worker_options w;
+  w.id = id;
+  w.compute = compute;
+  w.core = {*plan_, job_.train.consistency, job_.train.optimizer, ranges_, {}};
+  std::vector<shard_moved> primaries;
+  for (std::uint32_t s = 0; s < ranges_.size(); ++s) {
+    shard_id shard{s};
+    const auto& view = views_.at(shard);
+    primaries.push_back({shard, view.number, handle_of(shard, view.chain.front().node)});
+    auto own = replicas_.find(shard);
+    if (own != replicas_.end() && own->second.slot->core && own->second.slot->core->shared())
+      w.shared.push_back({shard, ranges_[s], own->second.slot->core->shared()});
+    else
+      w.core.remote.insert(shard);
+  }
+  w.peers = address_book{options.scheduler, std::move(primaries)};
+  w.duplicate_push_every = job_.inject.duplicate_push_every;
+  child_spec spec;
+  spec.id = to_string(id);
+  spec.restart = restart_when::temporary;
+  spec.start = [w](caf::actor_system& system) { return system.spawn(worker, w); };
+  start<worker_impl_actor>(
+      std::move(spec),
+      [this, id, compute, then](worker_impl_actor actor) {
+        workers_[id] = {actor, compute};
+        // A view may have been installed while the worker was being started.
+        for (const auto& [shard, view] : views_) apply_view(shard);
+        then({});
+      },
+      [then](caf::error err) { then(std::move(err)); });
+}
+
+void node_state::on_compute_started(const compute_started& c) {
+  auto i = workers_.find(c.worker);
+  if (i == workers_.end() || i->second.compute == c.compute) return;
+  i->second.compute = c.compute;
+  self->send(caf::actor_cast<worker_impl_actor>(i->second.actor), use_compute{c.compute});
+}
+
+// NODE-1
+void node_state::on_child_event(const supervisor_event& e) {
+  using enum supervisor_event::kind;
+  if (ended_ || (e.what != failed && e.what != ended)) return;
+  for (auto i = workers_.begin(); i != workers_.end(); ++i)
+    if (e.child == to_string(i->first)) {
+      auto id = i->first;
+      workers_.erase(i);
+      if (supervisor_)
+        self->request(supervisor_, start_timeout, stop_child{compute_id(id)})
+            .then([](const child_stopped&) {}, [](const caf::error&) {});
+      self->send(options.scheduler, role_failed{id_, true, id.value, e.reason});
+      return;
+    }
+  for (auto i = replicas_.begin(); i != replicas_.end(); ++i)
+    if (e.child == i->second.child) {
+      auto id = i->first;
+      replicas_.erase(i);
+      self->send(options.scheduler, role_failed{id_, false, id.value, e.reason});
+      return;
+    }
+}
+
+// -- views ----------------------------------------------------------------------------------------
+
+void node_state::on_install_view(const install_view& v) {
+  auto& known = views_[v.shard];
+  if (v.number < known.number) return;
+  known = v;
+  // A replica that left the view may come back to it as another actor.
+  std::erase_if(found_, [&v](const auto& entry) {
+    auto [shard, node] = entry.first;
+    auto in = [node = node](const auto& members) {
+      return std::ranges::find(members, node, &node_contact::node) != members.end();
+    };
+    return shard == v.shard && !in(v.chain) && !in(v.learner);
+  });
+  resolve(v.shard);
+}
+
+shard_actor node_state::handle_of(shard_id shard, node_id node) const {
+  if (node == id_) {
+    auto i = replicas_.find(shard);
+    return i != replicas_.end() ? i->second.actor : shard_actor{};
+  }
+  auto i = found_.find({shard, node});
+  return i != found_.end() ? i->second : shard_actor{};
+}
+
+// NODE-5
+node_actor node_state::reach(const node_contact& where) {
+  auto& node = nodes_[where.node];
+  if (node || !options.connect) return node;
+  const bool holds = std::ranges::any_of(views_, [this](const auto& v) {
+    auto here = [this](const auto& members) {
+      return std::ranges::find(members, id_, &node_contact::node) != members.end();
+    };
+    return here(v.second.chain) || here(v.second.learner);
+  });
+  auto now = self->clock().now();
+  auto since = wanted_since_.try_emplace(where.node, now).first->second;
+  if (holds && id_ < where.node && now - since < greeting_patience) return {};
+  if (auto reached = options.connect(where.at)) {
+    node = *reached;
+    self->send(node, greet{id_, node_actor{self}});
+  }
+  return node;
+}
+
+void node_state::on_greet(const greet& g) {
+  nodes_[g.node] = g.actor;
+  for (const auto& [shard, view] : views_) resolve(shard);
+}
+
+// All members of a view are looked up, not only those needed now: when the primary is lost, its
+// successor is known already.
+void node_state::resolve(shard_id id) {
+  auto v = views_.find(id);
+  if (ended_ || v == views_.end()) return;
+  for (const auto* members : {&v->second.chain, &v->second.learner})
+    for (const auto& member : *members)
+      if (member.node != id_ && !found_.contains({id, member.node})) look_up(id, member);
+  apply_view(id);
+}
+
+void node_state::look_up(shard_id shard, const node_contact& where) {
+  if (!asked_.insert({shard, where.node}).second) return;
+  auto give_up = [this, shard, node = where.node, c = clearings_] {
+    if (c != clearings_) return;
+    asked_.erase({shard, node});
+    self->delayed_send(self, resolve_pause, resolve_again{shard});
+  };
+  auto node = reach(where);
+  if (!node) {
+    give_up(); // a greeting comes sooner, or the time to connect all the same
+    return;
+  }
+  self->request(node, find_timeout, find_replica{protocol_version, job_id_, shard})
+      .then(
+          [this, shard, id = where.node, c = clearings_](const replica_found& f) {
+            if (c != clearings_) return;
+            asked_.erase({shard, id});
+            found_[{shard, id}] = f.replica;
+            apply_view(shard);
+          },
+          [give_up](const caf::error&) { give_up(); });
+}
+
+void node_state::apply_view(shard_id id) {
+  auto known = views_.find(id);
+  if (known == views_.end() || known->second.chain.empty()) return;
+  const auto& v = known->second;
+  if (auto primary = handle_of(id, v.chain.front().node)) {
+    for (const auto& [worker, held] : workers_)
+      if (held.actor) self->send(held.actor, shard_moved{id, v.number, primary});
+    spawn_waiting_workers();
+  }
+  auto own = replicas_.find(id);
+  if (own == replicas_.end() || !own->second.actor) return;
+  become_replica part{v.number, false, false, {}, no_node, false};
+  auto place = std::ranges::find(v.chain, id_, &node_contact::node);
+  if (place == v.chain.end()) {
+    if (v.learner.empty() || v.learner.front().node != id_) return;
+    part.learning = true;
+  } else {
+    part.primary = place == v.chain.begin();
+    if (std::next(place) != v.chain.end()) {
+      part.downstream_node = std::next(place)->node;
+    } else if (!v.learner.empty()) {
+      part.downstream_node = v.learner.front().node;
+      part.downstream_learns = true;
+    }
+    if (part.downstream_node != no_node) {
+      part.downstream = handle_of(id, part.downstream_node);
+      // A learner that cannot be reached yet holds nobody back.
+      if (!part.downstream && !part.downstream_learns) return;
+    }
+  }
+  self->send(own->second.actor, part);
+}
+
+} // namespace troupe::actors

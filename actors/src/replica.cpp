@@ -1,0 +1,291 @@
+// How a replica of a shard follows the one before it in its chain and leads the one after it.
+#include <algorithm>
+
+#include "troupe/actors/shard.hpp"
+
+namespace troupe::actors {
+
+namespace {
+
+// So many changes behind, a learner is awaited: the primary's pushes wait for it no longer than for
+// a few round trips.
+constexpr std::uint64_t caught_up_within = 64;
+
+// States are hashed and compared with every so many ticks.
+constexpr std::uint64_t ticks_per_comparison = 5;
+
+// What arrived for headers that never came (their view was replaced) is dropped beyond this.
+constexpr std::size_t arriving_max = 256;
+
+} // namespace
+
+void shard_state::on_become(const become_replica& b) {
+  if (b.view < part_.view) return;
+  const bool reached_now = b.view == part_.view && b.downstream && !part_.downstream;
+  if (b.view == part_.view && !reached_now) { // from a scheduler that was started again
+    told_caught_up_ = false;
+    tell_if_caught_up();
+    return;
+  }
+  const bool was_primary = part_.primary;
+  const bool same = part_.downstream && b.downstream &&
+                    part_.downstream_node == b.downstream_node &&
+                    part_.downstream.address() == b.downstream.address();
+  const bool has_image = same && (!part_.downstream_learns || learner_has_image_);
+  if (part_.downstream) peers_.erase(downstream_peer());
+  if (b.learning && !part_.learning) image_taken_ = false;
+  part_ = b;
+  using enum log::downstream;
+  log_.install(!b.downstream ? none : b.downstream_learns ? learner : successor, has_image);
+  told_caught_up_ = false;
+  if (b.downstream) introduce(downstream_peer(), b.downstream);
+  if (b.primary && !was_primary) {
+    upstream_ = nullptr;
+    log_.become_primary();
+    log_.for_each_open([this](const shard_change& c) {
+      if (c.what == shard_change::kind::gradient) open_batches_.insert(c.batch);
+    });
+  }
+  // REPLICA-2: what came of the view before is gone; what came early of this one counts now.
+  auto early = std::exchange(early_, {});
+  std::erase_if(changes_, [&](const auto& entry) {
+    if (early_image_ && early_image_->transfer == entry.first) return false;
+    return std::ranges::none_of(early, [&](const replicate& r) {
+      return r.transfer == entry.first && r.view >= part_.view;
+    });
+  });
+  if (auto image = std::exchange(early_image_, std::nullopt)) on_image(*image);
+  if (b.downstream && b.downstream_learns && !has_image) bring_up_learner();
+  pump();
+  tell_if_caught_up();
+  for (const auto& r : early) on_replicate(r);
+  if (b.primary && !was_primary) {
+    accept_waiting_pushes();
+    for (auto& then : std::exchange(when_primary_, {})) then();
+  }
+  after_change();
+}
+
+void shard_state::accept_waiting_pushes() {
+  for (auto& [number, p] : peers_) {
+    std::vector<transfer_id> ids;
+    for (const auto& [id, a] : p.inbound) ids.push_back(id);
+    for (auto id : ids) accept_if_whole(p, id);
+  }
+}
+
+// -- from the replica before ----------------------------------------------------------------------
+
+void shard_state::on_replicate(const replicate& r) {
+  if (r.view < part_.view) return; // REPLICA-2
+  const bool waits_for_image = part_.learning && !core() && !image_;
+  if (r.view > part_.view || waits_for_image) {
+    early_.push_back(r);
+    return;
+  }
+  if (part_.primary) return;
+  introduce(r.sender, r.from);
+  upstream_ = r.from;
+  if (r.sequence <= log_.applied()) {
+    changes_.erase(r.transfer);
+    acknowledge();
+    return;
+  }
+  if (r.transfer == 0) {
+    receive(r, {});
+    return;
+  }
+  changes_[r.transfer].header = r;
+  receive_if_whole(r.transfer);
+}
+
+void shard_state::take_replica_part(const part& p) {
+  if (image_ && p.transfer == image_->transfer) {
+    if (image_bytes_.add(p)) use_image_if_whole();
+    return;
+  }
+  changes_[p.transfer].bytes.add(p);
+  receive_if_whole(p.transfer);
+  if (changes_.size() <= arriving_max) return;
+  auto orphan = std::ranges::find_if(changes_, [](const auto& c) { return !c.second.header; });
+  if (orphan != changes_.end()) changes_.erase(orphan);
+}
+
+void shard_state::receive_if_whole(transfer_id id) {
+  auto i = changes_.find(id);
+  if (i == changes_.end() || !i->second.header || !i->second.bytes.complete()) return;
+  auto arrived = std::move(i->second);
+  changes_.erase(i);
+  receive(*arrived.header, arrived.bytes.parts());
+}
+
+void shard_state::receive(const replicate& r, gradient_blocks gradient) {
+  log_.receive(r.sequence, {static_cast<shard_change::kind>(r.what), r.worker, r.clock, r.batch,
+                            r.seen_updates, std::move(gradient)});
+  pump();
+}
+
+void shard_state::on_image(const replica_image& i) {
+  const bool from_archive = i.sender == archive_peer;
+  if (from_archive ? core() != nullptr : i.view < part_.view) return;
+  if (!from_archive && i.view > part_.view) {
+    early_image_ = i;
+    return;
+  }
+  if (!from_archive && !part_.learning) return;
+  introduce(i.sender, i.from);
+  if (image_taken_ && core() && i.sequence <= log_.applied()) {
+    // Repeated, overtaken, or of a new tail: it must not take back what was acknowledged.
+    self->send(i.from, replicated{options.id, part_.view, log_.applied(), own_peer()});
+    return;
+  }
+  image_ = i;
+  image_bytes_ = {};
+  options.slot->core = nullptr; // an earlier image of a tail that was lost
+  log_ = log{i.sequence};
+  if (auto before = changes_.extract(i.transfer)) image_bytes_ = std::move(before.mapped().bytes);
+  use_image_if_whole();
+  for (const auto& r : std::exchange(early_, {})) on_replicate(r);
+}
+
+void shard_state::use_image_if_whole() {
+  if (!image_ || !image_bytes_.complete() || image_bytes_.total() != image_->bytes) return;
+  tensor::aligned_vector<std::byte> bytes(image_->bytes);
+  for (const auto& [offset, b] : image_bytes_.parts())
+    std::ranges::copy(b.bytes(), bytes.begin() + static_cast<std::ptrdiff_t>(offset));
+  options.slot->core = std::make_shared<shard_core>(options.core, decode(bytes));
+  auto done = *std::exchange(image_, std::nullopt);
+  image_bytes_ = {};
+  image_taken_ = part_.learning;
+  self->send(done.from, replicated{options.id, part_.view, done.sequence, own_peer()});
+  pump();
+}
+
+// -- to the replica after -------------------------------------------------------------------------
+
+void shard_state::send_change(std::uint64_t sequence, const shard_change& change) {
+  replicate r{options.id,
+              part_.view,
+              sequence,
+              static_cast<std::uint8_t>(change.what),
+              change.worker,
+              change.clock,
+              change.batch,
+              change.seen_updates,
+              0,
+              own_peer(),
+              shard_actor{self}};
+  auto& to = peers_[downstream_peer()];
+  if (!change.gradient.empty()) r.transfer = ids_.next();
+  self->send(part_.downstream, r);
+  std::uint64_t total = 0;
+  for (const auto& [offset, b] : change.gradient) total += b.size();
+  std::vector<part> parts;
+  for (const auto& [offset, b] : change.gradient)
+    parts.push_back({r.transfer, own_peer(), offset, total, b});
+  to.out.add(std::move(parts));
+  flush(to);
+}
+
+void shard_state::on_replicated(const replicated& r) {
+  if (r.view != part_.view || !part_.downstream || r.sender != downstream_peer()) return;
+  downstream_moved_ = true;
+  log_.acknowledge(r.sequence);
+  if (r.compared > downstream_hash_.first) downstream_hash_ = {r.compared, r.hash};
+  if (part_.downstream_learns && r.sequence >= learner_image_) learner_has_image_ = true;
+  tell_if_caught_up();
+  pump();
+}
+
+void shard_state::bring_up_learner() {
+  if (!core()) return; // the image that it waits for itself comes first
+  auto image = core()->image();
+  image.sequence = log_.applied();
+  learner_image_ = image.sequence;
+  learner_has_image_ = false;
+  log_.learner_begins();
+  send_image(downstream_peer(), image, {options.id, part_.view, image.sequence, 0, 0, 0, 0, {}});
+}
+
+void shard_state::send_image(peer_number to, const shard_image& image, replica_image header) {
+  auto bytes = std::make_shared<const tensor::aligned_vector<std::byte>>(encode(image));
+  header.transfer = ids_.next();
+  header.bytes = bytes->size();
+  header.sender = own_peer();
+  header.from = shard_actor{self};
+  auto& p = peers_[to];
+  if (to == archive_peer)
+    self->send(caf::actor_cast<archive_actor>(p.handle), header);
+  else
+    self->send(part_.downstream, header);
+  p.out.add(cut(header.transfer, own_peer(), bytes, bytes->data(), bytes->size()));
+  flush(p);
+}
+
+void shard_state::tell_if_caught_up() {
+  if (!part_.downstream_learns || told_caught_up_ || !learner_has_image_ ||
+      log_.last() - log_.acknowledged() > caught_up_within)
+    return;
+  log_.await_learner();
+  if (!log_.learner_may_join()) return;
+  told_caught_up_ = true;
+  self->send(options.scheduler, caught_up{options.id, part_.view, part_.downstream_node});
+}
+
+void shard_state::on_tick() {
+  self->delayed_send(self, options.resend_after, replica_tick{});
+  const bool followed = part_.downstream && !part_.downstream_learns;
+  if (part_.primary && core() && followed && log_.last() > own_hash_.first &&
+      ++ticks_ % ticks_per_comparison == 0)
+    append({shard_change::kind::compare, {}, 0, {}, unknown_updates, {}}, [](bool) {});
+  const bool moved = std::exchange(downstream_moved_, false);
+  const bool image_open = part_.downstream_learns && !learner_has_image_;
+  if (!part_.downstream || moved || (log_.acknowledged() == log_.last() && !image_open)) return;
+  // Nothing moved: what was sent may have been lost.
+  peers_[downstream_peer()].out = outbound_queue{};
+  if (image_open)
+    bring_up_learner();
+  else
+    log_.send_again();
+  pump();
+}
+
+// REPLICA-6
+void shard_state::compare(std::uint64_t sequence) {
+  own_hash_ = {sequence, state_hash(core()->image())};
+  if (!part_.downstream || part_.downstream_learns || downstream_hash_.first != sequence ||
+      downstream_hash_.second == own_hash_.second)
+    return;
+  self->send(options.scheduler, diverged{options.id, part_.view, part_.downstream_node});
+}
+
+void shard_state::acknowledge() {
+  if (!part_.primary && upstream_)
+    self->send(upstream_, replicated{options.id, part_.view, log_.applied(), own_peer(),
+                                     own_hash_.first, own_hash_.second});
+}
+
+// -- checkpoints, and a scheduler that was started again ------------------------------------------
+
+void shard_state::on_take_image(const take_image& t) {
+  if (!part_.primary || !core()) { // REPLICA-4
+    when_primary_.push_back([this, t] { on_take_image(t); });
+    return;
+  }
+  introduce(archive_peer, t.archive);
+  auto take = [this, t] {
+    auto image = core()->checkpoint(t.evaluated);
+    send_image(archive_peer, image, {options.id, part_.view, 0, t.checkpoint, 0, 0, 0, {}});
+  };
+  if (core()->reads_are_exact())
+    core()->at_step(t.step, take);
+  else
+    take();
+}
+
+caf::result<applied_report> shard_state::on_applied_request() const {
+  if (!part_.primary || !core()) return make_error(errc::not_primary);
+  return applied_report{options.id, core()->applied_everywhere()};
+}
+
+} // namespace troupe::actors

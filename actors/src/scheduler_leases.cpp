@@ -1,0 +1,249 @@
+// Who computes what, and how far the job is.
+#include <algorithm>
+#include <bit>
+#include <chrono>
+#include <cmath>
+
+#include "troupe/actors/scheduler.hpp"
+
+namespace troupe::actors {
+
+namespace {
+
+constexpr auto enter_timeout = std::chrono::seconds(10);
+constexpr auto report_timeout = std::chrono::seconds(10);
+
+double seconds(caf::timespan t) { return std::chrono::duration<double>(t).count(); }
+
+} // namespace
+
+void scheduler_state::feed_all() {
+  for (auto id : live_workers()) feed(id, options_.lease_ahead);
+}
+
+void scheduler_state::revive_one() {
+  auto best = workers_.end();
+  for (auto i = workers_.begin(); i != workers_.end(); ++i) {
+    if (!i->second.suspended) return; // somebody is at work
+    if (best == workers_.end() || i->second.revivals < best->second.revivals ||
+        (i->second.revivals == best->second.revivals &&
+         i->second.completed_at > best->second.completed_at))
+      best = i;
+  }
+  if (best == workers_.end()) return;
+  best->second.suspended = false;
+  ++best->second.revivals;
+}
+
+void scheduler_state::lease_returned() {
+  if (leases_->returned_count() == 0 || phase_ != phase::training) return;
+  revive_one();
+  auto candidates = live_workers();
+  while (leases_->returned_count() > 0 && !candidates.empty()) {
+    auto least = std::ranges::min_element(
+        candidates, {}, [this](worker_id id) { return leases_->held_by(id).size(); });
+    auto held = leases_->held_by(*least).size();
+    feed(*least, held + 1);
+    if (leases_->held_by(*least).size() == held) candidates.erase(least); // it cannot take one now
+  }
+}
+
+bool scheduler_state::may_lease() const {
+  auto next = leases_->peek();
+  return phase_ == phase::training && !quiet_ && next &&
+         next->epoch <= evaluated_epochs_ + 1; // SCHED-3
+}
+
+void scheduler_state::feed(worker_id id, std::size_t up_to) {
+  auto i = workers_.find(id);
+  if (i == workers_.end() || i->second.suspended) return;
+  if (phase_ != phase::training && phase_ != phase::draining) return;
+  auto& worker = i->second;
+  auto held = leases_->held_by(id).size();
+  if (!may_lease() || draining_.contains(worker.node)) {
+    if (held == 0 && !back_up(id) && !worker.backup && worker.in_clocks) leave_clocks(id);
+    return;
+  }
+  if (!worker.in_clocks) {
+    enter_clocks(id);
+    return;
+  }
+  batch_lease lease;
+  lease.clock_floor = worker.clock;
+  for (; held < up_to && may_lease(); ++held)
+    for (auto batch : leases_->lease(id, 1, self->clock().now())) lease.batches.push_back(batch);
+  if (!lease.batches.empty()) self->send(worker.actor, std::move(lease));
+}
+
+// A worker that has nothing to do computes the batch that keeps the others waiting.
+bool scheduler_state::back_up(worker_id id) {
+  auto& worker = workers_.at(id);
+  if (phase_ != phase::training || quiet_ || worker.backup || draining_.contains(worker.node))
+    return worker.backup.has_value();
+  auto batch = leases_->straggler(id, self->clock().now(), options_.straggler_after);
+  if (!batch) return false;
+  for (const auto& [other, record] : workers_)
+    if (record.backup == batch) return false;
+  if (!worker.in_clocks) {
+    enter_clocks(id);
+    return true;
+  }
+  worker.backup = batch;
+  self->send(worker.actor, batch_lease{{*batch}, worker.clock});
+  return true;
+}
+
+void scheduler_state::leave_clocks(worker_id id, bool gone) {
+  if (auto i = workers_.find(id); i != workers_.end()) i->second.in_clocks = false;
+  for (std::uint32_t s = 0; s < views_->shards(); ++s)
+    if (auto to = primary(shard_id{s})) self->send(to, leave_clock{id, gone});
+}
+
+void scheduler_state::enter_clocks(worker_id id) {
+  auto& worker = workers_.at(id);
+  if (worker.entering > 0) return;
+  // It enters beside the furthest, so that it holds nobody back.
+  for (const auto& [other, record] : workers_) worker.clock = std::max(worker.clock, record.clock);
+  worker.entering = views_->shards();
+  for (std::uint32_t s = 0; s < views_->shards(); ++s)
+    self->request(primary(shard_id{s}), enter_timeout, enter_clock{id, worker.clock})
+        .then(
+            [this, id](const clock_entered&) {
+              auto i = workers_.find(id);
+              if (i == workers_.end() || i->second.entering == 0 || --i->second.entering > 0)
+                return;
+              i->second.in_clocks = true;
+              feed(id, options_.lease_ahead);
+            },
+            [this, id](const caf::error&) {
+              // The primary was lost: with the next one it is tried again.
+              if (auto i = workers_.find(id); i != workers_.end()) i->second.entering = 0;
+            });
+}
+
+void scheduler_state::on_batch_done(const batch_done& d) {
+  if (phase_ == phase::reconciling) {
+    done_meanwhile_.push_back(d);
+    return;
+  }
+  if (phase_ != phase::training && phase_ != phase::draining) return;
+  if (d.batch.epoch >= options_.plan.epochs() || gone_workers_.contains(d.worker)) {
+    // Of a worker of before a checkpoint was gone back to: no shard need have it any more.
+    if (generation_ > 0) return;
+  }
+  auto now = self->clock().now();
+  if (auto i = workers_.find(d.worker); i != workers_.end()) {
+    i->second.clock = std::max(i->second.clock, d.clock);
+    i->second.suspended = false;
+    i->second.completed_at = now;
+  }
+  for (auto& [id, record] : workers_)
+    if (record.backup == d.batch) record.backup.reset();
+  leases_->renew(d.worker, now);
+  if (leases_->complete(d.batch, d.worker)) {
+    auto loss = std::bit_cast<double>(d.loss_bits);
+    if (!progress_->complete(d.batch, loss, now)) {
+      fail("the training loss became " +
+           (std::isnan(loss) ? std::string("NaN") : std::to_string(loss)) + " at batch " +
+           std::to_string(d.batch.index) + " of epoch " + std::to_string(d.batch.epoch + 1) +
+           "; expected a finite number: try a lower train.optimizer.learning_rate");
+      return;
+    }
+    while (asked_epochs_ < options_.plan.epochs() && leases_->epoch_complete(asked_epochs_))
+      self->send(evaluator_, evaluate_epoch{asked_epochs_++});
+  }
+  if (phase_ == phase::draining && leases_->open_count() == 0) begin_snapshot();
+  if (quiet_ && leases_->open_count() == 0) begin_checkpoint();
+  if (!draining_.empty()) drain_on();
+  feed(d.worker, options_.lease_ahead);
+}
+
+void scheduler_state::expire_leases() {
+  std::map<worker_id, std::size_t> held;
+  for (auto id : live_workers()) held[id] = leases_->held_by(id).size();
+  if (leases_->expire(self->clock().now(), options_.lease_timeout).empty()) return;
+  for (auto [id, before] : held) {
+    if (leases_->held_by(id).size() == before) continue;
+    // A completed batch renews all leases of its worker: one that ran out speaks for all.
+    leases_->give_back(id);
+    workers_.at(id).suspended = true;
+    if (workers_.at(id).in_clocks) leave_clocks(id);
+    notice(notice_event::kind::warning,
+           to_string(id) + " completed nothing in " +
+               std::to_string(static_cast<long>(seconds(options_.lease_timeout))) +
+               " s; its leases go to the others");
+  }
+}
+
+// -- progress -------------------------------------------------------------------------------------
+
+void scheduler_state::on_epoch_evaluated(const epoch_evaluated& e) {
+  if (phase_ == phase::ended || phase_ == phase::gathering || phase_ == phase::placing) return;
+  if (e.epoch == no_epoch) {
+    run_result result;
+    result.outcome = run_result::status::interrupted;
+    result.parameters = *e.parameters;
+    result.batches_done = progress_->batches_done();
+    end(std::move(result), "interrupted");
+    return;
+  }
+  with_reports([this, e] {
+    auto optional = [&](auto member) {
+      return e.held_out ? std::optional<double>{member(*e.held_out)} : std::nullopt;
+    };
+    epoch_event event{e.epoch + 1,
+                      progress_->epoch_loss(e.epoch).value_or(0),
+                      e.held_out ? e.held_out->accuracy : std::nullopt,
+                      optional([](const auto& h) { return h.loss; }),
+                      progress_->epoch_samples_per_second(e.epoch).value_or(0),
+                      staleness()};
+    last_ = e;
+    last_loss_ = event.loss;
+    options_.emit(event);
+    evaluated_epochs_ = std::max(evaluated_epochs_, e.epoch + 1);
+    record([this](run_journal& j) {
+      j.save_evaluated(evaluated_epochs_, progress_->contents(self->clock().now()));
+    });
+    if (phase_ != phase::training) return;
+    if (evaluated_epochs_ == options_.plan.epochs())
+      finish();
+    else
+      feed_all();
+  });
+}
+
+// Asks every primary for its report and goes on when all have answered or were lost.
+void scheduler_state::with_reports(std::function<void()> then) {
+  auto awaited = std::make_shared<std::size_t>(views_->shards());
+  auto answered = [this, awaited, then, g = generation_] {
+    if (--*awaited == 0 && phase_ != phase::ended && g == generation_) then();
+  };
+  for (std::uint32_t s = 0; s < views_->shards(); ++s)
+    self->request(primary(shard_id{s}), report_timeout, report_request{})
+        .then(
+            [this, answered](const shard_report& r) {
+              reports_[r.shard] = r;
+              answered();
+            },
+            [answered](const caf::error&) { answered(); });
+}
+
+scheduler::staleness_histogram scheduler_state::staleness() const {
+  scheduler::staleness_histogram all;
+  for (const auto& [shard, report] : reports_) all.merge(report.staleness);
+  return all;
+}
+
+void scheduler_state::emit_progress() {
+  if (phase_ != phase::training) return;
+  auto now = self->clock().now();
+  auto recent = progress_->take_recent(now);
+  if (recent.mean_loss) last_loss_ = *recent.mean_loss;
+  auto left = progress_->time_left(now);
+  options_.emit(progress_event{progress_->current_epoch() + 1, options_.plan.epochs(),
+                               progress_->batches_done(), progress_->batches_total(), last_loss_,
+                               recent.samples_per_second, left ? left->count() : -1.0,
+                               static_cast<std::uint32_t>(workers_.size()), staleness()});
+}
+
+} // namespace troupe::actors

@@ -1,0 +1,469 @@
+// What a second replica costs, against one replica in the same run.
+//
+//     build/release/bin/bench_replication [--seconds S] [--rounds N] [--jobs N] [--replicas R]
+//                                         [--json FILE]
+//
+// First table: push throughput. The replicas of one shard are production actors, each in a process
+// of its own over TCP, and one pusher sends gradients with two batches in flight (`async`, plain
+// SGD). Second table: samples per second of a digits job under `troupe train` with two shards and
+// two workers. Both alternate between one replica and R, N times, and print the median and the
+// range over the rounds, and the median and range of the ratio within a round.
+//
+// Next to each rate stands the processor time that a push took in each process: on a machine with
+// fewer cores than threads that work, a backup takes time from its primary, which it would not do
+// on a host of its own.
+#include <algorithm>
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <map>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include <caf/all.hpp>
+#include <caf/io/all.hpp>
+#include <fcntl.h>
+#include <nlohmann/json.hpp>
+#include <poll.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "troupe/actors/connect.hpp"
+#include "troupe/actors/shard.hpp"
+#include "troupe/actors/system_config.hpp"
+
+using namespace troupe::actors;
+namespace fs = std::filesystem;
+namespace scheduler = troupe::scheduler;
+namespace tensor = troupe::tensor;
+using bench_clock = std::chrono::steady_clock;
+
+namespace {
+
+constexpr std::size_t batches_in_flight = 2;
+
+[[noreturn]] void fail(const std::string& why) {
+  std::cerr << "bench_replication: " << why << '\n';
+  std::exit(1);
+}
+
+double since(bench_clock::time_point begun) {
+  return std::chrono::duration<double>(bench_clock::now() - begun).count();
+}
+
+struct spread {
+  double median = 0;
+  double least = 0;
+  double most = 0;
+};
+
+spread spread_of(std::vector<double> values) {
+  if (values.empty()) return {};
+  std::ranges::sort(values);
+  auto middle = values.size() / 2;
+  return {values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2,
+          values.front(), values.back()};
+}
+
+double percentile(const std::vector<double>& sorted, std::size_t percent) {
+  if (sorted.empty()) return 0;
+  return sorted[std::min(sorted.size() - 1, sorted.size() * percent / 100)];
+}
+
+nlohmann::json as_json(const spread& s) {
+  return {{"median", s.median}, {"least", s.least}, {"most", s.most}};
+}
+
+// Processor time of all threads of a process so far.
+double cpu_seconds(pid_t pid) {
+  clockid_t clock;
+  timespec at{};
+  if (::clock_getcpuclockid(pid, &clock) != 0 || ::clock_gettime(clock, &at) != 0)
+    fail("a process has ended");
+  return static_cast<double>(at.tv_sec) + static_cast<double>(at.tv_nsec) / 1e9;
+}
+
+// -- the replicas ---------------------------------------------------------------------------------
+
+// One replica; `next_port` is where the one after it in the chain listens, 0 at the tail.
+[[noreturn]] void serve(int out, std::size_t bytes, std::uint32_t place, std::uint16_t next_port) {
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  system_config config{true};
+  caf::actor_system system{config};
+  become_replica part{view_number{1}, place == 0, false, {}, no_node, false};
+  if (next_port != 0) {
+    auto next = connect<shard_actor>(system, {"127.0.0.1", next_port}, std::chrono::seconds(10));
+    if (!next) ::_exit(1);
+    part.downstream = *next;
+    part.downstream_node = node_id{place + 2};
+  }
+  std::vector<float> initial(bytes / sizeof(float), 1.0f);
+  shard_options o;
+  o.id = shard_id{0};
+  o.node = node_id{place + 1};
+  o.core = {scheduler::batch_plan{{1u << 24, 1, 1}},
+            scheduler::consistency::async(),
+            {.learning_rate = 0.01f},
+            1,
+            false};
+  o.slot = std::make_shared<shard_slot>();
+  o.slot->core =
+      std::make_shared<shard_core>(o.core, scheduler::shard_range{0, initial.size()}, initial);
+  auto actor = caf::actor_cast<shard_actor>(system.spawn(shard, o));
+  caf::anon_send(actor, part);
+  auto port = system.middleman().publish(actor, 0, "127.0.0.1");
+  if (!port || ::write(out, &*port, sizeof *port) != sizeof *port) ::_exit(1);
+  for (;;) ::pause(); // until it is killed
+}
+
+// The processes of one shard, primary first.
+class chain {
+ public:
+  chain(std::size_t bytes, std::uint32_t replicas) {
+    for (auto place = replicas; place-- > 0;) {
+      int ends[2];
+      if (::pipe(ends) != 0) fail("no pipe");
+      auto pid = ::fork();
+      if (pid == 0) serve(ends[1], bytes, place, port_);
+      ::close(ends[1]);
+      pids_.insert(pids_.begin(), pid);
+      pollfd ready{ends[0], POLLIN, 0};
+      if (::poll(&ready, 1, 30'000) != 1 || ::read(ends[0], &port_, sizeof port_) != sizeof port_)
+        fail("the process of a replica did not start");
+      ::close(ends[0]);
+    }
+  }
+  chain(const chain&) = delete;
+  chain& operator=(const chain&) = delete;
+  ~chain() {
+    for (auto pid : pids_) ::kill(pid, SIGKILL);
+    for (auto pid : pids_) ::waitpid(pid, nullptr, 0);
+  }
+
+  std::uint16_t port() const { return port_; } // of the primary
+  std::vector<double> cpu() const {
+    std::vector<double> each;
+    for (auto pid : pids_) each.push_back(cpu_seconds(pid));
+    return each;
+  }
+
+ private:
+  std::vector<pid_t> pids_;
+  std::uint16_t port_ = 0;
+};
+
+// -- the pusher -----------------------------------------------------------------------------------
+
+// An order: push for so long, then wait for what is in flight. Answered with the time of each push.
+struct push_for {
+  double seconds;
+};
+struct pushes_done {
+  std::vector<double> seconds_each;
+};
+using client_actor = pusher_actor::extend<caf::replies_to<push_for>::with<pushes_done>>;
+
+struct client_state {
+  shard_actor primary;
+  std::shared_ptr<tensor::aligned_vector<float>> gradient;
+  outbound_queue out;
+  transfer_ids ids{0};
+  clock_value clock = 0;
+  bench_clock::time_point until;
+  std::map<batch_id, bench_clock::time_point> open;
+  pushes_done done;
+  caf::typed_response_promise<pushes_done> promise;
+};
+
+void flush(client_actor::stateful_pointer<client_state> self) {
+  auto& s = self->state;
+  while (auto next = s.out.next()) self->send(s.primary, std::move(*next));
+}
+
+void push_more(client_actor::stateful_pointer<client_state> self) {
+  auto& s = self->state;
+  while (s.open.size() < batches_in_flight && bench_clock::now() < s.until) {
+    auto id = s.ids.next();
+    batch_id batch{0, static_cast<std::uint32_t>(s.clock)};
+    s.open[batch] = bench_clock::now();
+    self->send(s.primary, push{worker_id{0}, s.clock, batch, s.clock, id, pusher_actor{self}});
+    ++s.clock;
+    s.out.add(cut(id, 0, s.gradient, s.gradient->data(), s.gradient->size() * sizeof(float)));
+    flush(self);
+  }
+  if (s.open.empty()) s.promise.deliver(std::exchange(s.done, {}));
+}
+
+client_actor::behavior_type client(client_actor::stateful_pointer<client_state> self,
+                                   shard_actor primary, std::size_t bytes) {
+  auto& s = self->state;
+  s.primary = std::move(primary);
+  s.gradient = std::make_shared<tensor::aligned_vector<float>>(bytes / sizeof(float), 1e-6f);
+  return {
+      [](const parameters&) {},
+      [](const part&) {},
+      [self](const credit& c) {
+        self->state.out.credit(c.transfer, c.parts);
+        flush(self);
+      },
+      [self](const pushed& p) {
+        auto& s = self->state;
+        auto i = s.open.find(p.batch);
+        if (i == s.open.end()) return;
+        s.done.seconds_each.push_back(since(i->second));
+        s.open.erase(i);
+        push_more(self);
+      },
+      [self](push_for p) -> caf::result<pushes_done> {
+        auto& s = self->state;
+        s.until = bench_clock::now() + std::chrono::duration_cast<bench_clock::duration>(
+                                           std::chrono::duration<double>(p.seconds));
+        s.promise = self->make_response_promise<pushes_done>();
+        auto promise = s.promise;
+        push_more(self);
+        return promise;
+      },
+  };
+}
+
+} // namespace
+
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(push_for)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(pushes_done)
+
+namespace {
+
+// -- table 1: pushes ------------------------------------------------------------------------------
+
+// All rounds of one number of replicas.
+struct push_side {
+  std::vector<double> mb_per_second;   // by round
+  std::vector<double> seconds_each;    // of all pushes
+  std::vector<double> cpu_us_per_push; // pusher, primary, backups; summed, then divided
+};
+
+void push_round(caf::scoped_actor& self, const client_actor& c, const chain& replicas,
+                std::size_t bytes, double seconds, push_side* side) {
+  auto before = replicas.cpu();
+  before.insert(before.begin(), cpu_seconds(::getpid()));
+  auto begun = bench_clock::now();
+  pushes_done done;
+  self->request(c, std::chrono::seconds(30 + static_cast<int>(seconds)), push_for{seconds})
+      .receive([&](pushes_done& d) { done = std::move(d); },
+               [](const caf::error& e) { fail("no answer: " + reason_of(e)); });
+  auto took = since(begun);
+  if (side == nullptr) return; // the first round warms up
+  auto after = replicas.cpu();
+  after.insert(after.begin(), cpu_seconds(::getpid()));
+  side->mb_per_second.push_back(static_cast<double>(bytes * done.seconds_each.size()) / took / 1e6);
+  side->seconds_each.insert(side->seconds_each.end(), done.seconds_each.begin(),
+                            done.seconds_each.end());
+  side->cpu_us_per_push.resize(after.size());
+  for (std::size_t i = 0; i < after.size(); ++i)
+    side->cpu_us_per_push[i] += (after[i] - before[i]) * 1e6;
+}
+
+nlohmann::json print(std::size_t bytes, std::uint32_t replicas, push_side& side) {
+  std::ranges::sort(side.seconds_each);
+  auto count = side.seconds_each.size();
+  for (auto& us : side.cpu_us_per_push) us /= static_cast<double>(std::max<std::size_t>(1, count));
+  auto rate = spread_of(side.mb_per_second);
+  auto p50 = percentile(side.seconds_each, 50) * 1e6, p99 = percentile(side.seconds_each, 99) * 1e6;
+  std::printf("%9zu %8u %7.0f MB/s (%5.0f to %5.0f)  p50 %7.0f us  p99 %7.0f us  n %6zu  cpu us:",
+              bytes, replicas, rate.median, rate.least, rate.most, p50, p99, count);
+  for (auto us : side.cpu_us_per_push) std::printf(" %6.0f", us);
+  std::printf("\n");
+  std::fflush(stdout);
+  return {{"bytes", bytes}, {"replicas", replicas},
+          {"p50_us", p50},  {"mb_per_second", as_json(rate)},
+          {"p99_us", p99},  {"cpu_us_per_push", side.cpu_us_per_push},
+          {"count", count}};
+}
+
+spread print_ratio(const std::vector<double>& one, const std::vector<double>& more,
+                   std::uint32_t replicas) {
+  std::vector<double> each;
+  for (std::size_t i = 0; i < std::min(one.size(), more.size()); ++i)
+    each.push_back(more[i] / one[i]);
+  auto ratio = spread_of(each);
+  std::printf("          %u replicas / 1: %.2f (%.2f to %.2f)\n", replicas, ratio.median,
+              ratio.least, ratio.most);
+  std::fflush(stdout);
+  return ratio;
+}
+
+nlohmann::json push_table(double seconds, int rounds, std::uint32_t replicas) {
+  std::printf("\npushes, %zu batches in flight; cpu: of the pusher, the primary, the backups, for "
+              "each push\n",
+              batches_in_flight);
+  auto rows = nlohmann::json::array();
+  for (std::size_t bytes : {64u << 10, 1u << 20, 4u << 20, 16u << 20}) {
+    chain one{bytes, 1}, more{bytes, replicas};
+    system_config config{true};
+    caf::actor_system system{config};
+    push_side sides[2];
+    const chain* chains[] = {&one, &more};
+    client_actor clients[2];
+    for (int i : {0, 1}) {
+      auto primary =
+          connect<shard_actor>(system, {"127.0.0.1", chains[i]->port()}, std::chrono::seconds(10));
+      if (!primary) fail(reason_of(primary.error()));
+      clients[i] = system.spawn(client, *primary, bytes);
+    }
+    {
+      caf::scoped_actor self{system};
+      for (int i : {0, 1}) push_round(self, clients[i], *chains[i], bytes, seconds / 2, nullptr);
+      for (int r = 0; r < rounds; ++r)
+        for (int turn : {0, 1}) {
+          auto i = (r + turn) % 2; // nobody is always first
+          push_round(self, clients[i], *chains[i], bytes, seconds, &sides[i]);
+        }
+    }
+    for (auto& c : clients) caf::anon_send_exit(c, caf::exit_reason::user_shutdown);
+    rows.push_back(print(bytes, 1, sides[0]));
+    rows.push_back(print(bytes, replicas, sides[1]));
+    rows.back()["of_one_replica"] =
+        as_json(print_ratio(sides[0].mb_per_second, sides[1].mb_per_second, replicas));
+  }
+  return rows;
+}
+
+// -- table 2: a training job ----------------------------------------------------------------------
+
+constexpr const char* job_text = R"(name = "digits"
+[model]
+layers = [ { dense = 128 }, "relu", { dense = 10 } ]
+[data]
+format = "digits"
+samples = 12000
+[train]
+epochs = 20
+batch_size = 64
+consistency = "async"
+optimizer = { name = "sgd", learning_rate = 0.05 }
+[cluster]
+workers = 2
+shards = 2
+[checkpoint]
+every_seconds = 0
+)";
+
+double samples_per_second(const fs::path& program, const fs::path& folder, std::uint32_t replicas) {
+  auto run = folder / "run", job = folder / "job.toml";
+  fs::remove_all(run);
+  auto pid = ::fork();
+  if (pid == 0) {
+    ::prctl(PR_SET_PDEATHSIG, SIGTERM);
+    int null = ::open("/dev/null", O_WRONLY);
+    ::dup2(null, STDOUT_FILENO);
+    auto set = "cluster.replicas=" + std::to_string(replicas);
+    ::execl(program.c_str(), program.c_str(), "train", job.c_str(), "--set", set.c_str(), "--run",
+            run.c_str(), nullptr);
+    ::_exit(127);
+  }
+  int status = 0;
+  if (pid < 0 || ::waitpid(pid, &status, 0) != pid || status != 0)
+    fail("a training run did not end well; its folder is " + run.string());
+  std::ifstream events(run / "events.jsonl");
+  for (std::string line; std::getline(events, line);) {
+    auto e = nlohmann::json::parse(line);
+    if (e.at("event") == "finished")
+      return e.at("samples").get<double>() / e.at("seconds").get<double>();
+  }
+  fail("a run without a finished event");
+}
+
+nlohmann::json job_table(int rounds, std::uint32_t replicas) {
+  if (rounds <= 0) return nlohmann::json::array();
+  auto program = fs::read_symlink("/proc/self/exe").parent_path() / "troupe";
+  if (!fs::exists(program)) fail("expected the program " + program.string() + "; build it first");
+  auto name = (fs::temp_directory_path() / "bench_replication-XXXXXX").string();
+  if (::mkdtemp(name.data()) == nullptr) fail("cannot make a folder " + name);
+  fs::path folder{name};
+  std::ofstream(folder / "job.toml") << job_text;
+  std::printf(
+      "\ntroupe train, 784-128-10 on 9600 digits, batches of 64, 20 epochs, async, 2 shards, "
+      "2 workers\n");
+  std::vector<double> rates[2];
+  for (int r = 0; r < rounds; ++r)
+    for (int turn : {0, 1}) {
+      auto i = (r + turn) % 2;
+      rates[i].push_back(samples_per_second(program, folder, i == 0 ? 1 : replicas));
+    }
+  fs::remove_all(folder);
+  auto rows = nlohmann::json::array();
+  for (int i : {0, 1}) {
+    auto rate = spread_of(rates[i]);
+    auto held = i == 0 ? 1 : replicas;
+    std::printf("%9s %8u %7.0f samples/s (%.0f to %.0f)  n %zu\n", "job", held, rate.median,
+                rate.least, rate.most, rates[i].size());
+    rows.push_back({{"replicas", held}, {"samples_per_second", as_json(rate)}});
+  }
+  rows.back()["of_one_replica"] = as_json(print_ratio(rates[0], rates[1], replicas));
+  return rows;
+}
+
+std::string processor() {
+  std::ifstream info("/proc/cpuinfo");
+  for (std::string line; std::getline(info, line);)
+    if (line.starts_with("model name")) return line.substr(line.find(':') + 2);
+  return "unknown";
+}
+
+} // namespace
+
+int main(int argc, char** argv) {
+  double seconds = 1;
+  int rounds = 7, jobs = 5;
+  std::uint32_t replicas = 2;
+  std::string json_file, command;
+  for (int i = 0; i < argc; ++i) command += (i > 0 ? " " : "") + std::string(argv[i]);
+  for (int i = 1; i < argc; ++i) {
+    std::string argument = argv[i];
+    if (argument == "--seconds" && i + 1 < argc)
+      seconds = std::atof(argv[++i]);
+    else if (argument == "--rounds" && i + 1 < argc)
+      rounds = std::atoi(argv[++i]);
+    else if (argument == "--jobs" && i + 1 < argc)
+      jobs = std::atoi(argv[++i]);
+    else if (argument == "--replicas" && i + 1 < argc)
+      replicas = static_cast<std::uint32_t>(std::clamp(std::atoi(argv[++i]), 2, 16));
+    else if (argument == "--json" && i + 1 < argc)
+      json_file = argv[++i];
+    else {
+      std::cerr << "usage: bench_replication [--seconds S] [--rounds N] [--jobs N] [--replicas R] "
+                   "[--json FILE]\n";
+      return 2;
+    }
+  }
+  const auto cores = std::thread::hardware_concurrency();
+  double load[1] = {0};
+  ::getloadavg(load, 1);
+  std::printf("%s\n%s, %u cores, load %.1f before\n", command.c_str(), processor().c_str(), cores,
+              load[0]);
+  if (cores < 2 * (replicas + 1))
+    std::printf("the pusher and the replicas share %u cores: a backup's own work also slows down "
+                "the primary\n",
+                cores);
+  auto pushes = push_table(seconds, rounds, replicas);
+  auto job_rows = job_table(jobs, replicas);
+  if (json_file.empty()) return 0;
+  std::ofstream out(json_file);
+  out << nlohmann::json{{"benchmark", "replication"},
+                        {"command", command},
+                        {"processor", processor()},
+                        {"cores", cores},
+                        {"load_before", load[0]},
+                        {"seconds_each", seconds},
+                        {"rounds", rounds},
+                        {"pushes", pushes},
+                        {"jobs", job_rows}}
+             .dump(2)
+      << '\n';
+  if (!out) fail(json_file + ": cannot write");
+}

@@ -1,0 +1,163 @@
+#include "recovery_time.hpp"
+
+#include <algorithm>
+#include <csignal>
+#include <fstream>
+#include <optional>
+#include <stdexcept>
+#include <string>
+
+#include <nlohmann/json.hpp>
+
+#include "integer_cluster.hpp"
+#include "program_fixture.hpp"
+#include "temporary_folder.hpp"
+#include "troupe/actors/connect.hpp"
+#include "troupe/actors/messages.hpp"
+#include "troupe/actors/system_config.hpp"
+
+namespace troupe::chaos_test {
+
+using namespace std::chrono_literals;
+using cli_test::program;
+using clock = std::chrono::steady_clock;
+using nlohmann::json;
+
+namespace {
+
+constexpr auto look_pause = 2ms;
+constexpr auto patience = 60s;
+constexpr std::size_t replicas = 2;
+
+/// One connection to a scheduler, for many questions.
+class status_connection {
+ public:
+  explicit status_connection(const actors::endpoint& at) {
+    auto root = actors::connect<actors::scheduler_actor>(system_, at, 10s);
+    if (!root) throw std::runtime_error("cannot ask the scheduler at " + to_string(at));
+    root_ = *root;
+  }
+
+  json ask() {
+    json status;
+    self_->request(root_, 10s, actors::status_request{})
+        .receive([&](const actors::status_report& r) { status = json::parse(r.json); },
+                 [](const caf::error&) {
+                   throw std::runtime_error("the scheduler did not tell its status");
+                 });
+    return status;
+  }
+
+ private:
+  actors::system_config config_{true};
+  caf::actor_system system_{config_};
+  caf::scoped_actor self_{system_};
+  actors::scheduler_actor root_;
+};
+
+actors::endpoint address_in(const std::filesystem::path& run) {
+  std::ifstream in(run / "scheduler.address");
+  std::string line;
+  std::getline(in, line);
+  return actors::parse_endpoint(line);
+}
+
+bool whole(const json& status) {
+  if (status.at("phase") != "training") return false;
+  return std::ranges::all_of(status.at("shards"), [](const json& shard) {
+    return shard.at("chain").size() == replicas && shard.at("learner").is_null();
+  });
+}
+
+std::uint64_t leases_out(const json& status) {
+  std::uint64_t leases = 0;
+  for (const auto& node : status.at("nodes"))
+    for (const auto& worker : node.at("workers")) leases += worker.at("leases").size();
+  return leases;
+}
+
+/// Trains and is watched.
+class watched_run {
+ public:
+  watched_run(const std::string& mode, std::uint64_t seed)
+      : draws_(seed), run_(write_job()),
+        train_({"train", "job.toml", "--run", "run", "--replicas", std::to_string(replicas),
+                "--set", "train.consistency=" + mode},
+               folder_.path()) {
+    train_.wait_for_line("epoch 1/");
+    scheduler_.emplace(address_in(run_));
+  }
+
+  void measure(fault_kind kind, recovery_times& times) {
+    const json before = look_until(whole, times);
+    const auto shard = draws_.below(before.at("shards").size());
+    const auto chain = cli_test::processes_of_chain(train_.pid(), before, shard);
+    if (chain.empty()) throw std::runtime_error("the process of a primary was not found");
+    const auto primary = chain.front();
+
+    const auto begun = clock::now();
+    last_look_ = begun;
+    ::kill(primary, kind == fault_kind::stop_shard ? SIGSTOP : SIGKILL);
+    const auto view = [&](const json& status) {
+      return status.at("shards").at(shard).at("view").get<std::uint64_t>();
+    };
+    const json first = look_until([&](const json& s) { return view(s) > view(before); }, times);
+    times.until_view.push_back(clock::now() - begun);
+    const auto enough = first.at("batches_done").get<std::uint64_t>() + leases_out(first) + 1;
+    look_until([&](const json& s) { return s.at("batches_done") >= enough; }, times);
+    times.until_applied.push_back(clock::now() - begun);
+    if (kind == fault_kind::stop_shard) ::kill(primary, SIGCONT);
+  }
+
+  void end() {
+    train_.send(SIGINT);
+    train_.finish();
+  }
+
+ private:
+  std::filesystem::path write_job() const {
+    folder_.write("job.toml", cli_test::integer_job(1'000'000));
+    return folder_ / "run";
+  }
+
+  template <class Predicate>
+  json look_until(Predicate seen, recovery_times& times) {
+    const auto deadline = clock::now() + patience;
+    last_look_ = clock::now();
+    while (clock::now() < deadline) {
+      const json status = scheduler_->ask();
+      const auto now = clock::now();
+      times.longest_look = std::max<recovery_times::duration>(times.longest_look, now - last_look_);
+      last_look_ = now;
+      if (seen(status)) return status;
+      if (!train_.read_until(now + look_pause)) break;
+    }
+    throw std::runtime_error("training did not go on\n" + train_.out() + train_.err());
+  }
+
+  seeded_draws draws_;
+  cli_test::temporary_folder folder_;
+  const std::filesystem::path run_;
+  program train_;
+  std::optional<status_connection> scheduler_;
+  clock::time_point last_look_;
+};
+
+} // namespace
+
+recovery_times measure_recovery(fault_kind kind, std::uint32_t count, const std::string& mode,
+                                std::uint64_t seed) {
+  cli_test::orphan_watch orphans;
+  recovery_times times;
+  // A node is given up after 10 restarts in 10 s, so a cluster is asked for 8.
+  constexpr std::uint32_t each = 8;
+  for (std::uint32_t done = 0; done < count;) {
+    watched_run run(mode, seed + done);
+    for (std::uint32_t i = 0; i < each && done < count; ++i, ++done) run.measure(kind, times);
+    run.end();
+  }
+  orphans.reap_all();
+  return times;
+}
+
+} // namespace troupe::chaos_test
