@@ -127,10 +127,8 @@ void scheduler_state::on_batch_done(const batch_done& d) {
     return;
   }
   if (phase_ != phase::training && phase_ != phase::draining) return;
-  if (d.batch.epoch >= options_.plan.epochs() || gone_workers_.contains(d.worker)) {
-    // Of a worker of before a checkpoint was gone back to: no shard need have it any more.
-    if (generation_ > 0) return;
-  }
+  // Of a worker of before a checkpoint was gone back to: no shard need have the batch any more.
+  if (generation_ > 0 && gone_workers_.contains(d.worker)) return;
   auto now = self->clock().now();
   if (auto i = workers_.find(d.worker); i != workers_.end()) {
     i->second.clock = std::max(i->second.clock, d.clock);

@@ -90,11 +90,11 @@ using node_impl_actor =
 ///         the first cause, and the scheduler places its roles elsewhere.
 /// NODE-3  While the scheduler is away everything goes on: workers with the leases they hold,
 ///         replicas as their views say.
+/// NODE-4  A node that was declared lost drops every role before it joins again, under a new
+///         number.
 /// NODE-5  Of two nodes that both hold replicas the one with the higher number connects, so that
 ///         they do not connect to each other at the same moment; a node without replicas connects
 ///         to those with.
-/// NODE-4  A node that was declared lost drops every role before it joins again, under a new
-///         number.
 ///
 /// It loads data and connects in its handlers and holds its thread meanwhile. When it dies, its
 /// children die with it. Its heartbeat is an actor of its own (`pulse`).

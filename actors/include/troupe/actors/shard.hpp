@@ -70,8 +70,9 @@ using shard_impl_actor =
 ///
 /// REPLICA-1  A primary applies, acknowledges and shows nothing that another replica of its view
 ///            lacks (LOG-2); so nothing that was acknowledged or seen is lost while one lives.
-/// REPLICA-2  A change or an acknowledgement of a view below the replica's own is refused; one of a
-///            view above waits until that view is installed here.
+/// REPLICA-2  A change or an acknowledgement of a view below the replica's own is refused. A change
+///            of a view above waits until that view is installed here; an acknowledgement of one is
+///            dropped, for with the view everything open is sent again.
 /// REPLICA-3  A primary answers reads only while its read lease holds (LEASE-1).
 /// REPLICA-4  What only a primary may answer waits at a backup, in case its becoming primary has
 ///            not reached it yet.
