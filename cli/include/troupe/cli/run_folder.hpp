@@ -40,7 +40,6 @@ class run_folder {
   std::filesystem::path job_file() const { return path_ / "job.json"; }
   std::filesystem::path events_file() const { return path_ / "events.jsonl"; }
   std::filesystem::path model_file() const { return path_ / "model.troupe"; }
-  std::filesystem::path checkpoints() const { return path_ / "checkpoints"; }
   std::filesystem::path address_file() const { return path_ / "scheduler.address"; }
 
   /// Writes job.json, which must not be there. Throws file_error.
