@@ -75,6 +75,8 @@ figures measure(std::size_t bytes, double seconds, F once) {
   return summarize(std::move(each), bytes);
 }
 
+bool share_memory = true;
+
 [[noreturn]] void fail(const std::string& why) {
   std::cerr << "bench_wire: " << why << '\n';
   std::exit(1);
@@ -127,6 +129,7 @@ struct served {
                         1,
                         false};
   system_config config{true};
+  if (!share_memory) shared_pools::of_process().disable();
   caf::actor_system system{config};
   shard_options shard_of;
   shard_of.core = o;
@@ -207,11 +210,11 @@ client_actor::behavior_type client(client_actor::stateful_pointer<client_state> 
         landed(s.pulls.announced(0, p.transfer, p.own_applied, p.seen_updates));
       },
       [self, &s, landed](const part& p) {
-        self->send(s.shard, credit{1, 0, p.transfer});
+        self->send(s.shard, credit_for(p, 0));
         landed(s.pulls.add(p));
       },
       [&s, flush](const credit& c) {
-        s.out.credit(c.transfer, c.parts);
+        s.out.credit(c.transfer, c.parts, c.key);
         flush();
       },
       [&s](const pushed&) { s.promise.deliver(true); },
@@ -226,7 +229,7 @@ client_actor::behavior_type client(client_actor::stateful_pointer<client_state> 
         batch_id batch{0, static_cast<std::uint32_t>(s.clock)};
         self->send(s.shard, push{worker_id{0}, s.clock, batch, s.clock, id, pusher_actor{self}});
         ++s.clock;
-        s.out.add(cut(id, 0, s.gradient, s.gradient->data(), s.gradient->size() * sizeof(float)));
+        s.out.add(id, 0, s.gradient, s.gradient->data(), s.gradient->size() * sizeof(float));
         flush();
         return s.promise = self->make_response_promise<bool>();
       },
@@ -275,8 +278,10 @@ int main(int argc, char** argv) {
       seconds = std::atof(argv[++i]);
     else if (argument == "--json" && i + 1 < argc)
       json_file = argv[++i];
+    else if (argument == "--no-shared-memory")
+      share_memory = false;
     else {
-      std::cerr << "usage: bench_wire [--seconds S] [--json FILE]\n";
+      std::cerr << "usage: bench_wire [--seconds S] [--no-shared-memory] [--json FILE]\n";
       return 2;
     }
   }
@@ -296,6 +301,7 @@ int main(int argc, char** argv) {
       asm volatile("" : : "r"(to.data()) : "memory");
     });
     system_config config{true};
+    if (!share_memory) shared_pools::of_process().disable();
     caf::actor_system system{config};
     auto reached = connect<shard_actor>(system, {"127.0.0.1", other.at().shard_port},
                                         std::chrono::seconds(10));

@@ -9,7 +9,8 @@ namespace troupe::actors {
 
 void archive_state::start(archive_options o) {
   options_ = std::move(o);
-  store_.emplace(options_.folder, options_.keep);
+  store_.emplace(options_.folder, options_.keep, options_.files);
+  self->delayed_send(self, options_.resend_after, archive_tick{});
 }
 
 // -- writing --------------------------------------------------------------------------------------
@@ -42,7 +43,7 @@ void archive_state::on_image(const replica_image& i) {
 
 void archive_state::on_part(const part& p) {
   if (auto i = senders_.find(p.from); i != senders_.end())
-    self->send(i->second, credit{1, archive_peer, p.transfer});
+    self->send(i->second, credit_for(p, archive_peer));
   if (!open_) return;
   arriving_[p.transfer].bytes.add(p);
   store_if_whole(p.transfer);
@@ -75,6 +76,10 @@ void archive_state::store_if_whole(transfer_id id) {
     manifest.evaluated_epochs = open_->evaluated_epochs;
     manifest.batches = all.size();
     manifest.taken_at = open_->taken_at;
+    if (options_.recorder)
+      options_.recorder->record({.what = history::event_kind::checkpoint_written,
+                                 .clock = open_->number,
+                                 .value = all.size()});
     store_->commit(open_->number, std::move(manifest));
     auto number = std::exchange(open_, std::nullopt)->number;
     self->send(options_.scheduler, checkpoint_ended{number, all.size(), {}});
@@ -119,31 +124,58 @@ void archive_state::on_send(const send_images& s) {
   if (!loaded_) return;
   generation_ = s.generation;
   receivers_.clear();
-  awaited_.clear();
+  restored_ = loaded_->manifest.number;
   auto images = reshard(std::exchange(loaded_, std::nullopt)->images, options_.ranges);
   for (std::uint32_t i = 0; i < images.size(); ++i) {
-    awaited_.insert(i);
     auto bytes = std::make_shared<const tensor::aligned_vector<std::byte>>(encode(images[i]));
-    replica_image header{shard_id{i},        {}, 0, 0, bytes->size(), ids_.next(), archive_peer,
-                         archive_actor{self}};
-    auto& r = receivers_[header.transfer];
-    r.replica = s.replicas.at(i);
-    self->send(r.replica, header);
-    r.out.add(cut(header.transfer, archive_peer, bytes, bytes->data(), bytes->size()));
-    while (auto next = r.out.next()) self->send(r.replica, std::move(*next));
+    receivers_[i] = {s.replicas.at(i), std::move(bytes)};
+    hand_out(i, receivers_[i]);
   }
 }
 
+void archive_state::hand_out(std::uint32_t shard, receiver& r) {
+  r.transfer = ids_.next();
+  r.out.clear();
+  self->send(r.replica, replica_image{shard_id{shard},
+                                      {},
+                                      0,
+                                      restored_,
+                                      r.image->size(),
+                                      r.transfer,
+                                      archive_peer,
+                                      archive_actor{self}});
+  r.out.add(r.transfer, archive_peer, r.image, r.image->data(), r.image->size());
+  while (auto next = r.out.next()) self->send(r.replica, std::move(*next));
+}
+
 void archive_state::on_credit(const credit& c) {
-  auto i = receivers_.find(c.transfer);
+  auto i = std::ranges::find_if(receivers_,
+                                [&](const auto& r) { return r.second.transfer == c.transfer; });
   if (i == receivers_.end()) return;
-  i->second.out.credit(c.transfer, c.parts);
-  while (auto next = i->second.out.next()) self->send(i->second.replica, std::move(*next));
+  auto& r = i->second;
+  r.moved = true;
+  r.out.credit(c.transfer, c.parts, c.key);
+  while (auto next = r.out.next()) self->send(r.replica, std::move(*next));
 }
 
 void archive_state::on_replicated(const replicated& r) {
-  if (awaited_.erase(r.shard.value) > 0 && awaited_.empty())
-    self->send(options_.scheduler, images_sent{generation_});
+  auto i = receivers_.find(r.shard.value);
+  // One of an earlier restore says nothing about the image of this one.
+  if (i == receivers_.end() ||
+      caf::actor_cast<caf::actor_addr>(self->current_sender()) != i->second.replica.address())
+    return;
+  receivers_.erase(i);
+  if (receivers_.empty()) self->send(options_.scheduler, images_sent{generation_});
+}
+
+// ARCHIVE-3
+void archive_state::on_tick() {
+  self->delayed_send(self, options_.resend_after, archive_tick{});
+  for (auto& [shard, r] : receivers_)
+    if (!std::exchange(r.moved, false)) {
+      reached(probe::restore_sent_again);
+      hand_out(shard, r);
+    }
 }
 
 archive_impl_actor::behavior_type archive(archive_state::self_pointer self,
@@ -159,6 +191,7 @@ archive_impl_actor::behavior_type archive(archive_state::self_pointer self,
       [&state](const load_checkpoint& l) { state.on_load(l); },
       [&state](const send_images& s) { state.on_send(s); },
       [&state](const open_checkpoint& o) { state.on_open(o); },
+      [&state](archive_tick) { state.on_tick(); },
       [&state](const give_up_checkpoint&) { state.give_up("it was given up"); },
   };
 }

@@ -33,7 +33,7 @@ void evaluator_state::send_pull(std::uint32_t shard, transfer_id id) {
 void evaluator_state::on_part(const part& p) {
   if (p.from >= options_.ranges.size()) return;
   moved_ = self->clock().now();
-  self->send(options_.peers.shard(shard_id{p.from}), credit{1, evaluator_peer, p.transfer});
+  self->send(options_.peers.shard(shard_id{p.from}), credit_for(p, evaluator_peer));
   landed(pulls.add(p));
 }
 

@@ -7,8 +7,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include "strict_object.hpp"
 #include "troupe/actors/job_error.hpp"
+#include "troupe/actors/strict_object.hpp"
 
 namespace troupe::actors {
 

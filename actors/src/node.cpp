@@ -33,6 +33,7 @@ caf::result<replica_found> node_state::on_find_replica(const find_replica& f) {
 }
 
 void node_state::on_down(const caf::down_msg& d) {
+  if (forget(d.source)) return;
   if (d.source == options.scheduler.address()) {
     scheduler_is_gone("the scheduler was lost");
   } else if (supervisor_ && d.source == supervisor_.address()) {
@@ -87,7 +88,7 @@ node_impl_actor::behavior_type node(node_state::self_pointer self, node_actor_op
       [&state](const child_event& e) { state.on_child_event(e.event); },
       [&state](const compute_started& c) { state.on_compute_started(c); },
       [&state](try_scheduler) { state.on_try_scheduler(); },
-      [&state](const resolve_again& r) { state.resolve(r.shard); },
+      [&state](const resolve_again& r) { state.on_resolve_again(r.shard); },
       [&state](const was_lost& l) { state.on_was_lost(l.reason); },
   };
 }

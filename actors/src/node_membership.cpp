@@ -51,6 +51,8 @@ void node_state::on_welcome(const welcome& w) {
   const bool again = w.node == id_;
   id_ = w.node;
   if (again) return;
+  if (options.recorder)
+    options.recorder->record({.what = history::event_kind::node_entered, .node = id_});
   try {
     if (!plan_) set_up(w);
     lease_ = std::make_shared<read_lease>();
@@ -111,8 +113,10 @@ void node_state::scheduler_is_gone(const std::string& why) {
     end(node_result::status::failed, why);
     return;
   }
-  if (!std::exchange(alone_since_, self->clock().now()))
+  if (!std::exchange(alone_since_, self->clock().now())) {
+    reached(probe::scheduler_gone);
     self->delayed_send(self, reconnect_pause, try_scheduler{});
+  }
 }
 
 void node_state::on_try_scheduler() {
@@ -161,7 +165,9 @@ void node_state::greet_again() {
 // -- declared lost --------------------------------------------------------------------------------
 
 void node_state::on_was_lost(const std::string&) {
-  if (ended_) return;
+  // It may be told twice, by the answer to a heartbeat and to a hello; it joins again once.
+  if (ended_ || id_ == no_node) return;
+  reached(probe::was_declared_lost);
   id_ = no_node;
   if (pulse_) {
     self->unlink_from(pulse_);

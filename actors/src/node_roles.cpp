@@ -1,6 +1,7 @@
 // What a node holds: replicas and workers, and how they find each other.
 #include <algorithm>
 
+#include "troupe/actors/address_book.hpp"
 #include "troupe/actors/node.hpp"
 #include "troupe/actors/worker.hpp"
 
@@ -11,6 +12,8 @@ namespace {
 constexpr auto start_timeout = std::chrono::minutes(1);
 constexpr auto find_timeout = std::chrono::seconds(5);
 constexpr auto resolve_pause = std::chrono::milliseconds(100);
+// An attempt to connect may hold the node for a second.
+constexpr auto connect_pause = std::chrono::milliseconds(500);
 // A node that cannot connect to this one, though this one can to it, is not waited for any longer.
 constexpr auto greeting_patience = std::chrono::seconds(2);
 
@@ -61,7 +64,8 @@ void node_state::spawn_replica(shard_id id, const place_replicas& p,
   o.slot = std::make_shared<shard_slot>();
   o.lease = lease_;
   o.scheduler = options.scheduler;
-  o.observer = options.observer;
+  o.recorder = options.recorder;
+  o.instance = static_cast<std::uint16_t>(++replicas_begun_);
   if (!p.empty) {
     auto model = work_.make_model();
     tensor::aligned_vector<float> initial(model->parameter_layout().size());
@@ -70,7 +74,7 @@ void node_state::spawn_replica(shard_id id, const place_replicas& p,
         o.core, range, std::span<const float>{initial}.subspan(range.first, range.size));
   }
   child_spec spec;
-  spec.id = to_string(id) + " (" + std::to_string(++replicas_begun_) + ")";
+  spec.id = to_string(id) + " (" + std::to_string(replicas_begun_) + ")";
   replicas_[id] = {shard_actor{}, o.slot, spec.id};
   spec.restart = restart_when::temporary;
   spec.start = [o](caf::actor_system& system) { return system.spawn(shard, o); };
@@ -176,6 +180,7 @@ void node_state::start_worker(worker_id id, compute_actor compute,
       w.core.remote.insert(shard);
   }
   w.peers = address_book{options.scheduler, std::move(primaries)};
+  w.recorder = options.recorder;
   w.duplicate_push_every = job_.inject.duplicate_push_every;
   child_spec spec;
   spec.id = to_string(id);
@@ -226,7 +231,10 @@ void node_state::on_child_event(const supervisor_event& e) {
 
 void node_state::on_install_view(const install_view& v) {
   auto& known = views_[v.shard];
-  if (v.number < known.number) return;
+  if (v.number < known.number) {
+    reached(probe::old_view_ignored);
+    return;
+  }
   known = v;
   // A replica that left the view may come back to it as another actor.
   std::erase_if(found_, [&v](const auto& entry) {
@@ -250,8 +258,8 @@ shard_actor node_state::handle_of(shard_id shard, node_id node) const {
 
 // NODE-5
 node_actor node_state::reach(const node_contact& where) {
-  auto& node = nodes_[where.node];
-  if (node || !options.connect) return node;
+  if (auto known = nodes_.find(where.node); known != nodes_.end() || !options.connect)
+    return known != nodes_.end() ? known->second : node_actor{};
   const bool holds = std::ranges::any_of(views_, [this](const auto& v) {
     auto here = [this](const auto& members) {
       return std::ranges::find(members, id_, &node_contact::node) != members.end();
@@ -261,15 +269,41 @@ node_actor node_state::reach(const node_contact& where) {
   auto now = self->clock().now();
   auto since = wanted_since_.try_emplace(where.node, now).first->second;
   if (holds && id_ < where.node && now - since < greeting_patience) return {};
-  if (auto reached = options.connect(where.at)) {
-    node = *reached;
-    self->send(node, greet{id_, node_actor{self}});
+  auto until = unreachable_until_.find(where.node);
+  if (until != unreachable_until_.end() && now < until->second) return {};
+  auto reached = options.connect(where.at);
+  if (!reached) {
+    unreachable_until_[where.node] = self->clock().now() + connect_pause;
+    return {};
   }
-  return node;
+  know(where.node, *reached);
+  self->send(*reached, greet{id_, node_actor{self}});
+  return *reached;
+}
+
+void node_state::know(node_id id, const node_actor& node) {
+  auto& known = nodes_[id];
+  if (same_handle(known, node)) return;
+  known = node;
+  self->monitor(known);
+}
+
+// NODE-6. Not at once: when its process has ended, a view without it is on its way.
+bool node_state::forget(const caf::actor_addr& node) {
+  auto i = std::ranges::find_if(
+      nodes_, [&](const auto& n) { return n.second && n.second.address() == node; });
+  if (i == nodes_.end()) return false;
+  const auto id = i->first;
+  nodes_.erase(i);
+  wanted_since_.erase(id);
+  std::erase_if(found_, [id](const auto& entry) { return entry.first.second == id; });
+  std::erase_if(asked_, [id](const auto& entry) { return entry.second == id; });
+  for (const auto& [shard, view] : views_) resolve_later(shard);
+  return true;
 }
 
 void node_state::on_greet(const greet& g) {
-  nodes_[g.node] = g.actor;
+  know(g.node, g.actor);
   for (const auto& [shard, view] : views_) resolve(shard);
 }
 
@@ -284,12 +318,22 @@ void node_state::resolve(shard_id id) {
   apply_view(id);
 }
 
+// Once, however many members of the view are out of reach: each of them looks for all.
+void node_state::resolve_later(shard_id id) {
+  if (to_resolve_.insert(id).second) self->delayed_send(self, resolve_pause, resolve_again{id});
+}
+
+void node_state::on_resolve_again(shard_id id) {
+  to_resolve_.erase(id);
+  resolve(id);
+}
+
 void node_state::look_up(shard_id shard, const node_contact& where) {
   if (!asked_.insert({shard, where.node}).second) return;
   auto give_up = [this, shard, node = where.node, c = clearings_] {
     if (c != clearings_) return;
     asked_.erase({shard, node});
-    self->delayed_send(self, resolve_pause, resolve_again{shard});
+    resolve_later(shard);
   };
   auto node = reach(where);
   if (!node) {
@@ -333,6 +377,7 @@ void node_state::apply_view(shard_id id) {
     }
     if (part.downstream_node != no_node) {
       part.downstream = handle_of(id, part.downstream_node);
+      if (!part.downstream && part.downstream_learns) reached(probe::learner_not_reached_yet);
       // A learner that cannot be reached yet holds nobody back.
       if (!part.downstream && !part.downstream_learns) return;
     }

@@ -1,6 +1,7 @@
 // How a replica of a shard follows the one before it in its chain and leads the one after it.
 #include <algorithm>
 
+#include "troupe/actors/address_book.hpp"
 #include "troupe/actors/shard.hpp"
 
 namespace troupe::actors {
@@ -21,13 +22,18 @@ constexpr std::size_t arriving_max = 256;
 
 void shard_state::on_become(const become_replica& b) {
   if (b.view < part_.view) return;
-  const bool reached_now = b.view == part_.view && b.downstream && !part_.downstream;
+  if (b.view > part_.view && (image_ || (part_.downstream_learns && !learner_has_image_)))
+    reached(probe::view_during_image);
+  // Or reached again, over another connection.
+  const bool reached_now =
+      b.view == part_.view && b.downstream && !same_handle(b.downstream, part_.downstream);
   if (b.view == part_.view && !reached_now) { // from a scheduler that was started again
     told_caught_up_ = false;
     tell_if_caught_up();
     return;
   }
   const bool was_primary = part_.primary;
+  const bool was_backup = part_.view.value > 0 && !was_primary;
   const bool same = part_.downstream && b.downstream &&
                     part_.downstream_node == b.downstream_node &&
                     part_.downstream.address() == b.downstream.address();
@@ -35,12 +41,22 @@ void shard_state::on_become(const become_replica& b) {
   if (part_.downstream) peers_.erase(downstream_peer());
   if (b.learning && !part_.learning) image_taken_ = false;
   part_ = b;
+  const auto part = b.primary    ? history::role::primary
+                    : b.learning ? history::role::learner
+                                 : history::role::backup;
+  record({.what = history::event_kind::view_installed,
+          .detail = static_cast<std::uint8_t>(part),
+          .sequence = log_.applied(),
+          .value = log_.last()});
   using enum log::downstream;
   log_.install(!b.downstream ? none : b.downstream_learns ? learner : successor, has_image);
   told_caught_up_ = false;
   if (b.downstream) introduce(downstream_peer(), b.downstream);
   if (b.primary && !was_primary) {
     upstream_ = nullptr;
+    took_over_ = was_backup;
+    if (was_backup) reached(probe::took_over);
+    if (was_backup && log_.last() > log_.applied()) reached(probe::took_over_with_open_changes);
     log_.become_primary();
     log_.for_each_open([this](const shard_change& c) {
       if (c.what == shard_change::kind::gradient) open_batches_.insert(c.batch);
@@ -77,16 +93,19 @@ void shard_state::accept_waiting_pushes() {
 // -- from the replica before ----------------------------------------------------------------------
 
 void shard_state::on_replicate(const replicate& r) {
-  if (r.view < part_.view) return; // REPLICA-2
+  if (r.view < part_.view) reached(probe::stale_view_refused);
+  if (r.view < part_.view && !mutant_active(mutant::old_view_accepted)) return; // REPLICA-2
   const bool waits_for_image = part_.learning && !core() && !image_;
   if (r.view > part_.view || waits_for_image) {
+    reached(probe::change_came_early);
     early_.push_back(r);
     return;
   }
-  if (part_.primary) return;
+  if (part_.primary && !mutant_active(mutant::old_view_accepted)) return;
   introduce(r.sender, r.from);
   upstream_ = r.from;
   if (r.sequence <= log_.applied()) {
+    reached(probe::change_repeated);
     changes_.erase(r.transfer);
     acknowledge();
     return;
@@ -95,6 +114,8 @@ void shard_state::on_replicate(const replicate& r) {
     receive(r, {});
     return;
   }
+  if (mutant_active(mutant::acknowledged_before_whole))
+    self->send(upstream_, replicated{options.id, part_.view, r.sequence, own_peer()});
   changes_[r.transfer].header = r;
   receive_if_whole(r.transfer);
 }
@@ -127,14 +148,20 @@ void shard_state::receive(const replicate& r, gradient_blocks gradient) {
 
 void shard_state::on_image(const replica_image& i) {
   const bool from_archive = i.sender == archive_peer;
-  if (from_archive ? core() != nullptr : i.view < part_.view) return;
+  if (from_archive && core()) { // sent again: the answer was lost
+    self->send(i.from, replicated{options.id, part_.view, log_.applied(), own_peer()});
+    return;
+  }
+  if (!from_archive && i.view < part_.view) return;
   if (!from_archive && i.view > part_.view) {
+    reached(probe::image_came_early);
     early_image_ = i;
     return;
   }
   if (!from_archive && !part_.learning) return;
   introduce(i.sender, i.from);
   if (image_taken_ && core() && i.sequence <= log_.applied()) {
+    reached(probe::image_refused);
     // Repeated, overtaken, or of a new tail: it must not take back what was acknowledged.
     self->send(i.from, replicated{options.id, part_.view, log_.applied(), own_peer()});
     return;
@@ -156,9 +183,21 @@ void shard_state::use_image_if_whole() {
   options.slot->core = std::make_shared<shard_core>(options.core, decode(bytes));
   auto done = *std::exchange(image_, std::nullopt);
   image_bytes_ = {};
+  if (options.recorder) record_image(done);
   image_taken_ = part_.learning;
   self->send(done.from, replicated{options.id, part_.view, done.sequence, own_peer()});
   pump();
+}
+
+void shard_state::record_image(const replica_image& used) {
+  const auto image = core()->image();
+  const auto known =
+      core()->reads_are_exact() ? core()->current_step() : core()->applied_everywhere().size();
+  record({.what = history::event_kind::image_used,
+          .clock = used.checkpoint,
+          .sequence = used.sequence,
+          .batch = history::as_batch(known),
+          .value = state_hash(image)});
 }
 
 // -- to the replica after -------------------------------------------------------------------------
@@ -188,7 +227,8 @@ void shard_state::send_change(std::uint64_t sequence, const shard_change& change
 }
 
 void shard_state::on_replicated(const replicated& r) {
-  if (r.view != part_.view || !part_.downstream || r.sender != downstream_peer()) return;
+  const bool of_view = r.view == part_.view || mutant_active(mutant::old_view_accepted);
+  if (!of_view || !part_.downstream || r.sender != downstream_peer()) return;
   downstream_moved_ = true;
   log_.acknowledge(r.sequence);
   if (r.compared > downstream_hash_.first) downstream_hash_ = {r.compared, r.hash};
@@ -200,10 +240,14 @@ void shard_state::on_replicated(const replicated& r) {
 void shard_state::bring_up_learner() {
   if (!core()) return; // the image that it waits for itself comes first
   auto image = core()->image();
-  image.sequence = log_.applied();
+  image.sequence = mutant_active(mutant::image_numbered_ahead) ? log_.last() : log_.applied();
   learner_image_ = image.sequence;
   learner_has_image_ = false;
   log_.learner_begins();
+  if (options.recorder)
+    record({.what = history::event_kind::image_sent,
+            .sequence = image.sequence,
+            .value = state_hash(image)});
   send_image(downstream_peer(), image, {options.id, part_.view, image.sequence, 0, 0, 0, 0, {}});
 }
 
@@ -218,12 +262,13 @@ void shard_state::send_image(peer_number to, const shard_image& image, replica_i
     self->send(caf::actor_cast<archive_actor>(p.handle), header);
   else
     self->send(part_.downstream, header);
-  p.out.add(cut(header.transfer, own_peer(), bytes, bytes->data(), bytes->size()));
+  p.out.add(header.transfer, own_peer(), bytes, bytes->data(), bytes->size());
   flush(p);
 }
 
 void shard_state::tell_if_caught_up() {
-  if (!part_.downstream_learns || told_caught_up_ || !learner_has_image_ ||
+  const bool has_image = learner_has_image_ || mutant_active(mutant::learner_joins_early);
+  if (!part_.downstream_learns || told_caught_up_ || !has_image ||
       log_.last() - log_.acknowledged() > caught_up_within)
     return;
   log_.await_learner();
@@ -237,12 +282,13 @@ void shard_state::on_tick() {
   const bool followed = part_.downstream && !part_.downstream_learns;
   if (part_.primary && core() && followed && log_.last() > own_hash_.first &&
       ++ticks_ % ticks_per_comparison == 0)
-    append({shard_change::kind::compare, {}, 0, {}, unknown_updates, {}}, [](bool) {});
+    append({shard_change::kind::compare, {}, 0, {}, unknown_updates, {}}, [](std::uint64_t) {});
   const bool moved = std::exchange(downstream_moved_, false);
   const bool image_open = part_.downstream_learns && !learner_has_image_;
   if (!part_.downstream || moved || (log_.acknowledged() == log_.last() && !image_open)) return;
   // Nothing moved: what was sent may have been lost.
-  peers_[downstream_peer()].out = outbound_queue{};
+  reached(image_open ? probe::image_sent_again : probe::changes_sent_again);
+  peers_[downstream_peer()].out.clear();
   if (image_open)
     bring_up_learner();
   else
@@ -253,6 +299,8 @@ void shard_state::on_tick() {
 // REPLICA-6
 void shard_state::compare(std::uint64_t sequence) {
   own_hash_ = {sequence, state_hash(core()->image())};
+  record(
+      {.what = history::event_kind::state_hashed, .sequence = sequence, .value = own_hash_.second});
   if (!part_.downstream || part_.downstream_learns || downstream_hash_.first != sequence ||
       downstream_hash_.second == own_hash_.second)
     return;
@@ -275,6 +323,12 @@ void shard_state::on_take_image(const take_image& t) {
   introduce(archive_peer, t.archive);
   auto take = [this, t] {
     auto image = core()->checkpoint(t.evaluated);
+    if (options.recorder)
+      record({.what = history::event_kind::image_taken,
+              .clock = t.checkpoint,
+              .sequence = log_.applied(),
+              .batch = history::as_batch(core()->current_step()),
+              .value = state_hash(image)});
     send_image(archive_peer, image, {options.id, part_.view, 0, t.checkpoint, 0, 0, 0, {}});
   };
   if (core()->reads_are_exact())

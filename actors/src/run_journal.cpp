@@ -283,7 +283,8 @@ class unfinished_file {
 void run_journal::closer::operator()(sqlite3* database) const noexcept { sqlite3_close(database); }
 
 run_journal::run_journal(std::filesystem::path file, database db, content found)
-    : file_(std::move(file)), database_(std::move(db)), content_(std::move(found)) {}
+    : file_(std::move(file)), database_(std::move(db)), content_(std::move(found)),
+      wanted_(content_) {}
 
 // The caller's first statement takes the lock, which is kept until the database is closed.
 run_journal::database run_journal::open_database(const std::filesystem::path& file) {
@@ -350,7 +351,7 @@ run_journal run_journal::open(const std::filesystem::path& file) {
   } catch (const sqlite_failure& failure) {
     switch (failure.code()) {
     case SQLITE_BUSY:
-      fail(path, "another scheduler has this run open");
+      throw journal_in_use(path.string() + ": another scheduler has this run open");
     case SQLITE_NOTADB:
       fail(path, "expected a run journal, found another kind of file");
     case SQLITE_CORRUPT:
@@ -370,10 +371,11 @@ void run_journal::write(sqlite3* db, const content& before, const content& after
 }
 
 void run_journal::save(content next) {
+  wanted_ = std::move(next);
   auto* db = database_.get();
   try {
     run_sql(db, "BEGIN IMMEDIATE");
-    write(db, content_, next);
+    write(db, content_, wanted_);
     run_sql(db, "COMMIT");
   } catch (const sqlite_failure& failure) {
     const std::string reason = failure.what();
@@ -381,22 +383,22 @@ void run_journal::save(content next) {
     if (sqlite3_get_autocommit(db) == 0) sqlite3_exec(db, "ROLLBACK", nullptr, nullptr, nullptr);
     fail(file_, "cannot write the run journal: " + reason);
   }
-  content_ = std::move(next);
+  content_ = wanted_;
 }
 
 void run_journal::save_listen(const std::string& host, std::uint16_t port) {
-  auto next = content_;
+  auto next = wanted_;
   next.listen_host = host;
   next.listen_port = port;
   save(std::move(next));
 }
 
 void run_journal::save_node(const node_entry& node, std::uint32_t next_node) {
-  if (next_node < content_.next_node || node.id.value >= next_node)
-    refuse("a next node of at least " + std::to_string(content_.next_node) + " and above " +
+  if (next_node < wanted_.next_node || node.id.value >= next_node)
+    refuse("a next node of at least " + std::to_string(wanted_.next_node) + " and above " +
                to_string(node.id),
            std::to_string(next_node));
-  auto next = content_;
+  auto next = wanted_;
   next.next_node = next_node;
   const auto at = std::ranges::lower_bound(next.nodes, node.id, {}, &node_entry::id);
   if (at != next.nodes.end() && at->id == node.id)
@@ -407,14 +409,14 @@ void run_journal::save_node(const node_entry& node, std::uint32_t next_node) {
 }
 
 void run_journal::save_node_gone(scheduler::node_id node) {
-  auto next = content_;
+  auto next = wanted_;
   if (std::erase_if(next.nodes, [&](const auto& n) { return n.id == node; }) == 0) return;
   save(std::move(next));
 }
 
 void run_journal::save_views(
     const std::vector<std::pair<scheduler::shard_id, shard_view>>& changed) {
-  auto next = content_;
+  auto next = wanted_;
   for (const auto& [shard, view] : changed) {
     if (shard.value > next.views.size())
       refuse("the view of shard " + std::to_string(next.views.size()) + " first",
@@ -430,34 +432,34 @@ void run_journal::save_views(
 }
 
 void run_journal::save_next_worker(std::uint32_t next_worker) {
-  if (next_worker < content_.next_worker)
-    refuse("a next worker of at least " + std::to_string(content_.next_worker),
+  if (next_worker < wanted_.next_worker)
+    refuse("a next worker of at least " + std::to_string(wanted_.next_worker),
            std::to_string(next_worker));
-  auto next = content_;
+  auto next = wanted_;
   next.next_worker = next_worker;
   save(std::move(next));
 }
 
 void run_journal::save_evaluated(std::uint32_t epochs, const job_progress::content& progress) {
   check_progress(progress);
-  auto next = content_;
+  auto next = wanted_;
   next.evaluated_epochs = epochs;
   next.progress = progress;
   save(std::move(next));
 }
 
 void run_journal::save_progress(const job_progress::content& progress) {
-  save_evaluated(content_.evaluated_epochs, progress);
+  save_evaluated(wanted_.evaluated_epochs, progress);
 }
 
 void run_journal::save_restart() {
-  auto next = content_;
+  auto next = wanted_;
   ++next.restarts;
   save(std::move(next));
 }
 
 void run_journal::save_ended() {
-  auto next = content_;
+  auto next = wanted_;
   next.ended = true;
   save(std::move(next));
 }

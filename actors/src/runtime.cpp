@@ -73,6 +73,9 @@ scheduler_actor_options options_for(caf::actor_system& system, const job& j, con
   o.emit = [observer](const event& e) {
     if (observer != nullptr) observer->on_event(e);
   };
+  o.on_result = [observer](const run_result& r) {
+    if (observer != nullptr) observer->on_result(r);
+  };
   o.spawn_evaluator = [&system, w, p](address_book peers) -> evaluator_actor {
     evaluator_options e;
     e.on_failure = [to = peers.scheduler()](std::string reason) {
@@ -93,6 +96,18 @@ bool refuses(const contact& at) {
   return connection_refused({at.host, at.port}, patience);
 }
 
+// Processes of the run so far may still be about: their numbers are not given to others.
+void take_numbers_given(const std::filesystem::path& file, run_journal::content& first) {
+  try {
+    const auto before = run_journal::open(file);
+    first.next_node = before.read().next_node;
+    first.next_worker = before.read().next_worker;
+  } catch (const journal_in_use&) {
+    throw;
+  } catch (const journal_error&) { // a run can go on without its journal
+  }
+}
+
 void use_folder(scheduler_actor_options& o, caf::actor_system& system, const prepared& p,
                 const scheduler_options& options) {
   if (options.folder.empty()) return;
@@ -101,7 +116,10 @@ void use_folder(scheduler_actor_options& o, caf::actor_system& system, const pre
   run_journal::content first;
   first.job_id = o.job_id;
   first.job = to_json(o.work).dump();
-  if (options.begin == checkpoint) std::filesystem::remove(file); // of the run so far
+  if (options.begin == checkpoint) { // the journal is that of the run so far
+    take_numbers_given(file, first);
+    std::filesystem::remove(file);
+  }
   o.journal = std::make_shared<run_journal>(
       options.begin == journal ? run_journal::open(file) : run_journal::create(file, first));
   o.resume = options.begin == checkpoint;
@@ -113,6 +131,7 @@ void use_folder(scheduler_actor_options& o, caf::actor_system& system, const pre
   a.batches_per_epoch = p.plan.batches_per_epoch();
   a.epochs = p.plan.epochs();
   a.ranges = p.ranges;
+  a.recorder = o.recorder;
   o.spawn_archive = [&system, a](archive_client_actor scheduler) mutable {
     a.scheduler = std::move(scheduler);
     return system.spawn(archive, std::move(a));
@@ -127,7 +146,8 @@ run_result failed(std::string reason) {
 
 } // namespace
 
-run_result train(const job& j, const workload& w, run_observer* observer, std::stop_token stop) {
+run_result train(const job& j, const workload& w, run_observer* observer, std::stop_token stop,
+                 std::shared_ptr<history::recorder> recorder) {
   auto p = prepare(j, w);
   std::promise<run_result> ended;
   auto result = ended.get_future();
@@ -137,6 +157,7 @@ run_result train(const job& j, const workload& w, run_observer* observer, std::s
   auto o = options_for(system, j, w, p, job_id, observer,
                        [&ended](run_result r) { ended.set_value(std::move(r)); });
   o.gather_timeout = std::chrono::minutes(1);
+  o.recorder = recorder;
   scheduler_actor root = system.spawn(scheduler_root, std::move(o));
   // Replicas of a shard live on different nodes, here all in one process.
   auto nodes = std::make_shared<std::map<std::string, node_actor>>();
@@ -148,6 +169,7 @@ run_result train(const job& j, const workload& w, run_observer* observer, std::s
     n.shards = j.cluster.shards;
     n.workers = i == 0 ? j.cluster.workers : 0;
     n.make_workload = [w](const job&) { return w; };
+    n.recorder = recorder;
     n.connect = [nodes](const contact& at) -> caf::expected<node_actor> {
       return nodes->at(at.host);
     };
@@ -175,6 +197,7 @@ run_result run_scheduler(const job& j, const workload& w, const scheduler_option
                        observer, [&ended](run_result r) { ended.set_value(std::move(r)); });
   o.gather_timeout = options.gather_timeout;
   o.has_ended = refuses;
+  o.recorder = options.recorder;
   try {
     use_folder(o, system, p, options);
   } catch (const std::exception& e) {
@@ -232,6 +255,7 @@ node_result run_node(const node_options& options, std::stop_token stop) {
     return connect<scheduler_actor>(system, at, reconnect_timeout);
   };
   n.scheduler_patience = options.scheduler_patience;
+  n.recorder = options.recorder;
   n.on_end = [&ended](node_result r) { ended.set_value(std::move(r)); };
   auto self = system.spawn(node, std::move(n));
   auto port = system.middleman().publish(node_actor{self}, options.listen.port,

@@ -35,8 +35,13 @@ void scheduler_state::start(scheduler_actor_options o) {
     archive_ = options_.spawn_archive(archive_client_actor{self});
     self->link_to(archive_);
   }
-  const bool known = options_.journal && !options_.journal->read().views.empty();
-  if (known && !options_.resume) take_up(options_.journal->read());
+  if (options_.journal) {
+    if (options_.resume || options_.journal->read().views.empty())
+      begin_again(options_.journal->read());
+    else
+      take_up(options_.journal->read());
+  }
+  tell_job();
   going_back_ = options_.resume;
   if (archive_) {
     loading_ = options_.resume; // a fresh run only needs to know the next number
@@ -45,6 +50,7 @@ void scheduler_state::start(scheduler_actor_options o) {
 }
 
 void scheduler_state::notice(notice_event::kind kind, std::string text) {
+  if (phase_ == phase::ended) return; // how it ended is the last event
   options_.emit(notice_event{kind, std::move(text)});
 }
 
@@ -52,6 +58,8 @@ void scheduler_state::record(const std::function<void(run_journal&)>& save) {
   if (!options_.journal) return;
   try {
     save(*options_.journal);
+    if (std::exchange(journal_error_told_, false))
+      notice(notice_event::kind::warning, "the run journal can be written again and is complete");
   } catch (const journal_error& e) {
     if (!std::exchange(journal_error_told_, true))
       notice(notice_event::kind::warning,
@@ -65,6 +73,40 @@ void scheduler_state::record_views(const std::vector<shard_id>& changed) {
     for (auto shard : changed) views.emplace_back(shard, views_->view(shard));
     j.save_views(views);
   });
+}
+
+void scheduler_state::tell_job() const {
+  const auto& cluster = options_.work.cluster;
+  const auto& mode = options_.work.train.consistency;
+  tell({.what = history::event_kind::job_described,
+        .detail = static_cast<std::uint8_t>(mode.type()),
+        .shard = shard_id{cluster.shards},
+        .worker = worker_id{cluster.workers},
+        .node = node_id{cluster.replicas},
+        .clock = options_.resume,
+        .sequence = restarts_,
+        .batch = {options_.plan.epochs(), options_.plan.batches_per_epoch()},
+        .value = mode.parameter()});
+}
+
+void scheduler_state::tell_views(const std::vector<shard_id>& changed) const {
+  for (auto shard : changed) {
+    const auto& view = views_->view(shard);
+    history::event e{.what = history::event_kind::view_decided,
+                     .detail = static_cast<std::uint8_t>(history::role::primary),
+                     .shard = shard,
+                     .view = static_cast<std::uint32_t>(view.number.value)};
+    for (auto node : view.chain) {
+      e.node = node;
+      tell(e);
+      e.detail = static_cast<std::uint8_t>(history::role::backup);
+      ++e.sequence;
+    }
+    if (!view.learner) continue;
+    e.detail = static_cast<std::uint8_t>(history::role::learner);
+    e.node = *view.learner;
+    tell(e);
+  }
 }
 
 std::vector<worker_id> scheduler_state::live_workers() const {
@@ -104,6 +146,7 @@ caf::result<welcome> scheduler_state::on_hello(const hello& h) {
   notice(notice_event::kind::node_joined,
          to_string(id) + " joined from " + h.at.host + ", offering " + std::to_string(h.shards) +
              " shards and " + std::to_string(h.workers) + " workers");
+  tell({.what = history::event_kind::node_joined, .node = id});
   // The welcome goes out first: the node must know the job before it gets a role.
   self->send(self, try_place{});
   return welcome{id, options_.job_id, to_json(options_.work).dump()};
@@ -127,6 +170,7 @@ void scheduler_state::on_tick() {
   if (phase_ == phase::ended) return;
   auto now = self->clock().now();
   self->delayed_send(self, options_.tick, scheduler_tick{});
+  shared_pools::of_process().sweep();
   if (phase_ == phase::gathering) {
     if (now - begun_ >= options_.gather_timeout) {
       auto seconds = std::chrono::round<std::chrono::seconds>(now - begun_).count();
@@ -177,6 +221,7 @@ scheduler_impl_actor::behavior_type scheduler_root(scheduler_state::self_pointer
       [&state](look_for_silence) { state.on_look(); },
       [&state](reconcile_timeout) { state.on_reconcile_timeout(); },
       [&state](const still_suspected& s) { state.on_still_suspected(s); },
+      [&state](const ask_applied& a) { state.ask_what_is_applied(a); },
       [&state](const checkpoint_loaded& l) { state.on_checkpoint_loaded(l); },
       [&state](const images_sent& s) { state.on_images_sent(s); },
       [&state](const images_arrived& a) { state.on_images_arrived(a); },

@@ -51,6 +51,9 @@ void scheduler_state::begin_checkpoint() {
     request.step = steps.step_of(*next) + 1;
   }
   open_checkpoint_ = next_checkpoint_++;
+  tell({.what = history::event_kind::checkpoint_opened,
+        .clock = *open_checkpoint_,
+        .batch = history::as_batch(request.step)});
   checkpoint_at_ = self->clock().now();
   checkpoint_batches_ = progress_->batches_done();
   self->send(archive_, open_checkpoint{*open_checkpoint_, evaluated_epochs_, utc_now()});
@@ -73,6 +76,7 @@ void scheduler_state::on_checkpoint_ended(const checkpoint_ended& e) {
            "checkpoint " + std::to_string(e.number) + " at " + std::to_string(e.batches) + " of " +
                std::to_string(options_.plan.total_batches()) + " batches");
   } else if (phase_ != phase::ended) {
+    tell({.what = history::event_kind::checkpoint_failed, .clock = e.number});
     notice(notice_event::kind::warning,
            "checkpoint " + std::to_string(e.number) + " failed, training goes on: " + e.error);
   }

@@ -105,18 +105,24 @@ void scheduler_state::end_without_goodbyes() {
 
 void scheduler_state::end(run_result result, const std::string& reason_for_nodes) {
   phase_ = phase::ended;
-  record([](run_journal& j) { j.save_ended(); });
+  using enum run_result::status;
+  tell({.what = history::event_kind::run_ended,
+        .detail = result.outcome == finished      ? history::outcome_finished
+                  : result.outcome == interrupted ? history::outcome_interrupted
+                                                  : history::outcome_failed});
   switch (result.outcome) {
-  case run_result::status::finished:
+  case finished:
     options_.emit(*result.summary);
     break;
-  case run_result::status::interrupted:
+  case interrupted:
     options_.emit(interrupted_event{result.batches_done, progress_->batches_total()});
     break;
-  case run_result::status::failed:
+  case failed:
     options_.emit(failed_event{result.error});
     break;
   }
+  if (options_.on_result) options_.on_result(result); // SCHED-13
+  record([](run_journal& j) { j.save_ended(); });
   ending_ = std::move(result);
   if (evaluator_) self->send_exit(evaluator_, caf::exit_reason::user_shutdown);
   if (archive_) self->send_exit(archive_, caf::exit_reason::user_shutdown);

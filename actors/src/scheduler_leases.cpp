@@ -31,6 +31,7 @@ void scheduler_state::revive_one() {
       best = i;
   }
   if (best == workers_.end()) return;
+  reached(probe::worker_revived);
   best->second.suspended = false;
   ++best->second.revivals;
 }
@@ -71,7 +72,11 @@ void scheduler_state::feed(worker_id id, std::size_t up_to) {
   batch_lease lease;
   lease.clock_floor = worker.clock;
   for (; held < up_to && may_lease(); ++held)
-    for (auto batch : leases_->lease(id, 1, self->clock().now())) lease.batches.push_back(batch);
+    for (auto batch : leases_->lease(id, 1, self->clock().now())) {
+      lease.batches.push_back(batch);
+      worker.under_way.insert(batch);
+      tell({.what = history::event_kind::lease_given, .worker = id, .batch = batch});
+    }
   if (!lease.batches.empty()) self->send(worker.actor, std::move(lease));
 }
 
@@ -88,7 +93,10 @@ bool scheduler_state::back_up(worker_id id) {
     enter_clocks(id);
     return true;
   }
+  reached(probe::backup_task_given);
   worker.backup = batch;
+  worker.under_way.insert(*batch);
+  tell({.what = history::event_kind::lease_given, .detail = 1, .worker = id, .batch = *batch});
   self->send(worker.actor, batch_lease{{*batch}, worker.clock});
   return true;
 }
@@ -101,44 +109,58 @@ void scheduler_state::leave_clocks(worker_id id, bool gone) {
 
 void scheduler_state::enter_clocks(worker_id id) {
   auto& worker = workers_.at(id);
-  if (worker.entering > 0) return;
+  const bool owns_count = options_.work.train.consistency.own_writes_are_read();
+  if (worker.entering > 0 || (owns_count && !worker.under_way.empty())) return; // SCHED-2
   // It enters beside the furthest, so that it holds nobody back.
   for (const auto& [other, record] : workers_) worker.clock = std::max(worker.clock, record.clock);
   worker.entering = views_->shards();
+  const auto entry = ++worker.entries;
   for (std::uint32_t s = 0; s < views_->shards(); ++s)
     self->request(primary(shard_id{s}), enter_timeout, enter_clock{id, worker.clock})
         .then(
-            [this, id](const clock_entered&) {
+            [this, id, entry](const clock_entered& e) {
               auto i = workers_.find(id);
-              if (i == workers_.end() || i->second.entering == 0 || --i->second.entering > 0)
+              if (i == workers_.end() || i->second.entries != entry || i->second.entering == 0)
                 return;
+              // A scheduler before this one may have let it enter further ahead.
+              i->second.clock = std::max(i->second.clock, e.clock);
+              if (--i->second.entering > 0) return;
               i->second.in_clocks = true;
               feed(id, options_.lease_ahead);
             },
-            [this, id](const caf::error&) {
-              // The primary was lost: with the next one it is tried again.
-              if (auto i = workers_.find(id); i != workers_.end()) i->second.entering = 0;
+            [this, id, entry](const caf::error&) {
+              // The primary was lost: with the next one it is tried again. Where it has entered it
+              // would hold the others back until then (SCHED-2).
+              auto i = workers_.find(id);
+              if (i == workers_.end() || i->second.entries != entry || i->second.entering == 0)
+                return;
+              i->second.entering = 0;
+              leave_clocks(id);
             });
 }
 
 void scheduler_state::on_batch_done(const batch_done& d) {
   if (phase_ == phase::reconciling) {
+    reached(probe::done_while_reconciling);
     done_meanwhile_.push_back(d);
     return;
   }
   if (phase_ != phase::training && phase_ != phase::draining) return;
-  // Of a worker of before a checkpoint was gone back to: no shard need have the batch any more.
-  if (generation_ > 0 && gone_workers_.contains(d.worker)) return;
   auto now = self->clock().now();
-  if (auto i = workers_.find(d.worker); i != workers_.end()) {
-    i->second.clock = std::max(i->second.clock, d.clock);
-    i->second.suspended = false;
-    i->second.completed_at = now;
+  auto worker = workers_.find(d.worker);
+  if (worker == workers_.end() && !mutant_active(mutant::done_of_old_life_accepted))
+    return; // SCHED-7
+  if (worker != workers_.end()) {
+    worker->second.clock = std::max(worker->second.clock, d.clock);
+    worker->second.suspended = false;
+    worker->second.completed_at = now;
+    worker->second.under_way.erase(d.batch);
   }
   for (auto& [id, record] : workers_)
     if (record.backup == d.batch) record.backup.reset();
   leases_->renew(d.worker, now);
   if (leases_->complete(d.batch, d.worker)) {
+    tell({.what = history::event_kind::batch_completed, .worker = d.worker, .batch = d.batch});
     auto loss = std::bit_cast<double>(d.loss_bits);
     if (!progress_->complete(d.batch, loss, now)) {
       fail("the training loss became " +
@@ -147,8 +169,7 @@ void scheduler_state::on_batch_done(const batch_done& d) {
            "; expected a finite number: try a lower train.optimizer.learning_rate");
       return;
     }
-    while (asked_epochs_ < options_.plan.epochs() && leases_->epoch_complete(asked_epochs_))
-      self->send(evaluator_, evaluate_epoch{asked_epochs_++});
+    evaluate_complete_epochs();
   }
   if (phase_ == phase::draining && leases_->open_count() == 0) begin_snapshot();
   if (quiet_ && leases_->open_count() == 0) begin_checkpoint();
@@ -156,14 +177,24 @@ void scheduler_state::on_batch_done(const batch_done& d) {
   feed(d.worker, options_.lease_ahead);
 }
 
+// In order. After a checkpoint was gone back to, an epoch can be complete while one before it,
+// which was evaluated once, is not again: the run has not finished then.
+void scheduler_state::evaluate_complete_epochs() {
+  while (asked_epochs_ < leases_->first_open_epoch())
+    self->send(evaluator_, evaluate_epoch{asked_epochs_++});
+}
+
 void scheduler_state::expire_leases() {
-  std::map<worker_id, std::size_t> held;
-  for (auto id : live_workers()) held[id] = leases_->held_by(id).size();
+  std::map<worker_id, std::vector<batch_id>> held;
+  for (auto id : live_workers()) held[id] = leases_->held_by(id);
   if (leases_->expire(self->clock().now(), options_.lease_timeout).empty()) return;
-  for (auto [id, before] : held) {
-    if (leases_->held_by(id).size() == before) continue;
+  for (const auto& [id, before] : held) {
+    if (leases_->held_by(id).size() == before.size()) continue;
     // A completed batch renews all leases of its worker: one that ran out speaks for all.
+    reached(probe::lease_expired);
     leases_->give_back(id);
+    for (auto batch : before)
+      tell({.what = history::event_kind::lease_returned, .worker = id, .batch = batch});
     workers_.at(id).suspended = true;
     if (workers_.at(id).in_clocks) leave_clocks(id);
     notice(notice_event::kind::warning,
@@ -199,6 +230,7 @@ void scheduler_state::on_epoch_evaluated(const epoch_evaluated& e) {
     last_loss_ = event.loss;
     options_.emit(event);
     evaluated_epochs_ = std::max(evaluated_epochs_, e.epoch + 1);
+    tell({.what = history::event_kind::epoch_evaluated, .batch = {e.epoch, 0}});
     record([this](run_journal& j) {
       j.save_evaluated(evaluated_epochs_, progress_->contents(self->clock().now()));
     });

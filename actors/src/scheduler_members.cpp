@@ -22,6 +22,7 @@ void scheduler_state::on_heartbeat(const heartbeat& h) {
     i->second.heard_at = now;
     self->send(h.from, heartbeat_seen{h.number});
   } else {
+    reached(probe::lost_node_heard);
     auto gone = lost_.find(h.node);
     self->send(h.from, declared_lost{gone != lost_.end() ? gone->second.why
                                                          : to_string(h.node) + " is no member"});
@@ -38,7 +39,10 @@ void scheduler_state::on_look() {
       auto ms = std::chrono::round<std::chrono::milliseconds>(m.detector.silence(now)).count();
       silent.emplace_back(id, "silent for " + std::to_string(ms) + " ms");
     }
-  for (const auto& [id, why] : silent) lose(id, why);
+  for (const auto& [id, why] : silent) {
+    reached(probe::node_silent);
+    lose(id, why);
+  }
 }
 
 // SCHED-6
@@ -62,8 +66,10 @@ void scheduler_state::on_down(const caf::down_msg& d) {
 
 void scheduler_state::on_still_suspected(const still_suspected& s) {
   auto i = nodes_.find(s.node);
-  if (i != nodes_.end() && i->second.connection == s.connection)
+  if (i != nodes_.end() && i->second.connection == s.connection) {
+    reached(probe::connection_closed_first);
     lose(s.node, "its connection closed");
+  }
 }
 
 // -- failures -------------------------------------------------------------------------------------
@@ -130,10 +136,14 @@ void scheduler_state::on_role_failed(const role_failed& f) {
 }
 
 void scheduler_state::lose_worker(worker_id id) {
-  leave_clocks(id, true);
+  if (!mutant_active(mutant::clock_of_dead_worker_kept)) leave_clocks(id, true);
   workers_.erase(id);
-  gone_workers_.insert(id);
-  auto returned = leases_->give_back(id);
+  if (!mutant_active(mutant::clock_of_dead_worker_kept)) gone_workers_.insert(id);
+  tell({.what = history::event_kind::worker_lost, .worker = id});
+  std::vector<batch_id> returned;
+  if (!mutant_active(mutant::leases_of_lost_worker_kept)) returned = leases_->give_back(id);
+  for (auto batch : returned)
+    tell({.what = history::event_kind::lease_returned, .worker = id, .batch = batch});
   notice(notice_event::kind::worker_lost, to_string(id) + " was lost; its " +
                                               std::to_string(returned.size()) +
                                               " leases go to the others");
@@ -150,11 +160,13 @@ void scheduler_state::lose(node_id id, const std::string& why) {
     if (nodes_.empty()) on_drain_timeout(); // everybody said goodbye
     return;
   }
+  tell({.what = history::event_kind::node_lost, .node = id});
   record([id](run_journal& j) { j.save_node_gone(id); });
   if (draining_.erase(id) == 0)
     notice(notice_event::kind::node_lost, to_string(id) + " was lost (" + why + ")");
   if (phase_ == phase::gathering) return;
   if (phase_ == phase::placing) {
+    reached(probe::lost_while_placing);
     go_back(to_string(id) + " was lost while roles were being placed; they are placed anew");
     return;
   }
@@ -164,6 +176,7 @@ void scheduler_state::lose(node_id id, const std::string& why) {
   auto changed = views_->remove(id);
   std::erase_if(replicas_, [id](const auto& r) { return r.first.second == id; });
   if (auto dead = views_->without_replica(); !dead.empty()) {
+    reached(probe::all_replicas_lost);
     for (auto worker : gone) gone_workers_.insert(worker);
     go_back(to_string(dead.front()) + " has lost all its replicas");
     return;
@@ -199,7 +212,9 @@ shard_actor scheduler_state::primary(shard_id shard) const {
 void scheduler_state::install(const std::vector<shard_id>& changed, node_id only) {
   if (changed.empty()) return;
   const bool awaits_images = phase_ == phase::placing && checkpoint_ && checkpoint_->found;
-  if (only == no_node && !awaits_images) record_views(changed);
+  if (only == no_node && !awaits_images && !mutant_active(mutant::views_not_journaled))
+    record_views(changed);
+  if (only == no_node) tell_views(changed);
   for (auto shard : changed) {
     const auto& view = views_->view(shard);
     install_view message{shard, view.number, {}, {}};
@@ -213,11 +228,17 @@ void scheduler_state::install(const std::vector<shard_id>& changed, node_id only
     // What the primary before was told may not have reached its successor. (An entry that did not
     // is asked for again when its request fails.)
     if (!to || phase_ == phase::placing) continue;
-    for (auto worker : gone_workers_) self->send(to, leave_clock{worker, true});
-    for (const auto& [worker, w] : workers_)
-      if (!w.in_clocks && w.entering == 0) self->send(to, leave_clock{worker, false});
+    if (mutant_active(mutant::departures_lost_at_failover)) continue;
+    tell_who_left(to);
   }
+  if (open_checkpoint_ && archive_) reached(probe::checkpoint_given_up);
   if (open_checkpoint_ && archive_) self->send(archive_, give_up_checkpoint{});
+}
+
+void scheduler_state::tell_who_left(const shard_actor& primary) {
+  for (auto worker : gone_workers_) self->send(primary, leave_clock{worker, true});
+  for (const auto& [worker, w] : workers_)
+    if (!w.in_clocks && w.entering == 0) self->send(primary, leave_clock{worker, false});
 }
 
 // Where a chain is shorter than it should be, a node with room learns.
@@ -228,9 +249,11 @@ void scheduler_state::repair() {
   if (!changed.empty()) record_views(changed);
   for (auto shard : changed) {
     auto node = *views_->view(shard).learner;
+    ++nodes_.at(node).placing;
     self->request(nodes_.at(node).actor, place_timeout, place_replicas{{shard}, 0, true})
         .then(
             [this, shard, node, g = generation_](const replicas_placed& placed) {
+              if (auto m = nodes_.find(node); m != nodes_.end()) --m->second.placing;
               if (g != generation_ || !nodes_.contains(node) || placed.replicas.empty()) return;
               replicas_[{shard, node}] = placed.replicas.front();
               install({shard});
@@ -244,7 +267,10 @@ void scheduler_state::repair() {
 
 void scheduler_state::on_caught_up(const caught_up& c) {
   if (phase_ != phase::training && phase_ != phase::draining) return;
-  if (!views_->promote(c.shard, c.view, c.learner)) return;
+  if (!views_->promote(c.shard, c.view, c.learner)) {
+    reached(probe::stale_learner_refused);
+    return;
+  }
   notice(notice_event::kind::placed, to_string(c.shard) + " has a replica on " +
                                          to_string(c.learner) + " again, " +
                                          to_string(views_->view(c.shard).number));

@@ -35,6 +35,7 @@ void scheduler_state::on_try_place() {
   // One replica of each shard and one worker are enough to go on with.
   if (!p && going_back_ && generation_ > 0 &&
       self->clock().now() - begun_ >= options_.regather_patience) {
+    reached(probe::fewer_replicas_placed);
     std::uint32_t offered = 0;
     for (const auto& o : all) offered += o.workers;
     auto workers = std::clamp(offered, 1u, cluster.workers);
@@ -114,6 +115,7 @@ void scheduler_state::place_workers_on_nodes() {
               if (g != generation_ || phase_ != phase::placing) return;
               for (std::size_t i = 0; i < ids.size() && i < placed.workers.size(); ++i) {
                 workers_[ids[i]] = {placed.workers[i], id};
+                tell({.what = history::event_kind::worker_placed, .worker = ids[i], .node = id});
                 workers_[ids[i]].in_clocks = !going_back_;
               }
               if (--placing_ == 0) begin_training();
@@ -135,14 +137,14 @@ void scheduler_state::start_evaluator() {
   self->link_to(evaluator_); // it dies with the scheduler, and the scheduler hears of its end
   // Of an epoch that was complete before, the shards still have the snapshot.
   asked_epochs_ = evaluated_epochs_;
-  while (asked_epochs_ < options_.plan.epochs() && leases_->epoch_complete(asked_epochs_))
-    self->send(evaluator_, evaluate_epoch{asked_epochs_++});
+  evaluate_complete_epochs();
 }
 
 void scheduler_state::begin_training() {
   phase_ = phase::training;
   auto now = self->clock().now();
   if (checkpoint_ && checkpoint_->found) {
+    reached(probe::restored_from_checkpoint);
     leases_.emplace(options_.plan, checkpoint_->completed);
     progress_.emplace(options_.plan);
     progress_->start(now);
@@ -152,6 +154,9 @@ void scheduler_state::begin_training() {
     leases_.emplace(options_.plan);
     progress_.emplace(options_.plan);
   }
+  tell({.what = history::event_kind::training_began,
+        .clock = checkpoint_ && checkpoint_->found ? checkpoint_->number : 0,
+        .value = leases_->completed_count()});
   // The last epoch's parameters are the run's result, so somebody must have them.
   if (evaluated_epochs_ == options_.plan.epochs() && evaluated_epochs_ > 0) --evaluated_epochs_;
   if (checkpoint_ && checkpoint_->found)
@@ -181,14 +186,17 @@ void scheduler_state::place_worker_on(node_id node, std::uint32_t count) {
   for (std::uint32_t w = 0; w < count; ++w) request.workers.push_back(worker_id{next_worker_++});
   record([this](run_journal& j) { j.save_next_worker(next_worker_); });
   auto ids = request.workers;
+  ++i->second.placing;
   self->request(i->second.actor, place_timeout, request)
       .then(
           [this, node, ids, g = generation_](const workers_placed& placed) {
+            if (auto m = nodes_.find(node); m != nodes_.end()) --m->second.placing;
             if (g != generation_ || !nodes_.contains(node) ||
                 (phase_ != phase::training && phase_ != phase::reconciling))
               return;
             for (std::size_t w = 0; w < ids.size() && w < placed.workers.size(); ++w) {
               workers_[ids[w]] = {placed.workers[w], node};
+              tell({.what = history::event_kind::worker_placed, .worker = ids[w], .node = node});
               workers_[ids[w]].in_clocks = false;
               notice(notice_event::kind::placed,
                      to_string(ids[w]) + " begins on " + to_string(node));
@@ -207,6 +215,7 @@ void scheduler_state::place_worker_on(node_id node, std::uint32_t count) {
 // SCHED-10
 void scheduler_state::go_back(const std::string& why) {
   notice(notice_event::kind::warning, why);
+  if (going_back_ && generation_ > 0) reached(probe::went_back_while_going_back);
   ++generation_;
   phase_ = phase::gathering;
   going_back_ = true;
@@ -218,6 +227,10 @@ void scheduler_state::go_back(const std::string& why) {
   // counts nothing of what is given up here.
   views_->clear();
   record_views(all_shards());
+  for (auto shard : all_shards())
+    tell({.what = history::event_kind::went_back,
+          .shard = shard,
+          .view = static_cast<std::uint32_t>(views_->view(shard).number.value)});
   record([this](run_journal& j) {
     j.save_progress(scheduler::job_progress{options_.plan}.contents(self->clock().now()));
   });
@@ -232,9 +245,13 @@ void scheduler_state::go_back(const std::string& why) {
   reports_.clear();
   loading_ = archive_ != nullptr;
   if (loading_) self->send(archive_, load_checkpoint{generation_});
+  // Who has not come back to a restarted scheduler yet has no role any more, and joins as another.
+  std::vector<node_id> absent;
+  for (const auto& [id, m] : nodes_)
+    if (!m.actor) absent.push_back(id);
+  for (auto id : absent) lose(id, "it did not come back before the roles were placed anew");
   clearing_ = 0;
   for (const auto& [id, m] : nodes_) {
-    if (!m.actor) continue;
     ++clearing_;
     self->request(m.actor, clear_timeout, clear_roles{})
         .then(
@@ -259,8 +276,10 @@ void scheduler_state::on_checkpoint_loaded(const checkpoint_loaded& l) {
   next_checkpoint_ = std::max(next_checkpoint_, l.next_number);
   if (l.generation != generation_ || !loading_) return;
   loading_ = false;
-  for (const auto& line : l.refused)
+  for (const auto& line : l.refused) {
+    reached(probe::checkpoint_refused);
     notice(notice_event::kind::warning, "a checkpoint was not used: " + line);
+  }
   if (!l.error.empty()) {
     fail("the checkpoints cannot be read: " + l.error);
     return;

@@ -20,6 +20,10 @@ void shard_state::start(shard_options o) {
   options = std::move(o);
   ids_ = transfer_ids{own_peer()};
   ids_.next(); // 0 means: no transfer
+  const bool begun = core() != nullptr;
+  record({.what = history::event_kind::replica_began,
+          .detail = begun,
+          .clock = begun ? options.core.workers : 0});
   self->delayed_send(self, options.resend_after, replica_tick{});
 }
 
@@ -44,7 +48,7 @@ void shard_state::on_part(const part& p) {
   auto& from = peers_[p.from];
   // Every part is credited, also one that is dropped (TRANSFER-3).
   const bool of_replica = is_replica_peer(p.from);
-  credit taken{1, of_replica ? own_peer() : options.id.value, p.transfer};
+  const auto taken = credit_for(p, of_replica ? own_peer() : options.id.value);
   if (from.handle)
     self->send(from.handle, taken);
   else
@@ -62,15 +66,19 @@ void shard_state::on_part(const part& p) {
 void shard_state::on_push(const push& p) {
   auto& from = introduce_puller(p.worker.value, p.from);
   // Sent again: what came of the earlier attempt is not needed any more.
-  std::erase_if(from.inbound, [&](const auto& entry) {
+  const auto dropped = std::erase_if(from.inbound, [&](const auto& entry) {
     return entry.first < p.transfer && entry.second.header && entry.second.header->batch == p.batch;
   });
+  if (dropped > 0) reached(probe::old_attempt_dropped);
   from.inbound[p.transfer].header = p;
   accept_if_whole(from, p.transfer);
 }
 
 void shard_state::accept_if_whole(peer& from, transfer_id id) {
-  if (!part_.primary || !core()) return; // REPLICA-4
+  if (!part_.primary || !core()) { // REPLICA-4
+    reached(probe::push_waited_for_primary);
+    return;
+  }
   auto i = from.inbound.find(id);
   if (i == from.inbound.end() || !i->second.header || !i->second.bytes.complete()) return;
   auto arrived = std::move(i->second);
@@ -78,15 +86,33 @@ void shard_state::accept_if_whole(peer& from, transfer_id id) {
   const auto& p = *arrived.header;
   using enum shard_change::kind;
   bool known = core()->applied(p.batch) || open_batches_.contains(p.batch);
+  if (core()->applied(p.batch)) reached(probe::duplicate_dropped);
+  if (open_batches_.contains(p.batch)) reached(probe::duplicate_of_open_change);
+  if (known && took_over_) reached(probe::duplicate_after_failover);
+  if (mutant_active(mutant::duplicate_applied)) known = false;
+  if (mutant_active(mutant::acknowledged_before_applied))
+    self->send(p.from, pushed{options.id, p.batch});
   shard_change change{known ? repeated : gradient, p.worker, p.clock, p.batch, p.seen_updates, {}};
   if (!known) change.gradient = arrived.bytes.parts();
-  append(std::move(change), [this, to = p.from, batch = p.batch](bool) {
+  acknowledge_after(std::move(change), p.from);
+}
+
+void shard_state::acknowledge_after(shard_change change, const pusher_actor& to) {
+  const auto worker = change.worker;
+  const auto clock = change.clock;
+  const auto batch = change.batch;
+  append(std::move(change), [=, this](std::uint64_t sequence) {
+    record({.what = history::event_kind::push_acknowledged,
+            .worker = worker,
+            .clock = clock,
+            .sequence = sequence,
+            .batch = batch});
     self->send(to, pushed{options.id, batch});
   });
 }
 
 // The primary's way to change anything.
-void shard_state::append(shard_change change, std::function<void(bool)> then) {
+void shard_state::append(shard_change change, std::function<void(std::uint64_t)> then) {
   try {
     core()->check(change);
   } catch (const std::exception& e) {
@@ -94,6 +120,8 @@ void shard_state::append(shard_change change, std::function<void(bool)> then) {
     return;
   }
   if (change.what == shard_change::kind::gradient) open_batches_.insert(change.batch);
+  if (options.recorder)
+    record_change(history::event_kind::change_appended, log_.last() + 1, change, false);
   then_[log_.append(std::move(change))] = std::move(then);
   pump();
 }
@@ -105,18 +133,20 @@ void shard_state::pump() {
   bool changed = false;
   while (auto next = log_.next_to_apply()) {
     const auto& change = *next->second;
+    auto step = core()->current_step();
     bool fresh = core()->make(change);
     changed = true;
+    if (options.recorder)
+      record_change(history::event_kind::change_applied, next->first, change, fresh);
+    for (; step < core()->current_step(); ++step)
+      record({.what = history::event_kind::step_applied,
+              .sequence = next->first,
+              .batch = history::as_batch(step)});
     if (change.what == shard_change::kind::compare) compare(next->first);
     if (part_.primary) {
-      using enum shard_change::kind;
       open_batches_.erase(change.batch);
       if (fresh) ++pushes_taken_;
-      const bool of_batch =
-          change.what == gradient || change.what == repeated || change.what == in_place;
-      if (options.observer && of_batch)
-        options.observer->on_push(options.id, change.worker, change.clock, change.batch, fresh);
-      if (auto owed = then_.extract(next->first)) owed.mapped()(fresh);
+      if (auto owed = then_.extract(next->first)) owed.mapped()(next->first);
     }
     log_.was_applied();
   }
@@ -129,10 +159,8 @@ void shard_state::on_applied_in_place(const applied_in_place& p) {
   introduce_puller(p.worker.value, p.from);
   if (!core()) return;
   staleness_.add(core()->clocks().staleness(p.clock));
-  append({shard_change::kind::in_place, p.worker, p.clock, p.batch, unknown_updates, {}},
-         [this, to = p.from, batch = p.batch](bool) {
-           self->send(to, pushed{options.id, batch});
-         });
+  acknowledge_after({shard_change::kind::in_place, p.worker, p.clock, p.batch, unknown_updates, {}},
+                    p.from);
 }
 
 void shard_state::on_pull(const pull& p) {
@@ -150,7 +178,9 @@ void shard_state::on_serve_again() {
 void shard_state::serve_waiting() {
   if (!part_.primary || !core()) return;
   auto now = self->clock().now();
-  if (options.lease && !options.lease->valid(now)) { // REPLICA-3
+  const bool leased = mutant_active(mutant::read_lease_ignored) || !options.lease;
+  if (!leased && !options.lease->valid(now)) { // REPLICA-3
+    reached(probe::read_blocked_by_lease);
     if (!std::exchange(serving_again_, true)) self->delayed_send(self, lease_look, serve_again{});
     return;
   }
@@ -162,12 +192,17 @@ void shard_state::serve_waiting() {
     const auto& clocks = core()->clocks();
     // A step is read exactly as the step before it left it: nothing is missing from it.
     staleness_.add(core()->reads_are_exact() ? 0 : clocks.staleness(request.clock));
-    if (options.observer)
-      options.observer->on_read(options.id, request.worker, request.clock, clocks.oldest());
     auto done = std::move(*p.waiting);
     p.waiting.reset();
-    send_range(p, done.request.transfer,
-               core()->read(done.request.worker, done.request.clock, done.request.step));
+    const auto range = core()->read(done.request.worker, done.request.clock, done.request.step);
+    record({.what = history::event_kind::pull_served,
+            .detail = range.before_last_step,
+            .worker = done.request.worker,
+            .clock = done.request.clock,
+            .sequence = log_.applied(),
+            .batch = history::as_batch(done.request.step),
+            .value = range.own_applied});
+    send_range(p, done.request.transfer, range);
   }
 }
 
@@ -176,8 +211,8 @@ void shard_state::send_range(peer& to, transfer_id id, const shard_core::reading
   to.out.cancel(to.sending);
   to.sending = id;
   self->send(to.puller, parameters{options.id, id, range.own_applied, range.seen_updates});
-  to.out.add(cut(id, options.id.value, range.parameters, range.parameters->data(),
-                 range.parameters->size() * sizeof(float)));
+  to.out.add(id, options.id.value, range.parameters, range.parameters->data(),
+             range.parameters->size() * sizeof(float));
   flush(to);
 }
 
@@ -194,6 +229,10 @@ void shard_state::after_change() {
   std::erase_if(waiting_snapshots_, [this](const pull_snapshot& p) {
     auto range = p.epoch == no_epoch ? core()->current() : core()->of_epoch(p.epoch);
     if (!range) return false;
+    if (p.epoch != no_epoch)
+      record({.what = history::event_kind::snapshot_served,
+              .sequence = log_.applied(),
+              .batch = {p.epoch, 0}});
     send_range(peers_[evaluator_peer], p.transfer, {range, 0, 0});
     return true;
   });
@@ -203,7 +242,7 @@ void shard_state::on_credit(const credit& c) {
   auto i = peers_.find(c.from);
   if (i == peers_.end()) return;
   if (part_.downstream && c.from == downstream_peer()) downstream_moved_ = true;
-  i->second.out.credit(c.transfer, c.parts);
+  i->second.out.credit(c.transfer, c.parts, c.key);
   flush(i->second);
 }
 
@@ -211,17 +250,42 @@ caf::result<clock_entered> shard_state::on_enter(const enter_clock& e) {
   if (!part_.primary || !core()) return make_error(errc::not_primary);
   auto promise = self->make_response_promise<clock_entered>();
   append({shard_change::kind::enter, e.worker, e.clock, {}, unknown_updates, {}},
-         [promise, worker = e.worker](bool) mutable { promise.deliver(clock_entered{worker}); });
+         [this, promise, e](std::uint64_t) mutable {
+           const auto clock = core()->clocks().pushes_below(e.worker).value_or(e.clock);
+           promise.deliver(clock_entered{e.worker, clock});
+         });
   return promise;
 }
 
 void shard_state::on_leave(const leave_clock& l) {
   if (l.gone) peers_.erase(l.worker.value);
   if (!part_.primary || !core()) { // REPLICA-4
+    reached(probe::leave_waited_for_primary);
     when_primary_.push_back([this, l] { on_leave(l); });
     return;
   }
-  append({shard_change::kind::leave, l.worker, 0, {}, unknown_updates, {}}, [](bool) {});
+  append({shard_change::kind::leave, l.worker, 0, {}, unknown_updates, {}}, [](std::uint64_t) {});
+}
+
+// What the history knows of every event of a replica.
+void shard_state::record(history::event e) {
+  if (!options.recorder) return;
+  e.shard = options.id;
+  e.node = options.node;
+  e.instance = options.instance;
+  e.view = static_cast<std::uint32_t>(part_.view.value);
+  options.recorder->record(e);
+}
+
+void shard_state::record_change(history::event_kind what, std::uint64_t sequence,
+                                const shard_change& change, bool fresh) {
+  record({.what = what,
+          .detail = static_cast<std::uint8_t>(change.what),
+          .worker = change.worker,
+          .clock = change.clock,
+          .sequence = sequence,
+          .batch = change.batch,
+          .value = fresh});
 }
 
 shard_report shard_state::report() const {

@@ -161,7 +161,7 @@ bool shard_core::take_gradient(const shard_change& change) {
   bool fresh = false;
   auto scale = scale_for(change);
   for (auto& s : segments_) {
-    if (!s.applied.insert(change.batch)) continue;
+    if (!s.applied.insert(change.batch) && !mutant_active(mutant::duplicate_applied)) continue;
     fresh = true;
     if (steps_)
       steps_->insert(change.batch, change.gradient);
@@ -198,9 +198,11 @@ bool shard_core::may_read(worker_id worker, clock_value clock, std::uint64_t ste
 
 shard_core::reading shard_core::read(worker_id worker, clock_value clock,
                                      std::uint64_t step) const {
-  auto one_step_behind = steps_ && step + 1 == steps_->current_step() && before_last_step_;
-  return {one_step_behind ? before_last_step_ : current(), clocks_.applied(worker).value_or(clock),
-          updates_};
+  const bool one_step_behind = steps_ && step + 1 == steps_->current_step() && before_last_step_;
+  if (one_step_behind) reached(probe::step_read_again);
+  auto own = clocks_.pushes_below(worker).value_or(clock);
+  if (mutant_active(mutant::own_writes_overstated)) ++own;
+  return {one_step_behind ? before_last_step_ : current(), own, updates_, one_step_behind};
 }
 
 void shard_core::apply(const gradient_blocks& gradient, const segment& part, float scale) {
@@ -250,6 +252,8 @@ void shard_core::apply_ready_steps() {
 void shard_core::keep_complete_epochs() {
   // In bsp an epoch's batches are all accepted exactly when its last step has been applied.
   auto complete = [this](std::uint32_t e) {
+    if (mutant_active(mutant::epoch_snapshot_early))
+      return segments_.front().applied.count(e) + 1 >= plan_.batches_per_epoch();
     return std::ranges::all_of(segments_, [e](const auto& s) { return s.applied.complete(e); });
   };
   for (; next_epoch_ < plan_.epochs() && complete(next_epoch_); ++next_epoch_) {
@@ -274,6 +278,8 @@ shard_image shard_core::image() const {
   shard_image image;
   image.range = range_;
   for (const auto& s : segments_) image.segments.push_back({s.first, s.size, s.applied});
+  if (mutant_active(mutant::applied_set_not_in_image))
+    for (auto& s : image.segments) s.applied = scheduler::applied_set{plan_};
   image.updates = updates_;
   image.parameters = current();
   if (shared_) {
@@ -289,6 +295,7 @@ shard_image shard_core::image() const {
     image.step = steps_->current_step();
     image.before_last_step = before_last_step_;
     steps_->for_each([&](batch_id batch, const gradient_blocks& gradient) {
+      if (mutant_active(mutant::kept_steps_not_in_image)) return;
       image.kept.emplace(batch, gathered(gradient, range_.size));
     });
   }
@@ -300,6 +307,8 @@ shard_image shard_core::checkpoint(std::uint32_t evaluated) const {
   auto result = image();
   result.clocks = {};
   result.epochs.erase(result.epochs.begin(), result.epochs.lower_bound(evaluated));
+  if (mutant_active(mutant::checkpoint_without_applied))
+    for (auto& s : result.segments) s.applied = scheduler::applied_set{plan_};
   if (!steps_) return result;
   result.kept.clear();
   result.before_last_step = nullptr;

@@ -1,4 +1,4 @@
-#include "strict_object.hpp"
+#include "troupe/actors/strict_object.hpp"
 
 #include <algorithm>
 #include <cmath>

@@ -18,6 +18,7 @@ system_config::system_config(bool networked) {
   set("scheduler.max-threads",
       static_cast<std::int64_t>(std::clamp(std::thread::hardware_concurrency(), 5u, 8u)));
   if (networked) {
+    shared_pools::of_process().enable(); // its peers may be processes of this host
     load<caf::io::middleman>();
     set("middleman.workers", static_cast<std::int64_t>(0));
   }

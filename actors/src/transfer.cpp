@@ -23,12 +23,12 @@ bool fits(const Map& taken, std::uint64_t offset, std::uint64_t length, std::uin
 } // namespace
 
 std::vector<part> cut(transfer_id id, peer_number from, std::shared_ptr<const void> owner,
-                      const void* data, std::uint64_t bytes) {
+                      const void* data, std::uint64_t bytes, std::uint32_t part_size) {
   std::vector<part> parts;
-  parts.reserve((bytes + part_bytes - 1) / part_bytes);
+  parts.reserve((bytes + part_size - 1) / part_size);
   const auto* at = static_cast<const std::byte*>(data);
-  for (std::uint64_t offset = 0; offset < bytes; offset += part_bytes) {
-    auto size = static_cast<std::uint32_t>(std::min<std::uint64_t>(part_bytes, bytes - offset));
+  for (std::uint64_t offset = 0; offset < bytes; offset += part_size) {
+    auto size = static_cast<std::uint32_t>(std::min<std::uint64_t>(part_size, bytes - offset));
     parts.push_back({id, from, offset, bytes, block{owner, at + offset, size}});
   }
   return parts;
@@ -38,26 +38,53 @@ void outbound_queue::add(std::vector<part> parts) {
   for (auto& p : parts) waiting_.push_back(std::move(p));
 }
 
+void outbound_queue::add(transfer_id id, peer_number from, std::shared_ptr<const void> owner,
+                         const void* data, std::uint64_t bytes) {
+  const auto part_size = shares_.value_or(false) ? shared_part_bytes : part_bytes;
+  add(cut(id, from, std::move(owner), data, bytes, part_size));
+}
+
 void outbound_queue::cancel(transfer_id id) {
   std::erase_if(waiting_, [id](const part& p) { return p.transfer == id; });
-  credit(id, UINT32_MAX);
+  auto gone = sent_.extract(id);
+  if (gone) on_their_way_ -= static_cast<std::uint32_t>(gone.mapped().size());
+}
+
+void outbound_queue::clear() {
+  waiting_.clear();
+  sent_.clear();
+  on_their_way_ = 0;
 }
 
 std::optional<part> outbound_queue::next() {
   if (waiting_.empty() || on_their_way_ >= window_) return std::nullopt;
   auto p = std::move(waiting_.front());
   waiting_.pop_front();
+  if (shares_.value_or(false)) p.data = p.data.in_shared_memory();
   ++on_their_way_;
-  ++sent_[p.transfer];
+  sent_[p.transfer].push_back(p);
   return p;
 }
 
-void outbound_queue::credit(transfer_id id, std::uint32_t parts) {
+void outbound_queue::credit(transfer_id id, std::uint32_t parts, std::uint64_t key) {
+  if (!shares_) shares_ = shared_pools::of_process().shares_with(key);
+  if (*shares_ && key == 0) {
+    shares_ = false;
+    for (auto& [transfer, sent] : std::exchange(sent_, {}))
+      for (auto& p : sent) {
+        p.data = p.data.as_bytes();
+        waiting_.push_front(std::move(p));
+      }
+    on_their_way_ = 0;
+    return;
+  }
   auto i = sent_.find(id);
   if (i == sent_.end()) return;
-  auto taken = std::min(parts, i->second);
-  on_their_way_ -= taken;
-  if ((i->second -= taken) == 0) sent_.erase(i);
+  auto& sent = i->second;
+  auto taken = std::min<std::size_t>(parts, sent.size());
+  sent.erase(sent.begin(), sent.begin() + static_cast<std::ptrdiff_t>(taken));
+  on_their_way_ -= static_cast<std::uint32_t>(taken);
+  if (sent.empty()) sent_.erase(i);
 }
 
 bool inbound_transfer::add(const part& p) {

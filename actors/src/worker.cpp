@@ -16,7 +16,15 @@ void worker_state::start(worker_options o) {
   self->delayed_send(self, options_.resend_after, resend_tick{});
 }
 
+void worker_state::record(history::event e) {
+  if (!options_.recorder) return;
+  e.worker = options_.id;
+  options_.recorder->record(e);
+}
+
 void worker_state::on_lease(const batch_lease& l) {
+  for (auto batch : l.batches)
+    record({.what = history::event_kind::lease_received, .clock = l.clock_floor, .batch = batch});
   core_->lease(l.batches, l.clock_floor);
   step();
 }
@@ -47,6 +55,10 @@ void worker_state::begin(const worker_core::pull_order& order) {
 }
 
 void worker_state::send_pull(shard_id shard, transfer_id id) {
+  record({.what = history::event_kind::pull_sent,
+          .shard = shard,
+          .clock = pull_->clock,
+          .batch = history::as_batch(pull_->step)});
   self->send(options_.peers.shard(shard),
              pull{options_.id, pull_->clock, pull_->step, id, puller_actor{self}});
 }
@@ -58,12 +70,18 @@ void worker_state::on_parameters(const parameters& p) {
 void worker_state::on_part(const part& p) {
   if (p.from >= options_.peers.shard_count()) return;
   pull_moved_ = self->clock().now();
-  self->send(options_.peers.shard(shard_id{p.from}), credit{1, options_.id.value, p.transfer});
+  self->send(options_.peers.shard(shard_id{p.from}), credit_for(p, options_.id.value));
   landed(pulls_.add(p));
 }
 
 void worker_state::landed(const std::optional<range_pulls::whole>& range) {
   if (!range) return;
+  record({.what = history::event_kind::parameters_landed,
+          .shard = shard_id{range->shard},
+          .clock = pull_->clock,
+          .sequence = range->seen_updates,
+          .batch = history::as_batch(pull_->step),
+          .value = range->own_applied});
   core_->landed(shard_id{range->shard}, range->own_applied, range->seen_updates);
   step();
 }
@@ -109,6 +127,12 @@ void worker_state::on_computed(const computed& result) {
 
 void worker_state::send_push(shard_id shard, const worker_core::push_order& order,
                              open_push& open) {
+  record({.what = history::event_kind::push_sent,
+          .detail = !options_.core.remote.contains(shard),
+          .shard = shard,
+          .view = static_cast<std::uint32_t>(options_.peers.view(shard).value),
+          .clock = order.clock,
+          .batch = order.batch});
   if (!options_.core.remote.contains(shard)) {
     self->send(options_.peers.shard(shard),
                applied_in_place{options_.id, order.clock, order.batch, open.fresh[shard],
@@ -123,8 +147,8 @@ void worker_state::send_push(shard_id shard, const worker_core::push_order& orde
                   seen != order.seen_updates.end() ? seen->second : unknown_updates, id,
                   pusher_actor{self}});
   const auto& range = options_.core.ranges[shard.value];
-  out_[shard].add(cut(id, options_.id.value, order.gradient, order.gradient->data() + range.first,
-                      range.size * sizeof(float)));
+  out_[shard].add(id, options_.id.value, order.gradient, order.gradient->data() + range.first,
+                  range.size * sizeof(float));
   flush(shard);
 }
 
@@ -138,13 +162,17 @@ void worker_state::on_credit(const credit& c) {
   for (auto& [batch, open] : pushes_)
     if (open.transfers.contains(shard) && open.transfers[shard] == c.transfer)
       open.moved = self->clock().now();
-  out_[shard].credit(c.transfer, c.parts);
+  out_[shard].credit(c.transfer, c.parts, c.key);
   flush(shard);
 }
 
 void worker_state::on_pushed(const pushed& p) {
+  record({.what = history::event_kind::acknowledgement_seen, .shard = p.shard, .batch = p.batch});
   if (!core_->pushed(p.shard, p.batch)) return;
   auto done = pushes_.extract(p.batch);
+  record({.what = history::event_kind::batch_finished,
+          .clock = core_->next_clock(),
+          .batch = p.batch});
   self->send(options_.peers.scheduler(),
              batch_done{options_.id, p.batch, core_->next_clock(),
                         std::bit_cast<std::uint64_t>(done.mapped().loss)});
@@ -157,13 +185,16 @@ void worker_state::on_moved(const shard_moved& m) {
   out_[m.shard] = outbound_queue{};
   for (auto shard : pulls_.open())
     if (shard == m.shard.value) {
+      reached(probe::pull_from_new_primary);
       auto id = ids_.next();
       pulls_.restart(shard, id);
       send_pull(m.shard, id);
     }
   for (const auto& [order, missing] : core_->unconfirmed_pushes())
-    if (std::ranges::find(missing, m.shard) != missing.end())
+    if (std::ranges::find(missing, m.shard) != missing.end()) {
+      reached(probe::push_to_new_primary);
       send_push(m.shard, order, pushes_.at(order.batch));
+    }
 }
 
 leases_held worker_state::on_lease_request() const {
@@ -175,6 +206,7 @@ void worker_state::on_tick() {
   if (now - pull_moved_ >= options_.resend_after) {
     pull_moved_ = now;
     for (auto shard : pulls_.open()) {
+      reached(probe::pull_sent_again);
       auto id = ids_.next();
       pulls_.restart(shard, id);
       send_pull(shard_id{shard}, id);
@@ -184,6 +216,8 @@ void worker_state::on_tick() {
     auto& open = pushes_.at(order.batch);
     if (now - open.moved < options_.resend_after) continue;
     open.moved = now;
+    if (mutant_active(mutant::resend_dropped)) continue;
+    reached(probe::push_sent_again);
     for (auto shard : missing) {
       if (options_.core.remote.contains(shard)) out_[shard].cancel(open.transfers[shard]);
       send_push(shard, order, open);

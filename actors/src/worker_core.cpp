@@ -4,6 +4,8 @@
 #include <atomic>
 #include <stdexcept>
 
+#include "troupe/scheduler/probe.hpp"
+
 namespace troupe::actors {
 
 worker_core::worker_core(options o) : options_(std::move(o)) {
@@ -20,7 +22,10 @@ void worker_core::lease(const std::vector<batch_id>& batches, clock_value clock_
     arrived_ = false; // pulled for an older clock
   }
   leases_.insert(batches.begin(), batches.end());
-  if (pull_open_ && steps_ && step_of(*leases_.begin()) < arriving_step_) pull_open_ = false;
+  if (pull_open_ && steps_ && step_of(*leases_.begin()) < arriving_step_) {
+    reached(scheduler::probe::pull_not_needed);
+    pull_open_ = false;
+  }
 }
 
 std::uint64_t worker_core::step_of(batch_id batch) const {

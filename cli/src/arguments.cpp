@@ -15,9 +15,10 @@ namespace {
 constexpr const char* exit_codes =
     "Exit codes:\n"
     "  0    done\n"
-    "  1    the run failed, one of its processes could not start, or no scheduler answered\n"
+    "  1    the run failed, one of its processes could not start, no scheduler answered, or a "
+    "history or a scenario breaks a rule\n"
     "  2    the arguments or the job file are wrong\n"
-    "  3    a data, run, model or events file could not be read or written\n"
+    "  3    a data, run, model, events or history file could not be read or written\n"
     "  130  interrupted by Ctrl-C or SIGTERM; the model so far was saved";
 
 /// `--set KEY=VALUE`, once or several times, each with one or more pairs. A word behind a pair that
@@ -73,8 +74,17 @@ void add_run_options(CLI::App& app, Arguments& a) {
 
 void add_train(CLI::App& app, train_arguments& a) {
   add_run_options(app, a);
+  app.add_option("--record", a.record,
+                 "Write what every process did to this new file, for troupe check")
+      ->type_name("FILE");
   app.add_flag("--in-process", a.in_process,
                "Run the whole cluster in this process instead of one process per role");
+}
+
+void add_record_folder(CLI::App& app, std::optional<std::filesystem::path>& folder) {
+  app.add_option("--record", folder,
+                 "Write what this process does to a new file in this folder, for troupe check")
+      ->type_name("DIR");
 }
 
 void add_scheduler(CLI::App& app, scheduler_arguments& a) {
@@ -86,6 +96,7 @@ void add_scheduler(CLI::App& app, scheduler_arguments& a) {
   app.add_option("--listen", a.listen, "Where nodes join; port 0 takes any free one")
       ->type_name("HOST:PORT")
       ->required();
+  add_record_folder(app, a.record);
   app.add_option("--ready-fd", a.ready_fd)->group("");
 }
 
@@ -151,6 +162,7 @@ void add_node(CLI::App& app, node_arguments& a) {
   app.add_option("--wait", a.wait_seconds, "Try for this long to reach the scheduler [10]")
       ->type_name("SECONDS")
       ->check(CLI::Range(0, 86400));
+  add_record_folder(app, a.record);
   app.add_option("--job", a.job_id, "Refuse a scheduler that runs another job")->type_name("ID");
 }
 
@@ -195,6 +207,52 @@ void add_drain(CLI::App& app, drain_arguments& a) {
   add_scheduler_place(app, a.scheduler);
 }
 
+void add_check(CLI::App& app, check_arguments& a) {
+  app.add_option("FILE", a.files,
+                 "A history that --record wrote, or the files or folders of its parts")
+      ->required();
+  app.add_flag("--all", a.all, "Print every violation, not only the first");
+  app.add_flag("--json", a.json, "Print one JSON object");
+}
+
+void add_chaos(CLI::App& app, chaos_arguments& a) {
+  app.add_option("SCENARIO", a.scenario, "The scenario file (docs/scenario.md)");
+  app.add_option("--seeds", a.seeds,
+                 "Run it with so many seeds [100; 1 where the scenario names its seed]")
+      ->type_name("N")
+      ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1'000'000'000}));
+  app.add_option("--first-seed", a.first_seed, "The first of them [that of the scenario, or 1]")
+      ->type_name("N");
+  app.add_option("--jobs", a.jobs, "Run so many at a time [one for each core]")
+      ->type_name("N")
+      ->check(CLI::Range(1, 1024));
+  app.add_option("--stop-after", a.stop_after, "End when so many seeds have failed [5]")
+      ->type_name("N")
+      ->check(CLI::PositiveNumber);
+  app.add_flag("--twice", a.twice, "Run every seed twice, which must come out the same");
+  app.add_flag("!--no-shrink", a.shrink, "Do not look for fewer faults that fail as well");
+  app.add_option("--report", a.report, "Write a page with timelines and tables to this file")
+      ->type_name("FILE.html");
+  app.add_option("--failures", a.failures,
+                 "The folder for scenario files of failing seeds [chaos-failures]")
+      ->type_name("DIR");
+  app.add_option(
+         "--mutant", a.mutant,
+         "Run it with this deliberate bug, or with each of all, until it is caught (a build "
+         "with mutants)")
+      ->type_name("NAME|all");
+  app.add_option("--events", a.events,
+                 "Of the last seed that is told of, write all that its processes did to this file")
+      ->type_name("FILE");
+  app.add_flag("--list-probes", a.list_probes, "Print the rare branches that are counted");
+  app.add_flag("--list-mutants", a.list_mutants, "Print the deliberate bugs");
+}
+
+void check(const chaos_arguments& a) {
+  if (a.scenario.empty() && !a.list_probes && !a.list_mutants)
+    refuse("expected SCENARIO, --list-probes or --list-mutants, found none of them");
+}
+
 } // namespace
 
 std::variant<arguments, int> parse_arguments(int argc, const char* const* argv) {
@@ -210,6 +268,8 @@ std::variant<arguments, int> parse_arguments(int argc, const char* const* argv) 
   predict_arguments predict;
   status_arguments status;
   drain_arguments drain;
+  check_arguments checked;
+  chaos_arguments chaos;
   const auto add = [&](const char* name, const char* text) {
     auto* command = app.add_subcommand(name, text);
     command->footer(exit_codes);
@@ -222,6 +282,9 @@ std::variant<arguments, int> parse_arguments(int argc, const char* const* argv) 
   auto* predict_command = add("predict", "Apply the model of a run to new samples");
   auto* status_command = add("status", "Show what the scheduler of a run knows");
   auto* drain_command = add("drain", "Move everything away from a node, then end it");
+  auto* check_command = add("check", "Prove that a recorded run kept every promise");
+  auto* chaos_command =
+      add("chaos", "Run a scenario of faults in a simulated cluster, and check it");
   add_train(*train_command, train);
   add_scheduler(*scheduler_command, scheduler);
   add_node(*node_command, node);
@@ -229,6 +292,8 @@ std::variant<arguments, int> parse_arguments(int argc, const char* const* argv) 
   add_predict(*predict_command, predict);
   add_status(*status_command, status);
   add_drain(*drain_command, drain);
+  add_check(*check_command, checked);
+  add_chaos(*chaos_command, chaos);
 
   try {
     app.parse(argc, argv);
@@ -236,14 +301,16 @@ std::variant<arguments, int> parse_arguments(int argc, const char* const* argv) 
     if (scheduler_command->parsed()) check(scheduler);
     if (status_command->parsed()) check(status.scheduler);
     if (drain_command->parsed()) check(drain.scheduler);
+    if (chaos_command->parsed()) check(chaos);
   } catch (const CLI::Success& e) { // --help, --version
     return app.exit(e) == 0 ? success : bad_usage;
   } catch (const CLI::ParseError& e) {
     std::string help = "troupe";
     for (const auto* command : app.get_subcommands()) help += " " + command->get_name();
     if (app.get_subcommands().empty() && argc > 1 && argv[1][0] != '-') {
-      print_error("expected train, scheduler, node, evaluate, predict, status or drain, found "
-                  "\"" +
+      print_error("expected train, scheduler, node, evaluate, predict, status, drain, check or "
+                  "chaos, "
+                  "found \"" +
                   std::string(argv[1]) + "\"; see troupe --help");
       return bad_usage;
     }
@@ -256,7 +323,9 @@ std::variant<arguments, int> parse_arguments(int argc, const char* const* argv) 
   if (evaluate_command->parsed()) return arguments(evaluate);
   if (predict_command->parsed()) return arguments(predict);
   if (status_command->parsed()) return arguments(status);
-  return arguments(drain);
+  if (drain_command->parsed()) return arguments(drain);
+  if (check_command->parsed()) return arguments(checked);
+  return arguments(chaos);
 }
 
 } // namespace troupe::cli

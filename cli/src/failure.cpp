@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "troupe/actors/job_error.hpp"
+#include "troupe/history/error.hpp"
 #include "troupe/tensor/error.hpp"
 
 namespace troupe::cli {
@@ -59,6 +60,9 @@ int report_current_exception() {
     print_error(e.what());
     return bad_file;
   } catch (const tensor::error& e) {
+    print_error(e.what());
+    return bad_file;
+  } catch (const history::error& e) {
     print_error(e.what());
     return bad_file;
   } catch (const std::bad_alloc&) {

@@ -157,11 +157,13 @@ class cluster {
     nodes_.reserve(options_.nodes.size());
     try {
       for (const auto& share : options_.nodes) {
-        const child_process::options process{
-            .program = options_.program,
-            .arguments = {"node", "--join", address_, "--job", job_id, "--shards",
-                          std::to_string(share.shards), "--workers", std::to_string(share.workers)},
-            .quiet = true};
+        child_process::options process{.program = options_.program,
+                                       .arguments = {"node", "--join", address_, "--job", job_id,
+                                                     "--shards", std::to_string(share.shards),
+                                                     "--workers", std::to_string(share.workers)},
+                                       .quiet = true};
+        process.arguments.insert(process.arguments.end(), options_.node_arguments.begin(),
+                                 options_.node_arguments.end());
         kept_process kept({.name = share.name,
                            .start = [process] { return child_process(process); },
                            .rule = options_.node_rule,

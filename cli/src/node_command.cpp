@@ -3,6 +3,7 @@
 #include "troupe/actors/runtime.hpp"
 #include "troupe/cli/commands.hpp"
 #include "troupe/cli/failure.hpp"
+#include "troupe/cli/process_recorder.hpp"
 #include "troupe/cli/signal_stop.hpp"
 
 namespace troupe::cli {
@@ -34,6 +35,7 @@ int run(const node_arguments& a) {
   if (a.shards == 0 && a.workers == 0)
     throw usage_error("expected a node of at least one shard or worker, found --shards 0 and "
                       "--workers 0");
+  if (a.record) options.recorder = record_into(*a.record, "node");
   std::cout << "joining " << a.join << " with up to " << a.shards << " shards and " << a.workers
             << " workers" << std::endl;
   const actors::node_result result = actors::run_node(options, stop.token());

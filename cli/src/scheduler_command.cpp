@@ -7,6 +7,7 @@
 #include "troupe/actors/runtime.hpp"
 #include "troupe/cli/commands.hpp"
 #include "troupe/cli/failure.hpp"
+#include "troupe/cli/process_recorder.hpp"
 #include "troupe/cli/run_record.hpp"
 #include "troupe/cli/signal_stop.hpp"
 #include "troupe/cli/training_run.hpp"
@@ -83,6 +84,7 @@ int run(const scheduler_arguments& a) {
   };
   actors::run_result result;
   try {
+    if (a.record) options.recorder = record_into(*a.record, "scheduler");
     result = actors::run_scheduler(training.job(), training.workload(), options,
                                    &training.observer(), stop.token());
   } catch (...) {

@@ -1,7 +1,9 @@
 #include "troupe/actors/job_file.hpp"
 #include "troupe/actors/runtime.hpp"
 #include "troupe/cli/commands.hpp"
+#include "troupe/cli/failure.hpp"
 #include "troupe/cli/launcher.hpp"
+#include "troupe/cli/process_recorder.hpp"
 #include "troupe/cli/signal_stop.hpp"
 #include "troupe/cli/training_run.hpp"
 
@@ -9,7 +11,7 @@ namespace troupe::cli {
 
 namespace {
 
-int run_in_process(const train_arguments& a) {
+int run_in_process(const train_arguments& a, run_recording* recording) {
   signal_stop stop;
   training_run training({.job_file = a.job_file,
                          .resume = {},
@@ -21,7 +23,10 @@ int run_in_process(const train_arguments& a) {
                          .on_started = {}});
   actors::run_result result;
   try {
-    result = actors::train(training.job(), training.workload(), &training.observer(), stop.token());
+    std::shared_ptr<history::recorder> recorder;
+    if (recording != nullptr) recorder = record_into(recording->parts(), "all");
+    result = actors::train(training.job(), training.workload(), &training.observer(), stop.token(),
+                           recorder);
   } catch (...) {
     training.abandon();
     throw;
@@ -29,10 +34,7 @@ int run_in_process(const train_arguments& a) {
   return training.finish(result);
 }
 
-} // namespace
-
-int run(const train_arguments& a) {
-  if (a.in_process) return run_in_process(a);
+int run_processes(const train_arguments& a, const run_recording* recording) {
   // The scheduler makes every check that needs the data before a node starts; here only the shape
   // of the cluster is needed.
   const auto job_file = a.resume ? run_folder::existing(*a.resume).job_file() : a.job_file;
@@ -49,11 +51,33 @@ int run(const train_arguments& a) {
     options.scheduler_arguments.insert(options.scheduler_arguments.end(),
                                        {"--run", a.run->string()});
   if (a.events) options.restart_arguments = {"--events", a.events->string()};
+  if (recording != nullptr) {
+    options.node_arguments = {"--record", recording->parts().string()};
+    options.restart_arguments.insert(options.restart_arguments.end(),
+                                     options.node_arguments.begin(), options.node_arguments.end());
+  }
   options.scheduler_arguments.insert(options.scheduler_arguments.end(),
                                      options.restart_arguments.begin(),
                                      options.restart_arguments.end());
   options.nodes = plan_nodes(j);
   return launcher(std::move(options)).run();
+}
+
+} // namespace
+
+int run(const train_arguments& a) {
+  std::optional<run_recording> recording;
+  if (a.record) recording.emplace(*a.record);
+  auto* parts = recording ? &*recording : nullptr;
+  int code = success;
+  try {
+    code = a.in_process ? run_in_process(a, parts) : run_processes(a, parts);
+  } catch (...) {
+    if (parts != nullptr) parts->finish();
+    throw;
+  }
+  const bool recorded = parts == nullptr || parts->finish();
+  return code == success && !recorded ? bad_file : code;
 }
 
 } // namespace troupe::cli

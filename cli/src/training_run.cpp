@@ -147,6 +147,26 @@ void training_run::save_model(const actors::run_result& result) const {
   tensor::save_model(folder_->model_file(), file);
 }
 
+void training_run::on_result(const actors::run_result& result) {
+  const std::lock_guard lock(mutex_);
+  using enum actors::run_result::status;
+  if (result.outcome == failed || result.parameters.empty()) return;
+  try {
+    keep(result);
+  } catch (const tensor::error&) { // finish() tries again, and tells
+  }
+}
+
+void training_run::keep(const actors::run_result& result) {
+  if (kept_) return;
+  save_model(result);
+  kept_ = true;
+  if (result.outcome == actors::run_result::status::interrupted)
+    record(interruption(result));
+  else
+    record(result.summary.value_or(actors::finished_event{}));
+}
+
 int training_run::finish(const actors::run_result& result) {
   const std::lock_guard lock(mutex_);
   display_->clear();
@@ -155,16 +175,14 @@ int training_run::finish(const actors::run_result& result) {
   if (result.outcome == interrupted && result.parameters.empty())
     return finish_before_training(result);
   try {
-    save_model(result);
+    keep(result);
   } catch (const tensor::error& e) {
     record(actors::failed_event{"the model could not be saved: " + plain_line(e.what())});
     print_error("the model could not be saved: " + plain_line(e.what()));
     return bad_file;
   }
   if (result.outcome == interrupted) return finish_interrupted(result);
-  const actors::finished_event summary = result.summary.value_or(actors::finished_event{});
-  record(summary);
-  display_->line(finished_line(summary));
+  display_->line(finished_line(result.summary.value_or(actors::finished_event{})));
   display_->line("model: " + folder_->model_file().string());
   return first_event_error() ? bad_file : success;
 }
@@ -185,9 +203,7 @@ actors::interrupted_event training_run::interruption(const actors::run_result& r
 }
 
 int training_run::finish_interrupted(const actors::run_result& result) {
-  const auto event = interruption(result);
-  record(event);
-  display_->line(interrupted_line(event));
+  display_->line(interrupted_line(interruption(result)));
   display_->line("model so far: " + folder_->model_file().string());
   return exit_code::interrupted;
 }

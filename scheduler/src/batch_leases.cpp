@@ -4,6 +4,9 @@
 #include <stdexcept>
 #include <utility>
 
+#include "troupe/scheduler/mutant.hpp"
+#include "troupe/scheduler/probe.hpp"
+
 namespace troupe::scheduler {
 
 batch_leases::batch_leases(batch_plan plan) : plan_(std::move(plan)), completed_(plan_) {}
@@ -22,8 +25,9 @@ std::vector<batch_id> batch_leases::lease(worker_id worker, std::size_t count, t
   while (result.size() < count && available()) {
     std::uint64_t ordinal = next_;
     if (!returned_.empty()) {
+      reached(probe::batch_leased_again);
       ordinal = *returned_.begin();
-      returned_.erase(returned_.begin());
+      if (!mutant_active(mutant::lease_given_twice)) returned_.erase(returned_.begin());
     } else {
       ++next_;
       skip_completed();
@@ -35,10 +39,13 @@ std::vector<batch_id> batch_leases::lease(worker_id worker, std::size_t count, t
   return result;
 }
 
-bool batch_leases::complete(batch_id batch, worker_id /*worker: any may, LEASES-3*/) {
+bool batch_leases::complete(batch_id batch, worker_id worker) { // any may: LEASES-3
   const auto ordinal = plan_.ordinal(batch);
-  if (!completed_.insert(batch)) return false;
-  if (const auto it = open_.find(ordinal); it != open_.end()) end_lease(it);
+  if (!completed_.insert(batch) && !mutant_active(mutant::completed_twice)) return false;
+  if (const auto it = open_.find(ordinal); it != open_.end()) {
+    if (it->second.worker != worker) reached(probe::batch_completed_by_another);
+    end_lease(it);
+  }
   returned_.erase(ordinal);
   skip_completed();
   return true;

@@ -4,6 +4,9 @@
 #include <string>
 #include <utility>
 
+#include "troupe/scheduler/mutant.hpp"
+#include "troupe/scheduler/probe.hpp"
+
 namespace troupe::scheduler {
 
 clock_table::clock_table(const content& c) {
@@ -79,6 +82,7 @@ bool clock_table::advance(worker_id worker, clock_value pushed) {
     e.ahead.insert(pushed);
   else if (pushed == e.applied)
     move_forward(e, pushed + 1);
+  if (!e.live) reached(probe::late_push_of_departed);
   return e.live;
 }
 
@@ -86,6 +90,12 @@ std::optional<clock_value> clock_table::applied(worker_id worker) const {
   const auto* e = find_live(worker);
   if (!e) return std::nullopt;
   return e->applied;
+}
+
+std::optional<clock_value> clock_table::pushes_below(worker_id worker) const {
+  const auto it = workers_.find(worker);
+  if (it == workers_.end()) return std::nullopt;
+  return it->second.applied;
 }
 
 std::vector<worker_id> clock_table::live_workers() const {
@@ -108,7 +118,7 @@ bool clock_table::may_read(const consistency& mode, worker_id /*reader: as every
     throw std::logic_error("[troupe::scheduler::clock_table] expected a mode whose reads are bound "
                            "by clocks, found " +
                            to_string(mode) + ", whose reads are bound by steps");
-  return staleness(c) <= *bound;
+  return staleness(c) <= *bound + (mutant_active(mutant::staleness_off_by_one) ? 1 : 0);
 }
 
 clock_value clock_table::staleness(clock_value c) const {

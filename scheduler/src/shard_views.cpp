@@ -6,6 +6,9 @@
 #include <string>
 #include <utility>
 
+#include "troupe/scheduler/mutant.hpp"
+#include "troupe/scheduler/probe.hpp"
+
 namespace troupe::scheduler {
 
 namespace {
@@ -77,8 +80,9 @@ bool shard_views::remove(shard_id shard, node_id node) {
   auto& view = views_.at(shard.value);
   const bool was_learner = view.learner == node;
   if (std::erase(view.chain, node) == 0 && !was_learner) return false;
+  if (was_learner) reached(probe::learner_lost);
   if (was_learner || view.chain.empty()) view.learner.reset();
-  ++view.number.value;
+  if (!mutant_active(mutant::view_number_reused)) ++view.number.value;
   return true;
 }
 

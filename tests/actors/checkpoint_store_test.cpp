@@ -159,7 +159,7 @@ TEST_CASE("CHECKPOINT-2: the set before stays until the manifest of the next is 
   {
     file_size_limit limit(0);
     CHECK_THAT(refusal([&] { store.commit(2, manifest_of(102)); }),
-               Contains("[troupe::actors::checkpoint_store] cannot write") &&
+               Contains("[troupe::actors::file_system] cannot write") &&
                    Contains("000002/manifest.json"));
   }
   CHECK(listing(folder.path() / "000002") == names{"shard-0.image", "shard-1.image"});
@@ -384,8 +384,7 @@ TEST_CASE("a folder that cannot be made is an error with its path") {
   const auto in_the_way = folder.write("run", "");
   checkpoint_store store(in_the_way / "checkpoints", 1);
   const auto image = sample_image(0, 1);
-  CHECK_THAT(
-      refusal([&] { store.write_shard(1, 0, image.range, encode(image)); }),
-      Contains("[troupe::actors::checkpoint_store] expected a folder, found something else") &&
-          Contains(in_the_way.string()));
+  CHECK_THAT(refusal([&] { store.write_shard(1, 0, image.range, encode(image)); }),
+             Contains("[troupe::actors::file_system] expected a folder, found something else") &&
+                 Contains(in_the_way.string()));
 }

@@ -3,6 +3,7 @@
 #include <catch2/catch.hpp>
 
 using namespace troupe::actors;
+namespace history = troupe::history;
 namespace scheduler = troupe::scheduler;
 namespace tensor = troupe::tensor;
 
@@ -22,30 +23,20 @@ void check_exact(const virtual_cluster& cluster, const job& j) {
   const auto& found = cluster.result()->parameters;
   auto expected = expected_parameters(j, j.data.samples, scale_of(j.train.consistency));
   REQUIRE(std::ranges::equal(found, expected));
+  CHECK(complaints(cluster.check()) == "");
 }
 
-struct read {
-  shard_id shard;
-  worker_id worker;
-  clock_value clock;
-  clock_value oldest;
-};
-
-struct recorder : shard_observer {
-  void on_push(shard_id shard, worker_id, clock_value, batch_id batch, bool fresh) override {
-    if (fresh) ++applied[{shard, batch}];
-  }
-  void on_read(shard_id shard, worker_id worker, clock_value clock,
-               std::optional<clock_value> oldest) override {
-    if (oldest) reads.push_back({shard, worker, clock, *oldest});
-  }
-  std::map<std::pair<shard_id, batch_id>, int> applied;
-  std::vector<read> reads;
-};
-
-std::size_t reads_beyond(const recorder& r, clock_value bound) {
-  return static_cast<std::size_t>(
-      std::ranges::count_if(r.reads, [=](const read& x) { return x.oldest + bound < x.clock; }));
+// Reads that a bound of so many clocks would have refused: the run is judged as if it had promised
+// that bound.
+std::uint64_t reads_beyond(const virtual_cluster& cluster, clock_value bound) {
+  auto histories = cluster.histories();
+  for (auto& p : histories)
+    for (auto& e : p.events)
+      if (e.what == history::event_kind::job_described) {
+        e.detail = static_cast<std::uint8_t>(scheduler::mode::ssp);
+        e.value = bound;
+      }
+  return history::check(histories).of(history::rule::staleness).violations;
 }
 
 template <class Event>
@@ -64,16 +55,16 @@ TEST_CASE("4 workers and 3 shards end in the exact sum in every mode, with dupli
       INFO(to_string(mode) << ", seed " << seed);
       auto j = integer_job(mode);
       j.inject.duplicate_push_every = 3;
-      auto seen = std::make_shared<recorder>();
       // hogwild needs the workers where the shards are; the others cross between nodes.
       std::vector<std::pair<std::uint32_t, std::uint32_t>> nodes;
       if (!mode.in_place()) nodes = {{1, 0}, {2, 1}, {0, 3}};
-      virtual_cluster cluster{{j, seed, nullptr, nodes, seen}};
+      virtual_cluster cluster{{j, seed, nullptr, nodes}};
       REQUIRE(cluster.run());
       check_exact(cluster, j);
       CHECK(cluster.result()->summary->samples == 960);
-      CHECK(seen->applied.size() == 3 * 96);
-      CHECK(std::ranges::all_of(seen->applied, [](const auto& e) { return e.second == 1; }));
+      const auto proved = cluster.check();
+      CHECK(proved.of(history::rule::exactly_once).judged > 3 * 96);
+      CHECK(proved.of(history::rule::exactly_once).unknown == 0);
       // Every third push of each worker went out twice: that is what was dropped.
       if (!mode.in_place()) CHECK(cluster.result()->summary->duplicates_dropped >= 3 * 28);
     }
@@ -81,7 +72,7 @@ TEST_CASE("4 workers and 3 shards end in the exact sum in every mode, with dupli
 
 TEST_CASE("hogwild across processes is async, and as exact") {
   auto j = integer_job(scheduler::consistency::hogwild());
-  virtual_cluster cluster{{j, 3, nullptr, {{1, 2}, {2, 2}}, nullptr}};
+  virtual_cluster cluster{{j, 3, nullptr, {{1, 2}, {2, 2}}}};
   REQUIRE(cluster.run());
   check_exact(cluster, j);
 }
@@ -92,24 +83,22 @@ TEST_CASE("ssp(s): no pull sees a clock older than its bound with a worker 5 tim
     return std::chrono::milliseconds(w.value == 0 ? 50 : 10);
   };
   for (clock_value bound : {0, 1, 3}) {
-    auto seen = std::make_shared<recorder>();
     auto j = integer_job(scheduler::consistency::ssp(bound));
-    virtual_cluster cluster{{j, bound + 1, slow, {{3, 0}, {0, 4}}, seen}};
+    virtual_cluster cluster{{j, bound + 1, slow, {{3, 0}, {0, 4}}}};
     REQUIRE(cluster.run());
     check_exact(cluster, j);
-    REQUIRE(seen->reads.size() > 200);
-    CHECK(reads_beyond(*seen, bound) == 0);
+    REQUIRE(cluster.check().of(history::rule::staleness).judged > 200);
+    CHECK(reads_beyond(cluster, bound) == 0);
     // The bound is used: without waiting at it this test would prove nothing.
-    if (bound > 0) CHECK(reads_beyond(*seen, bound - 1) > 0);
+    if (bound > 0) CHECK(reads_beyond(cluster, bound - 1) > 0);
     CHECK(cluster.result()->summary->staleness.max() <= bound);
     CHECK(cluster.result()->summary->blocked_seconds > 0);
   }
-  auto seen = std::make_shared<recorder>();
   auto j = integer_job(scheduler::consistency::async());
-  virtual_cluster cluster{{j, 1, slow, {{3, 0}, {0, 4}}, seen}};
+  virtual_cluster cluster{{j, 1, slow, {{3, 0}, {0, 4}}}};
   REQUIRE(cluster.run());
   check_exact(cluster, j);
-  CHECK(reads_beyond(*seen, 3) > 0);
+  CHECK(reads_beyond(cluster, 3) > 0);
   CHECK(cluster.result()->summary->staleness.max() > 3);
 }
 
@@ -135,10 +124,11 @@ TEST_CASE("a real model in bsp is bitwise the same for any workers, shards, node
         auto uneven = [](worker_id w) -> caf::timespan {
           return std::chrono::microseconds(100 + 170 * w.value);
         };
-        virtual_cluster cluster{{j, ++seed, uneven, nodes, nullptr}};
+        virtual_cluster cluster{{j, ++seed, uneven, nodes}};
         REQUIRE(cluster.run());
         REQUIRE(cluster.result()->outcome == run_result::status::finished);
         const auto& hash = cluster.result()->summary->parameter_hash;
+        CHECK(complaints(cluster.check()) == "");
         if (!expected) expected = hash;
         CHECK(hash == *expected);
       }
@@ -163,7 +153,7 @@ TEST_CASE("bsp stays bitwise the same though a worker is lost, at any instant") 
       auto time = [](worker_id w) -> caf::timespan {
         return std::chrono::microseconds(10 + 5 * w.value);
       };
-      virtual_cluster cluster{{j, seed, time, {{1, 1}, {1, 1}, {1, 0}, {0, 1}}, nullptr}};
+      virtual_cluster cluster{{j, seed, time, {{1, 1}, {1, 1}, {1, 0}, {0, 1}}}};
       if (seed > 0) {
         cluster.run([&] { return all<notice_event>(cluster).size() > 4; });
         cluster.run(nullptr, seed * 13);
@@ -173,6 +163,7 @@ TEST_CASE("bsp stays bitwise the same though a worker is lost, at any instant") 
       REQUIRE(cluster.run());
       INFO(cluster.result()->error);
       REQUIRE(cluster.result()->outcome == run_result::status::finished);
+      CHECK(complaints(cluster.check()) == "");
       if (!expected) expected = cluster.result()->summary->parameter_hash;
       CHECK(cluster.result()->summary->parameter_hash == *expected);
     }
@@ -191,7 +182,7 @@ TEST_CASE(
         return w.value == hung ? caf::timespan(std::chrono::hours(100))
                                : std::chrono::milliseconds(10);
       };
-      virtual_cluster cluster{{j, 4, time, {{3, 0}, {0, 4}}, nullptr, std::chrono::seconds(2)}};
+      virtual_cluster cluster{{j, 4, time, {{3, 0}, {0, 4}}, std::chrono::seconds(2)}};
       REQUIRE(cluster.run());
       REQUIRE(cluster.result()->outcome == run_result::status::finished);
       auto scale =
@@ -199,6 +190,7 @@ TEST_CASE(
       CHECK(std::ranges::equal(cluster.result()->parameters,
                                expected_parameters(j, j.data.samples, scale)));
       CHECK(cluster.now() < std::chrono::seconds(30));
+      CHECK(complaints(cluster.check()) == "");
     }
 }
 
@@ -212,7 +204,7 @@ TEST_CASE("the loss of a worker's node costs nothing but time") {
       auto uneven = [](worker_id w) -> caf::timespan {
         return std::chrono::milliseconds(w.value % 2 == 0 ? 40 : 5);
       };
-      virtual_cluster cluster{{j, seed, uneven, {{3, 1}, {0, 2}, {0, 1}}, nullptr}};
+      virtual_cluster cluster{{j, seed, uneven, {{3, 1}, {0, 2}, {0, 1}}}};
       cluster.run([&] { return all<notice_event>(cluster).size() > 3; }); // training has begun
       cluster.run(nullptr, seed * 37);                                    // any instant after that
       REQUIRE_FALSE(cluster.result());
@@ -229,7 +221,7 @@ TEST_CASE("the loss of a worker's node costs nothing but time") {
 TEST_CASE("a run that nobody comes to take up again fails by name") {
   auto j = integer_job(scheduler::consistency::async());
   {
-    virtual_cluster cluster{{j, 1, nullptr, {{1, 0}, {2, 0}, {0, 4}}, nullptr}};
+    virtual_cluster cluster{{j, 1, nullptr, {{1, 0}, {2, 0}, {0, 4}}}};
     cluster.run([&] { return cluster.now() >= std::chrono::milliseconds(50); });
     cluster.kill(0);
     REQUIRE(cluster.run());
@@ -237,7 +229,7 @@ TEST_CASE("a run that nobody comes to take up again fails by name") {
     CHECK(cluster.result()->error == "waited 600 s for nodes to join; still missing: 1 more shard");
   }
   {
-    virtual_cluster cluster{{j, 1, nullptr, {{3, 0}, {0, 4}}, nullptr}};
+    virtual_cluster cluster{{j, 1, nullptr, {{3, 0}, {0, 4}}}};
     cluster.run([&] { return cluster.now() >= std::chrono::milliseconds(50); });
     cluster.kill(1);
     REQUIRE(cluster.run());
@@ -252,7 +244,7 @@ TEST_CASE("a worker that hangs loses its leases, holds nobody back, and counts a
   auto stuck = [](worker_id w) -> caf::timespan {
     return w.value == 0 ? std::chrono::seconds(7) : std::chrono::milliseconds(10);
   };
-  virtual_cluster cluster{{j, 4, stuck, {{3, 0}, {0, 4}}, nullptr, std::chrono::seconds(2)}};
+  virtual_cluster cluster{{j, 4, stuck, {{3, 0}, {0, 4}}, std::chrono::seconds(2)}};
   REQUIRE(cluster.run());
   check_exact(cluster, j);
   bool told = false;
@@ -264,7 +256,7 @@ TEST_CASE("a worker that hangs loses its leases, holds nobody back, and counts a
 
 TEST_CASE("a run without enough nodes says what is missing and ends") {
   auto j = integer_job(scheduler::consistency::async());
-  virtual_cluster cluster{{j, 1, nullptr, {{3, 2}}, nullptr}};
+  virtual_cluster cluster{{j, 1, nullptr, {{3, 2}}}};
   REQUIRE(cluster.run());
   CHECK(cluster.result()->outcome == run_result::status::failed);
   CHECK(cluster.result()->error.find("2 more workers") != std::string::npos);
@@ -273,7 +265,7 @@ TEST_CASE("a run without enough nodes says what is missing and ends") {
 TEST_CASE("a stopped run hands out the parameters reached, the same batches on every shard") {
   auto j = integer_job(scheduler::consistency::async());
   j.train.epochs = 1000;
-  virtual_cluster cluster{{j, 1, nullptr, {{3, 0}, {0, 4}}, nullptr}};
+  virtual_cluster cluster{{j, 1, nullptr, {{3, 0}, {0, 4}}}};
   cluster.run([&] { return cluster.now() >= std::chrono::milliseconds(500); });
   caf::anon_send(cluster.root(), stop_training{});
   REQUIRE(cluster.run());
@@ -292,7 +284,7 @@ TEST_CASE("a loss that is not finite ends the run and names the batch") {
   j.train.epochs = 30;
   j.train.optimizer.learning_rate = 1e38f;
   j.cluster = {2, 2};
-  virtual_cluster cluster{{j, 1, nullptr, {}, nullptr}};
+  virtual_cluster cluster{{j, 1, nullptr, {}}};
   REQUIRE(cluster.run());
   CHECK(cluster.result()->outcome == run_result::status::failed);
   CHECK(cluster.result()->error.find("the training loss became") != std::string::npos);
@@ -302,7 +294,7 @@ TEST_CASE("a loss that is not finite ends the run and names the batch") {
 TEST_CASE("epoch events come once each, in order, and the samples add up") {
   auto j = integer_job(scheduler::consistency::ssp(3));
   j.train.batch_size = 7; // 46 batches, the last of 5 samples
-  virtual_cluster cluster{{j, 1, nullptr, {}, nullptr}};
+  virtual_cluster cluster{{j, 1, nullptr, {}}};
   REQUIRE(cluster.run());
   check_exact(cluster, j);
   auto epochs = all<epoch_event>(cluster);
@@ -313,20 +305,18 @@ TEST_CASE("epoch events come once each, in order, and the samples add up") {
 
 TEST_CASE("the same seed gives the same run") {
   auto record = [](std::uint64_t seed) {
-    auto seen = std::make_shared<recorder>();
     virtual_cluster cluster{
-        {integer_job(scheduler::consistency::async()), seed, nullptr, {{3, 0}, {0, 4}}, seen}};
+        {integer_job(scheduler::consistency::async()), seed, nullptr, {{3, 0}, {0, 4}}}};
     cluster.run();
-    std::vector<std::uint64_t> trace;
-    for (const auto& r : seen->reads) {
-      trace.push_back(r.worker.value);
-      trace.push_back(r.clock);
-      trace.push_back(r.oldest);
-    }
-    return trace;
+    std::vector<history::event> events;
+    for (const auto& p : cluster.histories())
+      events.insert(events.end(), p.events.begin(), p.events.end());
+    return events;
   };
-  CHECK(record(11) == record(11));
-  CHECK(record(11) != record(12));
+  const bool same = record(11) == record(11);
+  const bool other = record(11) != record(12);
+  CHECK(same);
+  CHECK(other);
 }
 
 TEST_CASE(
@@ -334,7 +324,7 @@ TEST_CASE(
     "name") {
   auto j = integer_job(scheduler::consistency::async());
   j.train.epochs = 1000;
-  virtual_cluster cluster{{j, 1, nullptr, {{3, 4}}, nullptr}};
+  virtual_cluster cluster{{j, 1, nullptr, {{3, 4}}}};
   caf::scoped_actor self{cluster.system()};
   auto refused = [&](hello h) {
     h.node = cluster.nodes()[0];

@@ -33,6 +33,7 @@ void check_exact(const virtual_cluster& c, const job& j) {
   REQUIRE(c.result()->outcome == run_result::status::finished);
   const float scale = j.train.consistency.applies_on_arrival() ? 1 : 0.25f;
   CHECK(std::ranges::equal(c.result()->parameters, expected_parameters(j, j.data.samples, scale)));
+  CHECK(complaints(c.check()) == "");
 }
 
 const auto half_second = [](worker_id) -> caf::timespan { return 500ms; };
@@ -45,7 +46,7 @@ TEST_CASE("SCHED-6: a worker's node that hangs is lost within 2 s, and costs not
     for (std::uint64_t seed = 1; seed <= 20; ++seed) {
       INFO(to_string(mode) << ", seed " << seed);
       auto j = integer_job(mode);
-      virtual_cluster cluster{{j, seed, half_second, {{3, 1}, {0, 2}, {0, 1}}, nullptr}};
+      virtual_cluster cluster{{j, seed, half_second, {{3, 1}, {0, 2}, {0, 1}}}};
       run_until(cluster, 1s + seed * 137ms); // any instant between two heartbeats
       const auto stopped_at = cluster.now();
       cluster.stop(1);
@@ -63,7 +64,7 @@ TEST_CASE("SCHED-6: a worker's node that hangs is lost within 2 s, and costs not
 
 TEST_CASE("SCHED-6, SCHED-10: the only replica's node hangs, and the run begins again on another") {
   auto j = integer_job(scheduler::consistency::async());
-  virtual_cluster cluster{{j, 1, half_second, {{1, 0}, {3, 0}, {0, 4}}, nullptr}};
+  virtual_cluster cluster{{j, 1, half_second, {{1, 0}, {3, 0}, {0, 4}}}};
   run_until(cluster, 3s);
   cluster.stop(0);
   REQUIRE(cluster.run());
@@ -76,7 +77,7 @@ TEST_CASE("SCHED-6, SCHED-10: the only replica's node hangs, and the run begins 
 
 TEST_CASE("a node that hangs before its roles are placed is not counted on") {
   auto j = integer_job(scheduler::consistency::async());
-  virtual_cluster cluster{{j, 1, nullptr, {{3, 2}, {0, 2}, {0, 2}}, nullptr}};
+  virtual_cluster cluster{{j, 1, nullptr, {{3, 2}, {0, 2}, {0, 2}}}};
   cluster.stop(2); // it never even says hello
   cluster.stop(1);
   run_until(cluster, 5s);
@@ -91,7 +92,7 @@ TEST_CASE("SCHED-7, NODE-4: a lost node that comes back is told so and joins aga
     for (std::uint64_t seed = 1; seed <= 20; ++seed) {
       INFO(to_string(mode) << ", seed " << seed);
       auto j = integer_job(mode);
-      virtual_cluster cluster{{j, seed, half_second, {{3, 1}, {0, 2}, {0, 1}}, nullptr}};
+      virtual_cluster cluster{{j, seed, half_second, {{3, 1}, {0, 2}, {0, 1}}}};
       run_until(cluster, 1s + seed * 137ms);
       cluster.stop(1);
       REQUIRE(run_until_lost(cluster));
@@ -106,7 +107,7 @@ TEST_CASE("SCHED-7, NODE-4: a lost node that comes back is told so and joins aga
 
 TEST_CASE("SCHED-7: a failure that a lost node reports does not end the run") {
   auto j = integer_job(scheduler::consistency::async());
-  virtual_cluster cluster{{j, 1, half_second, {{3, 2}, {0, 2}}, nullptr}};
+  virtual_cluster cluster{{j, 1, half_second, {{3, 2}, {0, 2}}}};
   run_until(cluster, 1s);
   cluster.stop(1);
   // As a child's report: waits in the node's mailbox, and is passed on before the node hears more.
@@ -119,7 +120,7 @@ TEST_CASE("SCHED-7: a failure that a lost node reports does not end the run") {
 
 TEST_CASE("a stop of 1 s, and a wait of 1 s for the processor, is no loss") {
   auto j = integer_job(scheduler::consistency::async());
-  virtual_cluster cluster{{j, 1, half_second, {{3, 2}, {0, 2}}, nullptr}};
+  virtual_cluster cluster{{j, 1, half_second, {{3, 2}, {0, 2}}}};
   for (int i = 0; i < 3; ++i) {
     run_until(cluster, cluster.now() + 600ms);
     cluster.stop(1);
@@ -135,7 +136,7 @@ TEST_CASE("AWAKE-1: a scheduler that did not run for 8 s takes nobody for lost, 
   for (std::uint64_t seed = 1; seed <= 50; ++seed) {
     INFO("seed " << seed);
     auto j = integer_job(scheduler::consistency::async());
-    virtual_cluster cluster{{j, seed, half_second, {{3, 2}, {0, 2}}, nullptr}};
+    virtual_cluster cluster{{j, seed, half_second, {{3, 2}, {0, 2}}}};
     run_until(cluster, 2s + seed * 17ms); // a look comes next, or a heartbeat
     cluster.stop_root();
     cluster.run([&] { return cluster.now() >= 10s; });
@@ -148,7 +149,7 @@ TEST_CASE("AWAKE-1: a scheduler that did not run for 8 s takes nobody for lost, 
 
 TEST_CASE("PULSE-2: nodes give up a scheduler that is silent for a minute") {
   auto j = integer_job(scheduler::consistency::async());
-  virtual_cluster cluster{{j, 1, half_second, {{3, 2}, {0, 2}}, nullptr}};
+  virtual_cluster cluster{{j, 1, half_second, {{3, 2}, {0, 2}}}};
   run_until(cluster, 2s);
   cluster.stop_root();
   cluster.run([&] { return cluster.node_end(0) && cluster.node_end(1); });
@@ -164,7 +165,7 @@ TEST_CASE("PULSE-2: nodes give up a scheduler that is silent for a minute") {
 TEST_CASE("PULSE-2: a node that was stopped for longer than that asks before it gives up") {
   auto j = integer_job(scheduler::consistency::async());
   j.train.epochs = 100;
-  virtual_cluster cluster{{j, 1, half_second, {{3, 2}, {0, 2}}, nullptr}};
+  virtual_cluster cluster{{j, 1, half_second, {{3, 2}, {0, 2}}}};
   run_until(cluster, 2s);
   cluster.stop(1);
   run_until(cluster, 90s);

@@ -1,5 +1,6 @@
 #include "troupe/actors/messages.hpp"
 
+#include <algorithm>
 #include <limits>
 
 #include <caf/binary_deserializer.hpp>
@@ -61,6 +62,24 @@ block block_of(std::vector<std::uint32_t> words) {
 
 } // namespace
 
+TEST_CASE("a block of shared memory that cannot be had arrives as unreadable (BLOCK-3)") {
+  local_system local;
+  auto sent = block_of({1, 2, 3}).in_shared_memory();
+  auto bytes = bytes_of(local.system, sent);
+  CHECK(bytes.size() < 40); // where they lie
+  block here;
+  REQUIRE_FALSE(read(local.system, bytes, here));
+  CHECK(std::ranges::equal(here.bytes(), sent.bytes()));
+  CHECK(here.bytes().data() == sent.bytes().data()); // not copied
+  bytes[12] ^= 1;                                    // the pool's token
+  block lost = block_of({7});
+  REQUIRE_FALSE(read(local.system, bytes, lost));
+  CHECK(lost.unreadable());
+  CHECK(lost.size() == 0);
+  part p{5, 1, 0, 12, lost};
+  CHECK(credit_for(p, 3).key == 0);
+}
+
 TEST_CASE("every message makes a round trip") {
   local_system s;
   auto& sys = s.system;
@@ -117,11 +136,11 @@ TEST_CASE("every message makes a round trip") {
   check_round_trip(sys, take_image{2, 41, 3, {}});
   check_round_trip(sys, applied_request{});
   check_round_trip(sys, part{77, 2, 256, 1024, block_of({1, 2, 3})});
-  check_round_trip(sys, credit{3, 2, 77});
+  check_round_trip(sys, credit{3, 2, 77, 99});
   check_round_trip(sys, batch_lease{{batch, {7, 10}}, 12});
   check_round_trip(sys, batch_done{w, batch, 9, 0x7ff8000000000000});
   check_round_trip(sys, enter_clock{w, 9});
-  check_round_trip(sys, clock_entered{w});
+  check_round_trip(sys, clock_entered{w, 9});
   check_round_trip(sys, leave_clock{w, true});
   check_round_trip(sys, report_request{});
   troupe::scheduler::staleness_histogram histogram;

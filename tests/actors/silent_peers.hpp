@@ -42,7 +42,9 @@ inline shard_actor::behavior_type silent_shard(shard_actor::pointer, received* l
           [](const take_image&) {},
           [](const use_scheduler&) {},
           [](const applied_request&) { return applied_report{}; },
-          [](const enter_clock& e) { return clock_entered{e.worker}; },
+          [](const enter_clock& e) {
+            return clock_entered{e.worker, e.clock};
+          },
           [](const leave_clock&) {},
           [](const report_request&) { return shard_report{}; }};
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <set>
 
 #include <catch2/catch.hpp>
 
@@ -49,7 +50,7 @@ TEST_CASE("TRANSFER-2: no more than the window is on its way, however many trans
   CHECK(sent == 4);
   CHECK(queue.on_their_way() == 4);
   CHECK(queue.waiting() == 6);
-  queue.credit(1, 2);
+  queue.credit(1, 2, 0);
   sent = 0;
   while (queue.next()) ++sent;
   CHECK(sent == 2);
@@ -62,9 +63,9 @@ TEST_CASE("credit for another transfer, or more than is on its way, opens no lar
   queue.add(parts_of(values, 1));
   while (queue.next()) {
   }
-  queue.credit(9, 2);
+  queue.credit(9, 2, 0);
   CHECK_FALSE(queue.next());
-  queue.credit(1, 1000);
+  queue.credit(1, 1000, 0);
   CHECK(queue.on_their_way() == 0);
   int sent = 0;
   while (queue.next()) ++sent;
@@ -83,8 +84,84 @@ TEST_CASE("a cancelled transfer gives back its place in the window though its cr
   auto next = queue.next();
   REQUIRE(next);
   CHECK(next->transfer == 2);
-  queue.credit(1, 1); // late credit of the cancelled one
+  queue.credit(1, 1, 0); // late credit of the cancelled one
   CHECK(queue.on_their_way() == 1);
+}
+
+namespace {
+
+// Shares memory while it lives.
+struct sharing_process {
+  sharing_process() { pools.enable(); }
+  ~sharing_process() { pools.disable(); }
+  // Another process of this host and user, as its credits say it.
+  std::uint64_t peer() const { return pools.key() ^ 1; }
+  bool shared(const part& p) const { return pools.contains(p.data.bytes().data()); }
+
+  shared_pools& pools = shared_pools::of_process();
+};
+
+} // namespace
+
+TEST_CASE("after its first credit a peer of this host gets parts through shared memory") {
+  sharing_process here;
+  auto values = ramp(65536 * 2 + 5);
+  outbound_queue queue;
+  queue.add(parts_of(values, 1));
+  while (auto p = queue.next()) CHECK_FALSE(here.shared(*p));
+  queue.credit(1, 3, here.peer());
+  const auto free = here.pools.free_slots();
+  queue.add(2, 3, values, values->data(), values->size() * sizeof(float));
+  {
+    auto p = queue.next();
+    REQUIRE(p);
+    CHECK(here.shared(*p));
+    CHECK(std::ranges::equal(p->data.floats(), *values)); // in one part
+    CHECK_FALSE(queue.next());
+    CHECK(here.pools.free_slots() == free - 1);
+  }
+  queue.credit(2, 1, here.peer());
+  CHECK(queue.on_their_way() == 0);
+  CHECK(here.pools.free_slots() == free);
+}
+
+TEST_CASE("a peer of another host, and one that shares nothing, get the bytes") {
+  sharing_process here;
+  for (std::uint64_t key : {std::uint64_t{0}, here.peer() ^ (std::uint64_t{1} << 40)}) {
+    auto values = ramp(10);
+    outbound_queue queue;
+    for (transfer_id id : {1, 2, 3}) {
+      queue.add(parts_of(values, id));
+      auto p = queue.next();
+      REQUIRE(p);
+      CHECK_FALSE(here.shared(*p));
+      queue.credit(id, 1, key);
+    }
+  }
+}
+
+TEST_CASE("TRANSFER-5: what a peer cannot read is sent again as bytes, and so is all the rest") {
+  sharing_process here;
+  auto values = ramp(65536);
+  outbound_queue queue;
+  queue.add(parts_of(values, 1));
+  queue.next();
+  queue.credit(1, 1, here.peer());
+  const auto free = here.pools.free_slots();
+  for (transfer_id id : {2, 3, 4}) queue.add(parts_of(values, id));
+  for (int i = 0; i < 2; ++i) CHECK(here.shared(*queue.next()));
+  queue.credit(2, 1, 0);
+  CHECK(queue.on_their_way() == 0);
+  std::set<transfer_id> again;
+  while (auto p = queue.next()) {
+    CHECK(std::ranges::equal(p->data.floats(), *values));
+    again.insert(p->transfer);
+    queue.credit(p->transfer, 1, here.peer()); // whatever it says now
+  }
+  CHECK(again == std::set<transfer_id>{2, 3, 4});
+  CHECK(here.pools.free_slots() == free);
+  queue.add(parts_of(values, 5));
+  CHECK_FALSE(here.shared(*queue.next()));
 }
 
 TEST_CASE("TRANSFER-4: parts in any order make the transfer whole") {

@@ -1,9 +1,11 @@
 #include "virtual_cluster.hpp"
 
 #include <algorithm>
+#include <cstdlib>
 
 #include <nlohmann/json.hpp>
 
+#include "troupe/history/history_file.hpp"
 #include "troupe/tensor/integer_sum.hpp"
 
 namespace troupe::actors {
@@ -76,12 +78,14 @@ void virtual_cluster::spawn_root(bool resume) {
   s.on_end = [this](run_result r) { result_ = std::move(r); };
   s.lease_timeout = options_.lease_timeout;
   s.journal = journal_;
+  s.recorder = new_recorder("scheduler " + std::to_string(recorders_.size()));
   s.resume = resume;
   if (!options_.folder.empty())
-    s.spawn_archive = [this, plan, ranges](archive_client_actor client) {
-      return system_->spawn(archive, archive_options{options_.folder / "checkpoints", 2, "test",
-                                                     plan.batches_per_epoch(), plan.epochs(),
-                                                     ranges, std::move(client)});
+    s.spawn_archive = [this, plan, ranges, recorder = s.recorder](archive_client_actor client) {
+      return system_->spawn(archive,
+                            archive_options{options_.folder / "checkpoints", 2, "test",
+                                            plan.batches_per_epoch(), plan.epochs(), ranges,
+                                            std::move(client), real_files(), recorder});
     };
   s.spawn_evaluator = [this, work, data, ranges](address_book peers) -> evaluator_actor {
     return system_->spawn(evaluator,
@@ -117,7 +121,7 @@ std::size_t virtual_cluster::add_node(std::uint32_t shards, std::uint32_t worker
   n.spawn_compute = [time_of](caf::actor_system& system, worker_id id, cpu_compute_options c) {
     return compute_actor{system.spawn(timed_compute, std::move(c), time_of(id))};
   };
-  n.observer = options_.observer;
+  n.recorder = new_recorder("node process " + std::to_string(i));
   ends_.emplace_back();
   n.on_end = [this, i](node_result r) { ends_[i] = std::move(r); };
   auto first_id = system_->latest_actor_id();
@@ -125,6 +129,18 @@ std::size_t virtual_cluster::add_node(std::uint32_t shards, std::uint32_t worker
   own(process_of(i), first_id);
   caf::anon_send(nodes_.back(), begin_node{{"node", static_cast<std::uint16_t>(i + 1)}});
   return i;
+}
+
+std::shared_ptr<history::recorder> virtual_cluster::new_recorder(std::string name) {
+  recorders_.push_back(std::make_shared<history::memory_recorder>(
+      std::move(name), [this] { return static_cast<std::int64_t>(now().count()); }));
+  return recorders_.back();
+}
+
+std::vector<history::process_history> virtual_cluster::histories() const {
+  std::vector<history::process_history> all;
+  for (const auto& r : recorders_) all.push_back(r->history());
+  return all;
 }
 
 void virtual_cluster::kill_root() {
@@ -183,6 +199,25 @@ caf::timespan virtual_cluster::now() const { return coordinator_->clock().now() 
 void virtual_cluster::kill(std::size_t node) {
   killed_.insert(node);
   caf::anon_send_exit(nodes_.at(node), caf::exit_reason::kill);
+}
+
+history::report virtual_cluster::check() const {
+  auto all = histories();
+  auto r = history::check(all);
+  // What was wrong can be looked at with troupe check.
+  if (const char* file = std::getenv("TROUPE_DUMP"); file && r.total_violations() > 0)
+    history::write_history(file, all);
+  return r;
+}
+
+std::string complaints(const history::report& r) {
+  std::string text;
+  for (const auto& m : r.missing) text += "missing: " + m + "\n";
+  if (r.violations.empty()) return text;
+  const auto& first = r.violations.front();
+  text += history::name_of(first.broken) + ": " + first.what + "\n";
+  for (const auto& line : first.by) text += "  " + line + "\n";
+  return text;
 }
 
 std::vector<float> expected_parameters(const job& j, std::size_t samples, float scale) {

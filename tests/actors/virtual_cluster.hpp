@@ -17,6 +17,7 @@
 #include "troupe/actors/scheduler.hpp"
 #include "troupe/actors/shard.hpp"
 #include "troupe/actors/system_config.hpp"
+#include "troupe/history/checker.hpp"
 
 namespace troupe::actors {
 
@@ -31,7 +32,6 @@ class virtual_cluster {
     std::function<caf::timespan(worker_id)> batch_time;
     /// One entry per node: shards and workers offered. Empty: one node offers everything.
     std::vector<std::pair<std::uint32_t, std::uint32_t>> nodes;
-    std::shared_ptr<shard_observer> observer;
     caf::timespan lease_timeout = std::chrono::minutes(2);
     /// Where checkpoints and the journal lie; empty: there are none. `resume`: from the newest.
     std::filesystem::path folder = {};
@@ -51,6 +51,10 @@ class virtual_cluster {
   const scheduler_impl_actor& root() const { return root_; }
   caf::actor_system& system() { return *system_; }
   caf::timespan now() const;
+  /// What every process that ever lived has recorded.
+  std::vector<history::process_history> histories() const;
+  /// CHECK-1 to CHECK-10 over it.
+  history::report check() const;
 
   /// The node dies at once, with everything on it.
   void kill(std::size_t node);
@@ -77,6 +81,7 @@ class virtual_cluster {
   bool step();
   void own(process p, caf::actor_id from);
   process owner_of(const caf::resumable* job) const;
+  std::shared_ptr<history::recorder> new_recorder(std::string name);
 
   options options_;
   struct testing_config;
@@ -95,7 +100,12 @@ class virtual_cluster {
   std::set<process> stopped_;
   std::optional<run_result> result_;
   std::vector<event> events_;
+  std::vector<std::shared_ptr<history::memory_recorder>> recorders_; // in the order of their births
 };
+
+/// Empty when nothing is wrong and nothing is missing from the history; else what, with the events
+/// that led to the first violation.
+std::string complaints(const history::report& r);
 
 /// The one right sum of an integer_sum job that trains on `samples` samples for `epochs`, in a mode
 /// whose applied gradients are scaled by `scale`.

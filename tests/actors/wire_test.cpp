@@ -101,6 +101,35 @@ TEST_CASE("NaN, infinities, subnormals and every other bit pattern cross between
   }
 }
 
+TEST_CASE("the same through shared memory, from this process to another (BLOCK-3)") {
+  echo_process other;
+  system_config config{true};
+  caf::actor_system system{config};
+  auto echo = connect<echo_actor>(system, other.address(), std::chrono::seconds(10));
+  REQUIRE(echo);
+  std::vector<std::uint32_t> words{0x7fc00001, 0xff800000, 0x7f800001, 0x00000001, 0x80000000};
+  std::mt19937 random{7};
+  while (words.size() < block::max_bytes / 4) words.push_back(static_cast<std::uint32_t>(random()));
+  auto owner = std::make_shared<std::vector<std::uint32_t>>(words);
+  auto& pools = shared_pools::of_process();
+  caf::scoped_actor self{system};
+  const auto free = pools.free_slots();
+  for (std::uint32_t skipped : {0u, 4u, 4096u, block::max_bytes - 4}) {
+    const auto* at = reinterpret_cast<const std::byte*>(owner->data()) + skipped;
+    part sent{5, 1, 0, block::max_bytes - skipped,
+              block{owner, at, block::max_bytes - skipped}.in_shared_memory()};
+    REQUIRE(pools.contains(sent.data.bytes().data()));
+    self->request(*echo, std::chrono::seconds(10), sent)
+        .receive(
+            [&](const part& back) {
+              CHECK_FALSE(back.data.unreadable());
+              CHECK(std::ranges::equal(back.data.bytes(), std::span(at, sent.data.size())));
+            },
+            [](const caf::error& err) { FAIL(reason_of(err)); });
+  }
+  CHECK(pools.free_slots() == free);
+}
+
 TEST_CASE("an address where nobody listens is unreachable by name, and at once") {
   system_config config{true};
   caf::actor_system system{config};

@@ -35,6 +35,26 @@ TEST_CASE("one --set may hold several pairs, and the job may stand behind it") {
   CHECK(parsed<train_arguments>({"train", "job.toml"}).run == std::nullopt);
 }
 
+TEST_CASE("chaos takes a scenario, seeds, and what to do with those that fail") {
+  const auto a = parsed<chaos_arguments>(
+      {"chaos", "s.toml", "--seeds", "30", "--first-seed", "7", "--jobs", "2", "--stop-after", "1",
+       "--twice", "--no-shrink", "--report", "r.html", "--failures", "f", "--mutant", "all"});
+  CHECK(a.scenario == "s.toml");
+  CHECK(a.seeds == 30u);
+  CHECK(a.first_seed == 7u);
+  CHECK(a.jobs == 2);
+  CHECK(a.stop_after == 1);
+  CHECK(a.twice);
+  CHECK_FALSE(a.shrink);
+  CHECK(a.report == "r.html");
+  CHECK(a.failures == "f");
+  CHECK(a.mutant == "all");
+  const auto b = parsed<chaos_arguments>({"chaos", "s.toml"});
+  CHECK(b.seeds == std::nullopt);
+  CHECK(b.shrink);
+  CHECK(b.failures == "chaos-failures");
+}
+
 TEST_CASE("a node has one shard and one worker unless told otherwise") {
   const auto a = parsed<node_arguments>({"node", "--join", "h:1"});
   CHECK(a.join == "h:1");
@@ -95,6 +115,21 @@ TEST_CASE("status and drain name a scheduler by its run or its address") {
   CHECK(parsed<drain_arguments>({"drain", "0", "r"}).node == 0); // the first node
 }
 
+TEST_CASE("check takes files, and the three that take part in a run record") {
+  const auto a = parsed<check_arguments>({"check", "a.history", "b.parts", "--all"});
+  CHECK(a.files == std::vector<std::filesystem::path>{"a.history", "b.parts"});
+  CHECK(a.all);
+  CHECK_FALSE(a.json);
+  CHECK(parsed<check_arguments>({"check", "a", "--json"}).json);
+  CHECK(parsed<train_arguments>({"train", "job.toml", "--record", "h"}).record == "h");
+  CHECK(parsed<train_arguments>({"train", "--resume", "r", "--record", "h"}).record == "h");
+  CHECK(
+      parsed<scheduler_arguments>({"scheduler", "j", "--listen", "h:1", "--record", "d"}).record ==
+      "d");
+  CHECK(parsed<node_arguments>({"node", "--join", "h:1", "--record", "d"}).record == "d");
+  CHECK(parsed<node_arguments>({"node", "--join", "h:1"}).record == std::nullopt);
+}
+
 TEST_CASE("arguments that contradict each other are a wrong usage") {
   using words = std::vector<const char*>;
   for (const auto& wrong :
@@ -110,6 +145,8 @@ TEST_CASE("arguments that contradict each other are a wrong usage") {
                           {"scheduler", "--listen", "h:1", "--resume", "r", "--restart", "r"},
                           {"scheduler", "--listen", "h:1", "--restart", "r", "--replicas", "2"},
                           {"scheduler", "--listen", "h:1", "--restart", "r", "--run", "other"},
+                          {"check"},
+                          {"check", "--all"},
                           {"status"},
                           {"status", "r", "--scheduler", "h:1"},
                           {"drain", "3"},

@@ -59,7 +59,7 @@ TEST_CASE("the program explains itself") {
                            Contains("evaluate") && Contains("predict") && Contains("Exit codes"));
   CHECK(help.err.empty());
   for (const std::string command :
-       {"train", "scheduler", "node", "evaluate", "predict", "status", "drain"}) {
+       {"train", "scheduler", "node", "evaluate", "predict", "status", "drain", "chaos"}) {
     const auto result = run_program({command, "--help"});
     CHECK(result.code == 0);
     CHECK_THAT(result.out, Contains("Usage: troupe " + command) && Contains("130"));
@@ -82,6 +82,16 @@ TEST_CASE("wrong arguments get one line and exit code 2") {
   check_failure(folder, {"status"}, 2, "expected RUN or --scheduler HOST:PORT, found neither");
   check_failure(folder, {"status", "--scheduler", "nowhere"}, 2, "--scheduler: ");
   check_failure(folder, {"drain", "three", "run"}, 2, "NODE");
+  check_failure(folder, {"chaos"}, 2, "expected SCENARIO, --list-probes or --list-mutants");
+  check_failure(folder, {"chaos", "no.toml"}, 2, "no.toml: cannot read the scenario file");
+  check_failure(folder, {"chaos", "no.toml", "--seeds", "0"}, 2, "--seeds");
+  folder.write("typo.toml", "[workload]\nmode = \"ssp\"\n");
+  check_failure(folder, {"chaos", "typo.toml"}, 2,
+                "typo.toml:2: workload.mode: unknown key; did you mean workload.modes?");
+  folder.write("good.toml", "");
+  check_failure(folder, {"chaos", "good.toml", "--report", "no/such/page.html"}, 3,
+                "no/such/page.html: cannot write this file");
+  check_failure(folder, {"chaos", "good.toml", "--mutant", "nonsense"}, 2, "--mutant: ");
   check_failure(folder, {"node"}, 2, "--join is required");
   check_failure(folder, {"node", "--join", "nowhere"}, 2, "--join: ");
   check_failure(folder, {"node", "--join", "127.0.0.1:1", "--shards", "-1"}, 2, "--shards");

@@ -315,3 +315,17 @@ TEST_CASE(
   CHECK(overtaken > 100);
   CHECK(late > 100);
 }
+
+TEST_CASE("CLOCKS-5: how far the pushes of a worker have come is known while it is away") {
+  clock_table clocks;
+  CHECK_FALSE(clocks.pushes_below(w0).has_value());
+  clocks.enter(w0, 3);
+  clocks.advance(w0, 3);
+  CHECK(clocks.pushes_below(w0) == 4);
+  clocks.leave(w0);
+  CHECK(clocks.pushes_below(w0) == 4);
+  clocks.advance(w0, 5); // ahead of a gap
+  CHECK(clocks.pushes_below(w0) == 4);
+  clocks.advance(w0, 4);
+  CHECK(clocks.pushes_below(w0) == 6);
+}

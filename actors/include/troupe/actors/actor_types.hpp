@@ -7,6 +7,8 @@
 #include "troupe/actors/transfer.hpp"
 #include "troupe/scheduler/clock_table.hpp"
 #include "troupe/scheduler/ids.hpp"
+#include "troupe/scheduler/mutant.hpp"
+#include "troupe/scheduler/probe.hpp"
 
 /// The typed handles of all actors that talk between processes: who takes which message and what
 /// answers it. The messages are only declared here; messages.hpp, which includes this, defines
@@ -14,11 +16,13 @@
 namespace troupe::actors {
 
 /// Raised with every change of a message's form or meaning. Peers of another version are refused.
-inline constexpr std::uint32_t protocol_version = 3;
+inline constexpr std::uint32_t protocol_version = 4;
 
 using scheduler::batch_id;
 using scheduler::clock_value;
+using scheduler::mutant;
 using scheduler::node_id;
+using scheduler::probe;
 using scheduler::shard_id;
 using scheduler::view_number;
 using scheduler::worker_id;

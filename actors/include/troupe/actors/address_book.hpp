@@ -8,6 +8,14 @@
 
 namespace troupe::actors {
 
+/// Whether two handles are one. Two that CAF finds equal, for they name the same actor, may belong
+/// to different connections to its process; then what is sent to the older one is lost.
+template <class Handle>
+bool same_handle(const Handle& a, const Handle& b) {
+  return caf::actor_cast<caf::actor_control_block*>(a) ==
+         caf::actor_cast<caf::actor_control_block*>(b);
+}
+
 /// Role and index to the actor that fills it now. The only place where an actor finds its peers, so
 /// that a replaced one (or a link under test) is swapped in here and nowhere else. A plain value,
 /// owned by one actor.
@@ -24,12 +32,16 @@ class address_book {
   /// Throws std::out_of_range for an index that is not of this job.
   const shard_actor& shard(shard_id id) const { return shards_.at(id.value).primary; }
 
+  /// The newest view of the shard that is known here.
+  view_number view(shard_id id) const { return shards_.at(id.value).view; }
+
   void use(scheduler_actor scheduler) { scheduler_ = std::move(scheduler); }
-  /// True when another actor is the primary now. A view below the one known changes nothing.
+  /// True when another actor is the primary now, or the same one over another connection. A view
+  /// below the one known changes nothing.
   bool replace(const shard_moved& moved) {
     auto& known = shards_.at(moved.shard.value);
-    if (moved.view <= known.view) return false;
-    const bool other = known.primary != moved.primary;
+    if (moved.view < known.view) return false;
+    const bool other = !same_handle(known.primary, moved.primary);
     known = moved;
     return other;
   }

@@ -10,6 +10,7 @@
 
 #include "troupe/actors/checkpoint_store.hpp"
 #include "troupe/actors/messages.hpp"
+#include "troupe/history/recorder.hpp"
 #include "troupe/scheduler/shard_ranges.hpp"
 
 namespace troupe::actors {
@@ -56,6 +57,8 @@ struct checkpoint_ended {
 };
 /// The open checkpoint will not become whole.
 struct give_up_checkpoint {};
+/// Internal: time to look at what is not acknowledged.
+struct archive_tick {};
 
 /// The scheduler, as its archive knows it.
 using archive_client_actor =
@@ -64,7 +67,8 @@ using archive_client_actor =
 
 using archive_impl_actor =
     archive_actor::extend<caf::reacts_to<load_checkpoint>, caf::reacts_to<send_images>,
-                          caf::reacts_to<open_checkpoint>, caf::reacts_to<give_up_checkpoint>>;
+                          caf::reacts_to<open_checkpoint>, caf::reacts_to<give_up_checkpoint>,
+                          caf::reacts_to<archive_tick>>;
 
 struct archive_options {
   std::filesystem::path folder; ///< of checkpoints
@@ -74,6 +78,9 @@ struct archive_options {
   std::uint32_t epochs = 0;
   std::vector<scheduler::shard_range> ranges; ///< of the job's shards
   archive_client_actor scheduler;             ///< takes the answers
+  std::shared_ptr<file_system> files = real_files();
+  std::shared_ptr<history::recorder> recorder = nullptr; ///< may be null
+  caf::timespan resend_after = std::chrono::seconds(2);  ///< images that are handed out
 };
 
 /// Puts checkpoints on disk and gives them back: the only one who touches the folder while a run
@@ -89,6 +96,8 @@ struct archive_options {
 ///
 /// ARCHIVE-1  A checkpoint that fails leaves those before it as they are.
 /// ARCHIVE-2  One checkpoint is open at a time; an image of another one is dropped.
+/// ARCHIVE-3  An image that is handed out is sent again until its replica uses it, or others are
+///            handed out instead.
 ///
 /// When it dies, so does the scheduler.
 struct archive_state {
@@ -103,6 +112,7 @@ struct archive_state {
   void on_replicated(const replicated& r);
   void on_load(const load_checkpoint& l);
   void on_send(const send_images& s);
+  void on_tick();
   void give_up(const std::string& why);
 
   static inline const char* name = "troupe.archive";
@@ -114,10 +124,14 @@ struct archive_state {
     std::optional<replica_image> header;
     inbound_transfer bytes;
   };
-  struct receiver {
+  struct receiver { // of an image that it does not use yet
     shard_actor replica;
-    outbound_queue out;
+    std::shared_ptr<const tensor::aligned_vector<std::byte>> image;
+    transfer_id transfer = 0;
+    outbound_queue out{};
+    bool moved = true; // since the last tick
   };
+  void hand_out(std::uint32_t shard, receiver& r);
   void store_if_whole(transfer_id id);
 
   archive_options options_;
@@ -129,9 +143,9 @@ struct archive_state {
   std::map<std::uint32_t, scheduler::applied_set> stored_;
   std::optional<checkpoint_store::loaded> loaded_;
   transfer_ids ids_{archive_peer};
-  std::uint64_t generation_ = 0;              // of the restore under way
-  std::map<transfer_id, receiver> receivers_; // images on their way
-  std::set<std::uint32_t> awaited_;           // shards that do not use theirs yet
+  std::uint64_t generation_ = 0;                // of the restore under way
+  std::uint64_t restored_ = 0;                  // the checkpoint of it
+  std::map<std::uint32_t, receiver> receivers_; // by shard
 };
 
 archive_impl_actor::behavior_type archive(archive_state::self_pointer self,
@@ -147,3 +161,4 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::open_checkpoint)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::images_arrived)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::checkpoint_ended)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::give_up_checkpoint)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::archive_tick)

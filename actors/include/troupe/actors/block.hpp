@@ -12,19 +12,23 @@
 #include <caf/sec.hpp>
 #include <caf/serializer.hpp>
 
+#include "troupe/actors/shared_pools.hpp"
 #include "troupe/tensor/aligned.hpp"
 
 namespace troupe::actors {
 
 /// A ref-counted, immutable view of contiguous raw bytes: how parameters and gradients travel.
 /// Within a process a copy shares the memory; between processes it is a length and one raw write,
-/// so NaN, infinities and subnormals cross unharmed. Received blocks are 64-byte aligned; a block
-/// cut from a larger buffer is as aligned as its place in it.
+/// so NaN, infinities and subnormals cross unharmed, or, between processes of one host that share
+/// memory, where the bytes lie in it. Received blocks are 64-byte aligned; a block cut from a
+/// larger buffer is as aligned as its place in it.
 ///
 /// BLOCK-1 A block on the wire holds at most `max_bytes`; a longer length is refused before
 /// anything
 ///         is allocated for it.
 /// BLOCK-2 The bytes never change while any block refers to them: the owner must not write.
+/// BLOCK-3 Shared memory that cannot be read makes a block that says so, and no error: whoever gets
+///         it asks for the bytes themselves.
 ///
 /// Thread-safety: like std::shared_ptr; the bytes may be read from any thread.
 class block {
@@ -53,6 +57,31 @@ class block {
     return {block{std::move(buffer), at, size}, at};
   }
 
+  /// The same bytes as a block that goes to another process through shared memory: those that lie
+  /// there already as they are, others copied. When there is no room the block itself, which goes
+  /// as bytes.
+  block in_shared_memory() const {
+    block b = *this;
+    auto& pools = shared_pools::of_process();
+    b.lent_ = pools.contains(data_);
+    if (b.lent_) return b;
+    if (auto copy = pools.copy(bytes())) {
+      b = block{std::move(copy->owner), copy->data, copy->size};
+      b.lent_ = true;
+    }
+    return b;
+  }
+
+  /// The same bytes as a block that goes as bytes.
+  block as_bytes() const {
+    block b = *this;
+    b.lent_ = false;
+    return b;
+  }
+
+  /// It came through shared memory that this process cannot read; `size()` is 0.
+  bool unreadable() const noexcept { return unreadable_; }
+
   std::span<const std::byte> bytes() const noexcept { return {data_, size_}; }
   std::uint32_t size() const noexcept { return size_; }
 
@@ -66,13 +95,29 @@ class block {
   friend typename Inspector::result_type inspect(Inspector& f, block& x) {
     if constexpr (std::is_base_of_v<caf::serializer, Inspector>) {
       auto size = x.size_;
+      if (x.lent_)
+        if (auto d = shared_pools::of_process().lend(x.bytes())) {
+          size |= by_descriptor;
+          return f(size, d->process, d->file, d->token, d->slot, d->offset);
+        }
       if (auto err = f(size)) return err;
       return size == 0 ? caf::error{}
                        : f.apply_raw(size, const_cast<std::byte*>(x.data_)); // only read from
     } else if constexpr (std::is_base_of_v<caf::deserializer, Inspector>) {
       std::uint32_t size = 0;
       if (auto err = f(size)) return err;
+      const bool lent = (size & by_descriptor) != 0;
+      size &= ~by_descriptor;
       if (size > max_bytes) return caf::sec::invalid_argument;
+      if (lent) {
+        shared_descriptor d;
+        d.size = size;
+        if (auto err = f(d.process, d.file, d.token, d.slot, d.offset)) return err;
+        auto found = shared_pools::of_process().open(d);
+        x = found ? block{std::move(found->owner), found->data, found->size} : block{};
+        x.unreadable_ = !found;
+        return caf::error{};
+      }
       auto [fresh, to] = writable(size);
       if (size != 0)
         if (auto err = f.apply_raw(size, to)) return err;
@@ -84,6 +129,8 @@ class block {
   }
 
  private:
+  static constexpr std::uint32_t by_descriptor = 1u << 31; // in the place of the length
+
   struct alignas(tensor::alignment) chunk {
     std::byte bytes[tensor::alignment];
   };
@@ -91,6 +138,8 @@ class block {
   std::shared_ptr<const void> owner_;
   const std::byte* data_ = nullptr;
   std::uint32_t size_ = 0;
+  bool lent_ = false;
+  bool unreadable_ = false;
 };
 
 } // namespace troupe::actors

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "troupe/actors/file_system.hpp"
 #include "troupe/actors/shard_image.hpp"
 #include "troupe/scheduler/shard_ranges.hpp"
 
@@ -58,7 +59,8 @@ class checkpoint_store {
  public:
   /// Keeps so many complete sets. The folder is made when something is written. Throws
   /// std::invalid_argument when `keep` is 0.
-  checkpoint_store(std::filesystem::path folder, std::uint32_t keep);
+  checkpoint_store(std::filesystem::path folder, std::uint32_t keep,
+                   std::shared_ptr<file_system> files = real_files());
 
   /// One above the highest set there is, unfinished ones included; 1 when there is none. Throws
   /// tensor::error when the folder cannot be read.
@@ -102,6 +104,7 @@ class checkpoint_store {
 
   std::filesystem::path folder_;
   std::uint32_t keep_;
+  std::shared_ptr<file_system> files_;
   /// Shard -> its file; none while it could not be written.
   using shard_files = std::map<std::uint32_t, std::optional<checkpoint_manifest::shard_file>>;
   std::map<std::uint64_t, shard_files> written_; // until the set is committed or discarded

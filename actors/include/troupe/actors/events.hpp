@@ -79,12 +79,18 @@ struct failed_event {
 using event = std::variant<notice_event, progress_event, epoch_event, finished_event,
                            interrupted_event, failed_event>;
 
+struct run_result; // runtime.hpp
+
 /// Receives a run's events, one at a time, from one thread of the runtime. Must not block for long:
 /// the scheduler waits for it.
 class run_observer {
  public:
   virtual ~run_observer() = default;
   virtual void on_event(const event& e) = 0;
+  /// Called once, after the last event and before any node is told that the run is over: whoever
+  /// kills the process after this returned cannot take the result any more, and before, the nodes
+  /// still have it.
+  virtual void on_result(const run_result&) {}
 };
 
 } // namespace troupe::actors

@@ -174,7 +174,7 @@ typename Inspector::result_type inspect(Inspector& f, applied_report& x) {
 }
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, credit& x) {
-  return f(caf::meta::type_name("credit"), x.parts, x.from, x.transfer);
+  return f(caf::meta::type_name("credit"), x.parts, x.from, x.transfer, x.key);
 }
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, batch_lease& x) {
@@ -190,7 +190,7 @@ typename Inspector::result_type inspect(Inspector& f, enter_clock& x) {
 }
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, clock_entered& x) {
-  return f(caf::meta::type_name("clock_entered"), x.worker);
+  return f(caf::meta::type_name("clock_entered"), x.worker, x.clock);
 }
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, leave_clock& x) {

@@ -329,7 +329,11 @@ struct credit {
   std::uint32_t parts = 0;
   peer_number from = 0; ///< who took them in
   transfer_id transfer = 0;
+  std::uint64_t key = 0; ///< shared_pools::key of its process, or 0: it cannot read them
 };
+
+/// That `from` took this part in.
+credit credit_for(const part& p, peer_number from);
 
 /// scheduler -> worker: compute these batches, in this order.
 struct batch_lease {
@@ -353,6 +357,7 @@ struct enter_clock {
 
 struct clock_entered {
   worker_id worker;
+  clock_value clock = 0; ///< where it stands there: further than asked for if it was there before
 };
 
 /// scheduler -> primary: this worker no longer holds anybody back.

@@ -35,8 +35,8 @@ struct node_actor_options {
   caf::timespan scheduler_patience = std::chrono::seconds(60); ///< to come back
   /// Spawns what computes a worker's gradients. Null: cpu_compute on a thread of its own.
   std::function<compute_actor(caf::actor_system&, worker_id, cpu_compute_options)> spawn_compute;
-  std::shared_ptr<shard_observer> observer; ///< handed to every shard; may be null
-  std::function<void(node_result)> on_end;  ///< called once
+  std::shared_ptr<history::recorder> recorder; ///< of this process; may be null
+  std::function<void(node_result)> on_end;     ///< called once
 };
 
 /// Internal: say hello to the scheduler, giving `at` as where other nodes reach this one.
@@ -95,6 +95,8 @@ using node_impl_actor =
 /// NODE-5  Of two nodes that both hold replicas the one with the higher number connects, so that
 ///         they do not connect to each other at the same moment; a node without replicas connects
 ///         to those with.
+/// NODE-6  When the connection to another node closes, what lives there is looked up again, for as
+///         long as a view names it: the process may live, and its replicas with their state.
 ///
 /// It loads data and connects in its handlers and holds its thread meanwhile. When it dies, its
 /// children die with it. Its heartbeat is an actor of its own (`pulse`).
@@ -115,7 +117,7 @@ struct node_state {
   void on_compute_started(const compute_started& c);
   void on_try_scheduler();
   void on_was_lost(const std::string& reason);
-  void resolve(shard_id id);
+  void on_resolve_again(shard_id id);
   void fail(const std::string& reason);
   void end(node_result::status outcome, std::string error);
 
@@ -157,8 +159,12 @@ struct node_state {
   void spawn_waiting_workers();
   bool primaries_known() const;
   shard_actor handle_of(shard_id shard, node_id node) const;
+  void resolve(shard_id id);
+  void resolve_later(shard_id id);
   void look_up(shard_id shard, const node_contact& where);
   node_actor reach(const node_contact& where);
+  void know(node_id id, const node_actor& node);
+  bool forget(const caf::actor_addr& node);
   void apply_view(shard_id id);
   template <class Child>
   void start(child_spec spec, std::function<void(Child)> started,
@@ -186,9 +192,11 @@ struct node_state {
   std::map<shard_id, install_view> views_;                       // the newest of each
   std::map<node_id, node_actor> nodes_;                          // reached so far
   std::map<node_id, caf::actor_clock::time_point> wanted_since_; // that are to connect to this one
+  std::map<node_id, caf::actor_clock::time_point> unreachable_until_;
   std::map<std::pair<shard_id, node_id>, shard_actor> found_;
   std::set<std::pair<shard_id, node_id>> asked_;
-  std::uint64_t clearings_ = 0; // what was asked before the last one is answered in vain
+  std::set<shard_id> to_resolve_; // in a moment
+  std::uint64_t clearings_ = 0;   // what was asked before the last one is answered in vain
   std::optional<caf::actor_clock::time_point> alone_since_; // without a scheduler
 };
 

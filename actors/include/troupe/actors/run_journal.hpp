@@ -24,6 +24,12 @@ class journal_error : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+/// Another process has it open.
+class journal_in_use : public journal_error {
+ public:
+  using journal_error::journal_error;
+};
+
 /// What a scheduler must know again after it was killed, in one SQLite database.
 ///
 /// JOURNAL-1  Each save is one transaction: a reader after any end of the process, or of the
@@ -31,7 +37,8 @@ class journal_error : public std::runtime_error {
 /// JOURNAL-2  What a save has returned for is on the disk (write-ahead log, synchronous=FULL).
 /// JOURNAL-3  At most one living process has a journal open. The lock is the kernel's: a killed
 ///            process loses it, one that is stopped keeps it.
-/// JOURNAL-4  A save that throws leaves the state of the save before, here and in the file.
+/// JOURNAL-4  A save that throws leaves the state of the save before in the file. What a save that
+///            the disk refused was to say is on the disk with the next that succeeds.
 /// JOURNAL-5  next_node, next_worker and the numbers of views never fall: an id is not given twice.
 /// JOURNAL-6  A file that holds anything but what was saved is not opened: every state carries a
 ///            checksum.
@@ -71,9 +78,9 @@ class run_journal {
   /// when there is one already.
   static run_journal create(const std::filesystem::path& file, const content& first);
 
-  /// The journal as it was last saved. Throws journal_error "FILE: another scheduler has this run
-  /// open" (JOURNAL-3), and for a file that is missing, no journal, of another version, read-only
-  /// or damaged.
+  /// The journal as it was last saved. Throws journal_in_use "FILE: another scheduler has this run
+  /// open" (JOURNAL-3), and journal_error for a file that is missing, no journal, of another
+  /// version, read-only or damaged.
   static run_journal open(const std::filesystem::path& file);
 
   run_journal(run_journal&&) noexcept = default;
@@ -115,7 +122,8 @@ class run_journal {
 
   std::filesystem::path file_;
   database database_;
-  content content_;
+  content content_; // in the file
+  content wanted_;  // and what is to be in it: more, when the disk refused a save
 };
 
 } // namespace troupe::actors

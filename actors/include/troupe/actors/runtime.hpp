@@ -12,6 +12,7 @@
 #include "troupe/actors/events.hpp"
 #include "troupe/actors/job.hpp"
 #include "troupe/actors/workload.hpp"
+#include "troupe/history/recorder.hpp"
 #include "troupe/tensor/aligned.hpp"
 
 /// The public entry points: a whole cluster in this process, or one process of a distributed one.
@@ -39,10 +40,11 @@ struct run_result {
 
 /// Trains `j` with scheduler, shards and workers as actors of this process, without a socket.
 /// Blocks until the run ended; `stop` interrupts it (the result then holds the parameters reached).
-/// `observer` may be null. Throws job_error or a tensor error where the job cannot begin.
+/// `observer` may be null, and so may `recorder`, which is told from several threads at once what
+/// the actors do (troupe/history). Throws job_error or a tensor error where the job cannot begin.
 /// Concurrent calls are independent of each other.
 run_result train(const job& j, const workload& w, run_observer* observer = nullptr,
-                 std::stop_token stop = {});
+                 std::stop_token stop = {}, std::shared_ptr<history::recorder> recorder = nullptr);
 
 struct scheduler_options {
   endpoint listen;
@@ -58,6 +60,7 @@ struct scheduler_options {
     journal     ///< the scheduler of this run was killed; its nodes wait for it at `listen`
   };
   beginning begin = beginning::fresh;
+  std::shared_ptr<history::recorder> recorder; ///< of this process, used from several threads
   /// Called once, from another thread, with the address bound, before any node can join.
   std::function<void(const endpoint&, const std::string& job_id)> on_listening;
 };
@@ -77,6 +80,7 @@ struct node_options {
   std::uint32_t workers = 1;  ///< how many workers this node offers to run
   std::chrono::milliseconds join_timeout = std::chrono::seconds(10);
   std::chrono::milliseconds scheduler_patience = std::chrono::seconds(60); ///< for it to come back
+  std::shared_ptr<history::recorder> recorder; ///< of this process, used from several threads
   /// Makes the workload of the job that the scheduler sent; empty: `make_workload(job)`.
   std::function<workload(const job&)> make_workload;
 };

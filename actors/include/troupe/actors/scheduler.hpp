@@ -15,6 +15,7 @@
 #include "troupe/actors/messages.hpp"
 #include "troupe/actors/run_journal.hpp"
 #include "troupe/actors/runtime.hpp"
+#include "troupe/history/recorder.hpp"
 #include "troupe/scheduler/awake_clock.hpp"
 #include "troupe/scheduler/batch_leases.hpp"
 #include "troupe/scheduler/phi_accrual.hpp"
@@ -36,9 +37,12 @@ struct scheduler_actor_options {
   std::function<archive_impl_actor(archive_client_actor)> spawn_archive;
   /// Whether the process at an address is known to have ended. Null: none is.
   std::function<bool(const contact&)> has_ended;
-  std::shared_ptr<run_journal> journal;   ///< may be null; what it holds already is taken up
-  bool resume = false;                    ///< begin from the newest checkpoint
-  std::function<void(const event&)> emit; ///< called from the actor, in order
+  std::shared_ptr<run_journal> journal;        ///< may be null; what it holds already is taken up
+  bool resume = false;                         ///< begin from the newest checkpoint
+  std::shared_ptr<history::recorder> recorder; ///< of this process; may be null
+  std::function<void(const event&)> emit;      ///< called from the actor, in order
+  /// Called once, before any node is told that the run is over; may be null.
+  std::function<void(const run_result&)> on_result;
   std::function<void(run_result)> on_end; ///< called once, when the nodes have been told to stop
   std::size_t lease_ahead = 4;            ///< leases that a worker holds
   caf::timespan lease_timeout = std::chrono::minutes(2);
@@ -62,12 +66,15 @@ struct still_suspected {
   node_id node;
   std::uint64_t connection;
 };
-using scheduler_impl_actor =
-    scheduler_actor::extend<caf::reacts_to<try_place>, caf::reacts_to<scheduler_tick>,
-                            caf::reacts_to<drain_timeout>, caf::reacts_to<look_for_silence>,
-                            caf::reacts_to<reconcile_timeout>, caf::reacts_to<still_suspected>,
-                            caf::reacts_to<checkpoint_loaded>, caf::reacts_to<images_sent>,
-                            caf::reacts_to<images_arrived>, caf::reacts_to<checkpoint_ended>>;
+struct ask_applied {
+  shard_id shard;
+  std::uint64_t round; ///< of asking all
+};
+using scheduler_impl_actor = scheduler_actor::extend<
+    caf::reacts_to<try_place>, caf::reacts_to<scheduler_tick>, caf::reacts_to<drain_timeout>,
+    caf::reacts_to<look_for_silence>, caf::reacts_to<reconcile_timeout>,
+    caf::reacts_to<still_suspected>, caf::reacts_to<ask_applied>, caf::reacts_to<checkpoint_loaded>,
+    caf::reacts_to<images_sent>, caf::reacts_to<images_arrived>, caf::reacts_to<checkpoint_ended>>;
 
 /// The root: takes nodes in, places replicas and workers, decides views, leases batches, takes
 /// checkpoints, ends the run.
@@ -95,7 +102,10 @@ using scheduler_impl_actor =
 ///
 /// SCHED-1  A batch is leased while it is not completed and nobody holds it (LEASES-1..3).
 /// SCHED-2  A worker without a lease does not count in the clocks; it enters them on every shard
-///          before it is leased to again. So nobody waits for a worker that has nothing to do.
+///          before it is leased to again. So nobody waits for a worker that has nothing to do. It
+///          enters when it has told of every batch that it was ever given: its clock may go on from
+///          a higher one then, for no push of a lower one is under way. (Not in bsp, where clocks
+///          decide nothing, and its batches may wait for those that it is to be given.)
 /// SCHED-3  Leases run at most one epoch ahead of the last evaluated one: a shard keeps two epochs'
 ///          snapshots at most.
 /// SCHED-4  A worker whose leases ran out gets no new one, and counts in no clock, until it
@@ -107,8 +117,9 @@ using scheduler_impl_actor =
 ///          closed and its read lease has run out. Time in which the scheduler itself did not run
 ///          is nobody's silence (AWAKE-1).
 /// SCHED-7  A loss is final. A lost node that comes back is told so at its first heartbeat, and
-///          nothing it says changes the run: of its messages only batch_done counts, which says
-///          that every shard has the batch.
+///          nothing it or its workers say changes the run. (That a lost worker's batch is on every
+///          shard may be true no more after a checkpoint was gone back to. It is leased again, and
+///          every shard that has it drops it.)
 /// SCHED-8  A view is in the journal before anybody is told of it, so no view number is given twice
 ///          whatever dies. Only views whose replicas wait for the images of a checkpoint are told
 ///          before: until these have arrived, the journal says that nobody holds anything, and a
@@ -120,6 +131,11 @@ using scheduler_impl_actor =
 ///          that not every restored shard has are leased again.
 /// SCHED-11 A scheduler that was started again leases nothing before it knows what every shard has
 ///          applied and what every worker holds.
+/// SCHED-12 What was under way over a connection that broke counts as lost: a node that comes back
+///          over another one says what it holds, and whatever it lacks is given anew.
+///
+/// SCHED-13 The result is handed over before any node is told to stop: until then a scheduler that
+///          is started again finds the nodes with all they have.
 ///
 /// It is not on the data path: while it is away workers go on with the leases they hold.
 struct scheduler_state {
@@ -142,6 +158,7 @@ struct scheduler_state {
   void on_diverged(const diverged& d);
   void on_still_suspected(const still_suspected& s);
   void on_reconcile_timeout();
+  void ask_what_is_applied(const ask_applied& a);
   void on_checkpoint_loaded(const checkpoint_loaded& l);
   void on_images_sent(const images_sent& s);
   void on_images_arrived(const images_arrived& a);
@@ -166,6 +183,7 @@ struct scheduler_state {
     std::uint64_t connection = 0;    ///< counts hellos
     bool knows_views = false;        ///< was told of all of them
     bool staffed = false;            ///< its workers have been placed or are being placed
+    std::uint32_t placing = 0;       ///< roles that it is being given while others train
     std::uint32_t failures = 0;      ///< of its roles
   };
   struct lost_member {
@@ -181,7 +199,9 @@ struct scheduler_state {
     std::uint32_t revivals = 0; ///< how often it got leases all the same (SCHED-4)
     time_point completed_at{};  ///< its last batch
     std::size_t entering = 0;   ///< answers to enter_clock awaited
+    std::uint64_t entries = 0;  ///< begun: answers to an earlier one do not count
     std::optional<batch_id> backup = std::nullopt; ///< computes it beside its holder
+    std::set<batch_id> under_way = {};             ///< given to it, and not told of since
   };
   using replica_key = std::pair<shard_id, node_id>;
 
@@ -189,6 +209,12 @@ struct scheduler_state {
   /// Writes to the journal, if there is one. What cannot be written is told once; the run goes on,
   /// but could not be taken up after the scheduler's death.
   void record(const std::function<void(run_journal&)>& save);
+  /// For the history.
+  void tell(const history::event& e) const {
+    if (options_.recorder) options_.recorder->record(e);
+  }
+  void tell_job() const;
+  void tell_views(const std::vector<shard_id>& changed) const;
   /// The present views of these shards (SCHED-8).
   void record_views(const std::vector<shard_id>& changed);
   std::vector<scheduler::node_offer> offers() const;
@@ -207,6 +233,7 @@ struct scheduler_state {
   void cleared();
 
   // scheduler_leases.cpp
+  void evaluate_complete_epochs();
   void expire_leases();
   void feed_all();
   void lease_returned();
@@ -226,14 +253,16 @@ struct scheduler_state {
   bool too_many_failures(const std::string& reason);
   shard_actor primary(shard_id shard) const;
   void install(const std::vector<shard_id>& changed, node_id only = no_node);
+  void tell_who_left(const shard_actor& primary);
   void repair();
   void drain_on();
 
   // scheduler_restart.cpp
+  void begin_again(const run_journal::content& known);
   void take_up(const run_journal::content& known);
   caf::result<welcome> welcome_back(const hello& h);
+  void take_up_again(const hello& h);
   void reconcile_if_complete();
-  void ask_what_is_applied();
   void finish_reconciling(scheduler::applied_set completed);
 
   // scheduler_checkpoints.cpp
@@ -283,7 +312,7 @@ struct scheduler_state {
   std::vector<leases_held> leases_told_;
   std::vector<batch_done> done_meanwhile_;
   std::map<shard_id, scheduler::applied_set> applied_told_;
-  bool asked_what_is_applied_ = false;
+  std::uint64_t asking_round_ = 0;
   std::uint32_t restarts_ = 0;
 
   // Checkpoints.
@@ -315,3 +344,4 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::drain_timeout)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::look_for_silence)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::reconcile_timeout)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::still_suspected)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::ask_applied)

@@ -10,19 +10,10 @@
 #include "troupe/actors/messages.hpp"
 #include "troupe/actors/read_lease.hpp"
 #include "troupe/actors/shard_core.hpp"
+#include "troupe/history/recorder.hpp"
 #include "troupe/scheduler/replica_log.hpp"
 
 namespace troupe::actors {
-
-/// Sees what a primary does, in order, from the shard's thread. For checkers and tests.
-class shard_observer {
- public:
-  virtual ~shard_observer() = default;
-  /// A push was taken in; `fresh`: applied (or kept for its step), else dropped as a duplicate.
-  virtual void on_push(shard_id, worker_id, clock_value, batch_id, bool fresh) = 0;
-  /// A pull was served. `oldest`: the smallest applied clock of the live workers at that moment.
-  virtual void on_read(shard_id, worker_id, clock_value, std::optional<clock_value> oldest) = 0;
-};
 
 /// The state of a replica, as far as its node shares it with workers of the same process (hogwild).
 struct shard_slot {
@@ -32,11 +23,12 @@ struct shard_slot {
 struct shard_options {
   shard_id id;
   node_id node;
-  shard_core::options core; ///< for a state that comes as an image
+  std::uint16_t instance = 0; ///< which of its node's replicas, for the history
+  shard_core::options core;   ///< for a state that comes as an image
   std::shared_ptr<shard_slot> slot;
   std::shared_ptr<const read_lease> lease; ///< null: one that never runs out
   scheduler_actor scheduler;
-  std::shared_ptr<shard_observer> observer;             ///< may be null
+  std::shared_ptr<history::recorder> recorder;          ///< may be null
   caf::timespan resend_after = std::chrono::seconds(2); ///< to the next replica
 };
 
@@ -142,11 +134,15 @@ struct shard_state {
   peer& introduce_puller(peer_number number, const puller_actor& handle);
   void flush(peer& p);
   void accept_if_whole(peer& p, transfer_id id);
-  void append(shard_change change, std::function<void(bool fresh)> then);
+  void acknowledge_after(shard_change change, const pusher_actor& to);
+  void append(shard_change change, std::function<void(std::uint64_t sequence)> then);
   void pump();
   void serve_waiting();
   void send_range(peer& to, transfer_id id, const shard_core::reading& range);
   void after_change();
+  void record(history::event e);
+  void record_change(history::event_kind what, std::uint64_t sequence, const shard_change& change,
+                     bool fresh);
 
   // replica.cpp
   void take_replica_part(const part& p);
@@ -159,6 +155,7 @@ struct shard_state {
   void compare(std::uint64_t sequence);
   void acknowledge();
   void use_image_if_whole();
+  void record_image(const replica_image& used);
   void accept_waiting_pushes();
 
   std::map<peer_number, peer> peers_;
@@ -168,11 +165,13 @@ struct shard_state {
   caf::timespan blocked_{0};
   scheduler::staleness_histogram staleness_;
   bool serving_again_ = false;
+  bool took_over_ = false; // it was a backup before it became primary
 
   become_replica part_; // in the present view
   log log_;
   transfer_ids ids_{0};
-  std::map<std::uint64_t, std::function<void(bool)>> then_; // by sequence: what the primary owes
+  std::map<std::uint64_t, std::function<void(std::uint64_t)>>
+      then_;                        // by sequence: what the primary owes
   std::set<batch_id> open_batches_; // the primary's, in the log and not applied
   shard_actor upstream_;
   std::map<transfer_id, arriving_change> changes_;

@@ -15,6 +15,8 @@
 #include "troupe/scheduler/batch_plan.hpp"
 #include "troupe/scheduler/clock_table.hpp"
 #include "troupe/scheduler/consistency.hpp"
+#include "troupe/scheduler/mutant.hpp"
+#include "troupe/scheduler/probe.hpp"
 #include "troupe/scheduler/shard_ranges.hpp"
 #include "troupe/scheduler/step_buffer.hpp"
 #include "troupe/tensor/aligned.hpp"
@@ -25,6 +27,8 @@ namespace troupe::actors {
 
 using scheduler::batch_id;
 using scheduler::clock_value;
+using scheduler::mutant;
+using scheduler::probe;
 using scheduler::worker_id;
 
 /// A gradient's bytes: float blocks by byte offset.
@@ -118,6 +122,7 @@ class shard_core {
     snapshot parameters;
     clock_value own_applied = 0;    ///< the reader's clocks below are contained
     std::uint64_t seen_updates = 0; ///< to come back with the gradient
+    bool before_last_step = false;  ///< bsp: as they were then (SHARD-7)
   };
   reading read(worker_id worker, clock_value clock, std::uint64_t step) const;
   /// bsp: a read misses nothing, whatever the clocks say.

@@ -21,6 +21,9 @@
 ///       part ...  (at most `window` not credited)
 ///                              <----  credit{parts}   one per part taken in
 ///
+/// With each credit the receiver says who it is to those that may share memory with it: from then
+/// on parts go through shared memory where they can.
+///
 /// TRANSFER-1 Offsets and lengths of parts are multiples of a float's size but for the end of the
 ///            transfer, and parts do not overlap.
 /// TRANSFER-2 At most `window` parts are on their way to one peer at any time, whatever the number
@@ -29,6 +32,9 @@
 /// TRANSFER-3 A part that does not fit what is expected (unknown id, other total, out of range,
 ///            repeated) changes nothing and is still credited, so a sender never starves.
 /// TRANSFER-4 Parts may arrive in any order and before the message that announces them.
+/// TRANSFER-5 A part that the receiver cannot read because it cannot have the memory it lies in is
+///            credited with key 0. The sender shares nothing with this peer from then on, and sends
+///            again what was on its way.
 namespace troupe::actors {
 
 /// Chosen by whoever asks for the transfer, unique within the job: the asker's number in the upper
@@ -73,12 +79,17 @@ struct part {
 /// behind a few of them waits a millisecond or two.
 inline constexpr std::uint32_t part_bytes = 256 * 1024;
 
+/// Through shared memory, where a part is a few words: a slot's worth, so that there are few of
+/// them.
+inline constexpr std::uint32_t shared_part_bytes = block::max_bytes;
+
 /// Parts on their way to one peer that it has not credited.
 inline constexpr std::uint32_t default_window = 16;
 
-/// Cuts `[data, data + bytes)`, kept alive by `owner`, into parts that share its memory.
+/// Cuts `[data, data + bytes)`, kept alive by `owner`, into parts of at most `part_size` that share
+/// its memory.
 std::vector<part> cut(transfer_id id, peer_number from, std::shared_ptr<const void> owner,
-                      const void* data, std::uint64_t bytes);
+                      const void* data, std::uint64_t bytes, std::uint32_t part_size = part_bytes);
 
 /// What waits to be sent to one peer, and the credit that lets it go. Not thread-safe.
 class outbound_queue {
@@ -86,6 +97,9 @@ class outbound_queue {
   explicit outbound_queue(std::uint32_t window = default_window) : window_(window) {}
 
   void add(std::vector<part> parts);
+  /// Cuts a transfer and adds its parts.
+  void add(transfer_id id, peer_number from, std::shared_ptr<const void> owner, const void* data,
+           std::uint64_t bytes);
   /// Forgets this transfer, what waits and what is on its way: the asker gave it up, and the credit
   /// for lost parts would never come.
   void cancel(transfer_id id);
@@ -93,15 +107,19 @@ class outbound_queue {
   /// handed out counts as on its way.
   std::optional<part> next();
   /// The peer took in `parts` parts of the transfer; more than are on their way count as all.
-  void credit(transfer_id id, std::uint32_t parts);
+  /// `key`: the peer's (shared_pools::key), 0 if it could not read them (TRANSFER-5).
+  void credit(transfer_id id, std::uint32_t parts, std::uint64_t key);
+  /// Forgets everything that is to be sent or on its way; what is known of the peer stays.
+  void clear();
 
   std::uint32_t on_their_way() const noexcept { return on_their_way_; }
   std::size_t waiting() const noexcept { return waiting_.size(); }
 
  private:
   std::uint32_t window_;
-  std::uint32_t on_their_way_ = 0;            // sum of `sent_`
-  std::map<transfer_id, std::uint32_t> sent_; // not credited; no zeros
+  std::optional<bool> shares_;                    // memory with the peer; none: nothing is known
+  std::uint32_t on_their_way_ = 0;                // the number of parts in `sent_`
+  std::map<transfer_id, std::vector<part>> sent_; // not credited; none is empty
   std::deque<part> waiting_;
 };
 

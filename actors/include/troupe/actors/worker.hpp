@@ -8,6 +8,7 @@
 #include "troupe/actors/compute.hpp"
 #include "troupe/actors/messages.hpp"
 #include "troupe/actors/worker_core.hpp"
+#include "troupe/history/recorder.hpp"
 
 namespace troupe::actors {
 
@@ -19,6 +20,7 @@ struct worker_options {
   std::vector<shared_range> shared;                      ///< hogwild: the shards of this process
   std::uint32_t duplicate_push_every = 0;                ///< fault injection; 0: off
   caf::timespan resend_after = std::chrono::seconds(10); ///< what is unanswered is sent again
+  std::shared_ptr<history::recorder> recorder;           ///< may be null
 };
 
 /// Internal: time to look at what is unanswered.
@@ -86,6 +88,7 @@ struct worker_state {
   void send_push(shard_id shard, const worker_core::push_order& order, open_push& open);
   void flush(shard_id shard);
   void landed(const std::optional<range_pulls::whole>& range);
+  void record(history::event e);
 
   worker_options options_;
   std::optional<worker_core> core_;

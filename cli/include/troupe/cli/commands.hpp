@@ -17,6 +17,7 @@ struct train_arguments {
   std::vector<std::string> overrides;
   std::optional<std::filesystem::path> run;
   std::optional<std::filesystem::path> events;
+  std::optional<std::filesystem::path> record; ///< a new file, for the history of all processes
   bool in_process = false;
 };
 
@@ -27,6 +28,7 @@ struct scheduler_arguments {
   std::vector<std::string> overrides;
   std::optional<std::filesystem::path> run;
   std::optional<std::filesystem::path> events;
+  std::optional<std::filesystem::path> record; ///< a folder, for a part of a history
   std::string listen;
   int ready_fd = -1; ///< for `train`: see launcher
 };
@@ -39,6 +41,7 @@ struct node_arguments {
   std::uint32_t shards = 1;
   std::uint32_t workers = 1;
   unsigned wait_seconds = 10;
+  std::optional<std::filesystem::path> record; ///< a folder, for a part of a history
 };
 
 struct evaluate_arguments {
@@ -71,6 +74,28 @@ struct drain_arguments {
   scheduler_place scheduler;
 };
 
+struct check_arguments {
+  std::vector<std::filesystem::path> files; ///< of one run; at least one
+  bool all = false;
+  bool json = false;
+};
+
+struct chaos_arguments {
+  std::filesystem::path scenario; ///< may be empty where something is listed
+  std::optional<std::uint64_t> seeds;
+  std::optional<std::uint64_t> first_seed;
+  unsigned jobs = 0; ///< 0: one for each core
+  std::uint32_t stop_after = 5;
+  bool twice = false;
+  bool shrink = true;
+  std::optional<std::filesystem::path> report;
+  std::filesystem::path failures = "chaos-failures";
+  std::string mutant;                          ///< a name, or "all"
+  std::optional<std::filesystem::path> events; ///< of one seed
+  bool list_probes = false;
+  bool list_mutants = false;
+};
+
 /// Each runs a subcommand and gives the exit code. May throw what report_current_exception() knows.
 int run(const train_arguments& a);
 int run(const scheduler_arguments& a);
@@ -79,10 +104,12 @@ int run(const evaluate_arguments& a);
 int run(const predict_arguments& a);
 int run(const status_arguments& a);
 int run(const drain_arguments& a);
+int run(const check_arguments& a);
+int run(const chaos_arguments& a);
 
-using arguments =
-    std::variant<train_arguments, scheduler_arguments, node_arguments, evaluate_arguments,
-                 predict_arguments, status_arguments, drain_arguments>;
+using arguments = std::variant<train_arguments, scheduler_arguments, node_arguments,
+                               evaluate_arguments, predict_arguments, status_arguments,
+                               drain_arguments, check_arguments, chaos_arguments>;
 
 /// What the command line asks for; or, where it asks for nothing that can be run (--help,
 /// --version, a mistake), the exit code, after printing the text or the one line that explains it.

@@ -53,6 +53,7 @@ class launcher {
     std::vector<std::string> scheduler_arguments; ///< what follows "scheduler"
     std::vector<std::string> restart_arguments;   ///< what follows "--restart RUN" as well
     bool resumed = false;                         ///< an earlier run goes on
+    std::vector<std::string> node_arguments;      ///< what every node gets as well
     std::vector<node_share> nodes;
     std::chrono::milliseconds end_grace = std::chrono::seconds(3); ///< from SIGTERM to SIGKILL
     /// From Ctrl-C until a scheduler that saves its model is killed.

@@ -56,7 +56,8 @@ class training_run : private actors::run_observer {
   /// this object. An address that cannot be written is told, and the run goes on. From any thread.
   void listening(const actors::endpoint& bound);
 
-  /// Saves the model, writes the last event, tells the user, gives the exit code.
+  /// Saves the model and writes the last event, where on_result() could not, tells the user, gives
+  /// the exit code.
   int finish(const actors::run_result& result);
 
   /// When training threw instead: takes the folder of a new run back.
@@ -67,7 +68,9 @@ class training_run : private actors::run_observer {
   void take_folder();
   bool existing() const noexcept { return request_.resume || request_.restart; }
   void on_event(const actors::event& e) override;
+  void on_result(const actors::run_result& result) override;
   void record(const actors::event& e);
+  void keep(const actors::run_result& result);
   void save_model(const actors::run_result& result) const;
   int finish_failed(std::string reason);
   int finish_interrupted(const actors::run_result& result);
@@ -88,6 +91,7 @@ class training_run : private actors::run_observer {
   std::optional<actors::event> last_event_;
   std::uint32_t epochs_done_ = 0;
   bool started_ = false;
+  bool kept_ = false; // the model and the event that ends the record
   bool event_error_told_ = false;
 };
 

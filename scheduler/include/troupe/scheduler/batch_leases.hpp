@@ -100,7 +100,6 @@ class batch_leases {
 
   /// Batches of epoch `e` completed; 0 for an epoch that is not of the plan.
   std::uint32_t completed_in_epoch(std::uint32_t e) const noexcept { return completed_.count(e); }
-  bool epoch_complete(std::uint32_t e) const noexcept { return completed_.complete(e); }
   /// The lowest epoch that has open work; plan().epochs() when finished.
   std::uint32_t first_open_epoch() const noexcept { return completed_.first_incomplete(); }
 

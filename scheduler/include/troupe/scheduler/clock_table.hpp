@@ -71,6 +71,9 @@ class clock_table {
 
   /// None when the worker is not live.
   std::optional<clock_value> applied(worker_id worker) const;
+  /// Every push of the worker below has been applied: its applied clock, also while it is away.
+  /// None when it never entered.
+  std::optional<clock_value> pushes_below(worker_id worker) const;
   bool live(worker_id worker) const { return find_live(worker) != nullptr; }
   std::size_t live_count() const noexcept { return applied_.size(); }
   /// Ascending.

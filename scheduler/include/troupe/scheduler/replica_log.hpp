@@ -6,6 +6,8 @@
 #include <optional>
 #include <utility>
 
+#include "troupe/scheduler/mutant.hpp"
+
 namespace troupe::scheduler {
 
 /// The changes of one shard in the order in which every replica of its chain makes them, as one of
@@ -71,6 +73,7 @@ class replica_log {
 
   /// A backup's: a change from the replica before. False for one that is held or applied already.
   bool receive(std::uint64_t number, T change) {
+    if (mutant_active(mutant::log_order_ignored)) number = last_ + 1;
     if (number <= applied_ || !changes_.emplace(number, std::move(change)).second) return false;
     advance_last();
     return true;
@@ -99,7 +102,8 @@ class replica_log {
   void await_learner() noexcept { learner_awaited_ = downstream_ == downstream::learner; }
   /// It is awaited and has everything that is applied here (LOG-6).
   bool learner_may_join() const noexcept {
-    return learner_awaited_ && learner_begun_ && acknowledged_ >= applied_;
+    return learner_awaited_ && learner_begun_ &&
+           (acknowledged_ >= applied_ || mutant_active(mutant::learner_joins_early));
   }
 
   /// The next change for whoever is downstream; none: there is nobody, or it was sent everything.
@@ -127,7 +131,8 @@ class replica_log {
   /// learner that is awaited) lacks it. To be followed by
   /// `was_applied`.
   std::optional<std::pair<std::uint64_t, const T*>> next_to_apply() const {
-    const bool waits = downstream_ == downstream::successor || learner_awaited_;
+    const bool waits = (downstream_ == downstream::successor || learner_awaited_) &&
+                       !mutant_active(mutant::acknowledged_before_backup);
     auto limit = waits ? std::min(acknowledged_, last_) : last_;
     if (applied_ >= limit) return std::nullopt;
     return std::pair{applied_ + 1, &changes_.at(applied_ + 1)};

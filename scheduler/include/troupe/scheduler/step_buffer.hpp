@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "troupe/scheduler/mutant.hpp"
 #include "troupe/scheduler/step_plan.hpp"
 
 namespace troupe::scheduler {
@@ -50,7 +51,10 @@ class step_buffer {
   /// The current step is whole and `take` may be called.
   bool ready() const noexcept {
     const auto it = steps_.find(current_step_);
-    return it != steps_.end() && it->second.count == it->second.payloads.size();
+    if (it == steps_.end()) return false;
+    const auto needed =
+        it->second.payloads.size() - (mutant_active(mutant::step_applied_incomplete) ? 1 : 0);
+    return it->second.count >= needed;
   }
 
   /// The payloads of the current step in batch order; the next step becomes the current one.
@@ -63,7 +67,9 @@ class step_buffer {
     steps_.erase(steps_.begin());
     std::vector<T> result;
     result.reserve(gathered.payloads.size());
-    for (auto& payload : gathered.payloads) result.push_back(std::move(*payload));
+    for (auto& payload : gathered.payloads)
+      if (payload || !mutant_active(mutant::step_applied_incomplete))
+        result.push_back(std::move(*payload));
     held_ -= result.size();
     ++current_step_;
     return result;
@@ -74,7 +80,9 @@ class step_buffer {
 
   /// A pull for step `step` may be answered: every step before it has been taken (and, by a caller
   /// that applies what it takes at once, applied).
-  bool may_read(std::uint64_t step) const noexcept { return current_step_ >= step; }
+  bool may_read(std::uint64_t step) const noexcept {
+    return current_step_ + (mutant_active(mutant::step_read_early) ? 1 : 0) >= step;
+  }
 
   /// Payloads kept now, over all steps.
   std::size_t held() const noexcept { return held_; }

@@ -19,11 +19,12 @@ std::string expected_found(std::string_view expected, const nlohmann::json& valu
 /// The known key (a dotted path) that `key` was most likely meant to be; empty: none is near.
 std::string nearest_key(std::string_view key, std::span<const std::string_view> known);
 
-/// Reads one table of a job. Each getter throws job_error with the full key, what was expected and
-/// what was found; a key that is not there gives the fallback.
+/// Reads one table of a job, or of another file that is read as strictly. Each getter throws
+/// job_error with the full key, what was expected and what was found; a key that is not there gives
+/// the fallback.
 class strict_object {
  public:
-  /// `path` is the table's own key, empty for the whole job. `known` are all keys of a job as
+  /// `path` is the table's own key, empty for the whole file. `known` are all keys of a file as
   /// dotted paths; a key of the table that is not among them throws, with the nearest known key.
   strict_object(const nlohmann::json& value, std::string path,
                 std::span<const std::string_view> known);

@@ -1,0 +1,115 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <vector>
+
+/// Memory that processes of one host share, so that bytes go from one to the other with a single
+/// copy, or none. Knows no CAF.
+namespace troupe::actors {
+
+/// Where bytes lie in a pool, as a message says it to another process of the host.
+struct shared_descriptor {
+  std::uint32_t process = 0; ///< that made the pool
+  std::uint32_t file = 0;    ///< its descriptor there
+  std::uint64_t token = 0;   ///< of the pool, random
+  std::uint32_t slot = 0;
+  std::uint32_t offset = 0; ///< within the slot
+  std::uint32_t size = 0;
+  friend bool operator==(const shared_descriptor&, const shared_descriptor&) = default;
+};
+
+/// Bytes in a pool; they stay as they are as long as `owner` is held.
+struct shared_bytes {
+  std::shared_ptr<const void> owner;
+  const std::byte* data = nullptr;
+  std::uint32_t size = 0;
+};
+
+/// The pool that a process fills and those of other processes that it reads. A pool is a file in
+/// memory without a name, cut into slots; each slot counts those who hold it, in all processes:
+///
+///     filled by copy()        read in another process
+///       slot: 1 holder
+///       lend(): 2 holders  -- descriptor in a message -->  open(): takes the second over
+///       let go: 1 holder                                   lends it on, or lets go: the slot is
+///       free
+///
+/// POOL-1  A slot is written by the process of its pool alone, when nobody holds it. So bytes do
+/// not
+///         change under whoever reads them, also when the reader was stopped for an hour.
+/// POOL-2  A holder that was killed, or a descriptor that was lost on its way, leaves its slot
+/// taken.
+///         When no slot is free and the pool is older than `pool_patience`, another pool takes its
+///         place; the old one is gone when the last holder lets go.
+/// POOL-3  A descriptor is believed when the file has this pool's form and token and the bytes lie
+///         within a slot; the file cannot shrink under a reader (sealed).
+/// POOL-4  Nothing stays behind: the file ends with the processes that have it open, and a reader
+///         closes the pools of processes that ended (`sweep`).
+///
+/// Thread-safe.
+class shared_pools {
+ public:
+  struct options {
+    std::uint32_t slots = 256;           ///< takes memory as it is used
+    std::uint32_t slot_bytes = 1u << 20; ///< a multiple of 4096
+    std::uint64_t pool_patience_ms = 5'000;
+  };
+
+  shared_pools() : shared_pools(options{}) {}
+  explicit shared_pools(options o);
+  ~shared_pools();
+  shared_pools(const shared_pools&) = delete;
+  shared_pools& operator=(const shared_pools&) = delete;
+
+  /// Those of this process. They share nothing before `enable`: who runs in one process with all
+  /// its peers, or under simulated time, has nothing to share.
+  static shared_pools& of_process();
+  void enable();
+  /// From now on this process neither shares nor says that it can. What it lent stays readable.
+  void disable() noexcept;
+
+  /// Who this process is to others that may share memory with it: its host, its user and its
+  /// number; 0 while it shares nothing.
+  std::uint64_t key() const noexcept;
+  /// Whether a process of this key may be able to read this one's pool: same host and user, another
+  /// process.
+  bool shares_with(std::uint64_t key) const noexcept;
+
+  /// Copies at most a slot's bytes into the pool. None: no slot is free, or there is no such
+  /// memory.
+  std::optional<shared_bytes> copy(std::span<const std::byte> bytes);
+  /// Whether these bytes lie in a pool, of this process or another.
+  bool contains(const std::byte* data) const;
+  /// Makes whoever opens the descriptor a holder too. None: the bytes lie in no pool.
+  std::optional<shared_descriptor> lend(std::span<const std::byte> bytes);
+  /// What another process lent; to be called once for a descriptor. None: it cannot be had here
+  /// (another host, a process that has ended, a descriptor that fits nothing).
+  std::optional<shared_bytes> open(const shared_descriptor& d);
+
+  /// Closes what nobody needs any more: pools of processes that ended or made another one.
+  void sweep();
+
+  /// Figures for tests.
+  std::uint32_t free_slots() const;
+  std::size_t pools_open() const;
+
+ private:
+  class pool;
+  using pool_ptr = std::shared_ptr<pool>;
+
+  shared_bytes bytes_of(const pool_ptr& p, const shared_descriptor& d) const;
+  pool_ptr pool_at(const std::byte* data) const;
+
+  const options options_;
+  mutable std::mutex mutex_;
+  std::uint64_t key_ = 0;
+  pool_ptr own_;
+  std::vector<pool_ptr> open_; // of other processes, and this one's last
+};
+
+} // namespace troupe::actors

@@ -1,0 +1,75 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace troupe::chaos {
+
+/// Virtual time since the beginning of a run.
+using sim_time = std::chrono::nanoseconds;
+
+/// What can be done to a run. A target is resolved when the fault begins; one that nobody matches
+/// (no worker lives, say) makes the fault have no effect.
+enum class fault_kind : std::uint8_t {
+  kill,       ///< the process ends at once (SIGKILL); another takes its place after `lasts`
+  pause,      ///< it stands still (SIGSTOP) for `lasts`; its connections stay
+  partition,  ///< messages between it and all others are held back for `lasts`, then connections
+              ///< break or go on, as `breaks` says
+  link,       ///< its links have the properties `link` for `lasts`
+  disk,       ///< its disk has the fault `disk` for `lasts`
+  power_loss, ///< kill, and the disk loses or tears what was not synced
+  clock_jump, ///< its clock moves forward by `lasts` at once
+};
+
+/// Who a fault is done to.
+enum class fault_target : std::uint8_t {
+  scheduler,
+  node,        ///< by number, counted over those alive, modulo how many there are
+  worker_node, ///< a node that runs a worker and holds no replica, counted as above
+  primary,     ///< the node of the primary of shard `index`
+  backup,      ///< the node of the last replica of shard `index`
+  chain,       ///< all nodes that hold a replica of shard `index`
+  everybody    ///< of links and clocks only
+};
+
+enum class disk_fault : std::uint8_t { full, slow, flipped_bit };
+enum class direction : std::uint8_t { both, in, out };
+
+/// Properties of a link while a fault lasts. What a connection promises (order, no loss) holds for
+/// control messages whatever stands here; `drop`, `duplicate` and `reorder` befall the messages of
+/// the data path, which may travel on other connections and are sent again when lost.
+struct link_properties {
+  sim_time latency{};          ///< added to every message
+  sim_time jitter{};           ///< and up to so much more, evenly distributed
+  double drop = 0;             ///< probability of each, from 0 to 1
+  double duplicate = 0;        ///<
+  double reorder = 0;          ///<
+  double bytes_per_second = 0; ///< 0: without a limit
+  friend bool operator==(const link_properties&, const link_properties&) = default;
+};
+
+/// One fault of a schedule. Plain data: a schedule can be written to a scenario file, read back and
+/// made smaller one fault at a time without changing what the others do.
+struct fault {
+  sim_time at{}; ///< when it begins
+  fault_kind kind = fault_kind::kill;
+  fault_target target = fault_target::node;
+  std::uint32_t index = 0;         ///< of the node or the shard
+  sim_time lasts{};                ///< kill: 0 means that nobody takes its place
+  direction way = direction::both; ///< partition
+  bool breaks = false;             ///< partition: connections are broken, not only silent
+  link_properties link = {};
+  disk_fault disk = disk_fault::full;
+  friend bool operator==(const fault&, const fault&) = default;
+};
+
+/// Ordered by `at`.
+using schedule = std::vector<fault>;
+
+/// "kill of the primary of shard 1 at 1.250 s, back after 0.300 s"
+std::string to_string(const fault& f);
+
+} // namespace troupe::chaos

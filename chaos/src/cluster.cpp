@@ -1,0 +1,308 @@
+// The processes of a simulated cluster, and how they are started.
+#include "troupe/chaos/cluster.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <set>
+
+#include <nlohmann/json.hpp>
+#include <unistd.h>
+
+#include "timed_compute.hpp"
+#include "troupe/actors/evaluator.hpp"
+#include "troupe/actors/system_config.hpp"
+#include "troupe/tensor/integer_sum.hpp"
+
+namespace troupe::chaos {
+
+namespace fs = std::filesystem;
+using actors::contact;
+using actors::node_result;
+
+namespace {
+
+constexpr sim_time join_pause = std::chrono::milliseconds(200);
+constexpr sim_time join_timeout = std::chrono::seconds(10);
+constexpr sim_time exit_time = std::chrono::milliseconds(1);
+// Of the launcher, for node processes that ended badly.
+constexpr sim_time first_restart_pause = std::chrono::milliseconds(50);
+constexpr sim_time last_restart_pause = std::chrono::seconds(1);
+
+const char* const job_id = "chaos";
+const char* const checkpoints = "/run/checkpoints"; // on the simulated disk
+constexpr std::uint64_t disk_stream = 1ull << 32;   // beyond those of the processes
+
+// What production code sends again when nothing came of it.
+bool is_sent_again(std::string_view type) {
+  static const std::set<std::string_view> types = {
+      "troupe::push",       "troupe::pushed",        "troupe::part",          "troupe::credit",
+      "troupe::pull",       "troupe::pull_snapshot", "troupe::parameters",    "troupe::replicate",
+      "troupe::replicated", "troupe::heartbeat",     "troupe::heartbeat_seen"};
+  return types.contains(type);
+}
+
+simulation_options simulation_options_of(const cluster_options& o) {
+  simulation_options s;
+  s.seed = o.seed;
+  s.configure = [] { return std::make_unique<actors::system_config>(false); };
+  s.datagram = is_sent_again;
+  s.trace = o.trace;
+  return s;
+}
+
+fs::path make_own_folder() {
+  static std::atomic<std::uint64_t> count = 0; // simulations may run in several threads
+  std::error_code none;
+  const fs::path memory = "/dev/shm";
+  const auto base = fs::is_directory(memory, none) ? memory : fs::temp_directory_path();
+  auto folder =
+      base / ("troupe-chaos-" + std::to_string(::getpid()) + "-" + std::to_string(++count));
+  fs::remove_all(folder);
+  fs::create_directories(folder);
+  return folder;
+}
+
+caf::error unreachable(const char* why) {
+  return make_error(actors::errc::unreachable, std::string(why));
+}
+
+} // namespace
+
+cluster::cluster(cluster_options o)
+    : options_(std::move(o)), folder_(options_.folder), sim_(simulation_options_of(options_)),
+      work_(actors::make_workload(options_.work)) {
+  if (folder_.empty()) {
+    folder_ = make_own_folder();
+    own_folder_ = true;
+  }
+  const auto& j = options_.work;
+  data_ = work_.load_data();
+  work_.load_data = [data = data_] { return data; }; // all would load the same
+  auto model = work_.make_model();
+  actors::check_workload(j, *model, *data_);
+  plan_ = scheduler::batch_plan{{data_->train.size(), j.train.batch_size, j.train.epochs}};
+  ranges_ = scheduler::make_shard_ranges(model->parameter_layout().size(), j.cluster.shards);
+  disk_ = std::make_shared<simulated_disk>(options_.seed, disk_stream,
+                                           [this](sim_time length) { sim_.busy(length); });
+  scheduler_ = &sim_.add_process("scheduler");
+  start_scheduler(true);
+  for (auto share : std::exchange(options_.nodes, {})) add_node(share);
+}
+
+cluster::~cluster() {
+  // Handles go before the systems of their actors.
+  root_ = nullptr;
+  for (auto& n : nodes_) n.actor = nullptr;
+  for (const auto& p : sim_.processes()) sim_.kill(*p);
+  sim_.run_until([] { return true; }, sim_time::max());
+  journal_ = nullptr;
+  std::error_code ignored;
+  if (own_folder_) fs::remove_all(folder_, ignored);
+}
+
+// -- the scheduler --------------------------------------------------------------------------------
+
+void cluster::start_scheduler(bool first) {
+  const auto& j = options_.work;
+  const auto file = folder_ / "journal.db";
+  if (first) {
+    actors::run_journal::content content;
+    content.job_id = job_id;
+    content.job = actors::to_json(j).dump();
+    fs::remove(file);
+    journal_ = std::make_shared<actors::run_journal>(actors::run_journal::create(file, content));
+  } else {
+    journal_ = std::make_shared<actors::run_journal>(actors::run_journal::open(file));
+  }
+  auto& system = scheduler_->system();
+  actors::scheduler_actor_options s;
+  s.work = j;
+  s.job_id = job_id;
+  s.plan = plan_;
+  s.has_ended = [this](const contact& at) {
+    auto* n = node_at(at);
+    return n == nullptr || !n->where->alive();
+  };
+  s.emit = [this](const actors::event& e) {
+    if (!scheduler_->alive()) return;
+    if (std::holds_alternative<actors::progress_event>(e)) started_ = true;
+    events_.push_back({sim_.now(), e});
+  };
+  s.on_result = [this](const actors::run_result& r) {
+    if (scheduler_->alive()) result_ = r; // saved: a scheduler that is killed now has done its work
+  };
+  s.on_end = [this](actors::run_result r) {
+    if (scheduler_->alive()) result_ = std::move(r);
+  };
+  s.lease_timeout = options_.lease_timeout;
+  s.journal = journal_;
+  if (options_.recorder) s.recorder = options_.recorder(*scheduler_);
+  s.spawn_archive = [this, &system, recorder = s.recorder](actors::archive_client_actor client) {
+    return system.spawn(actors::archive,
+                        actors::archive_options{checkpoints, options_.work.checkpoint.keep, job_id,
+                                                plan_.batches_per_epoch(), plan_.epochs(), ranges_,
+                                                std::move(client), disk_, recorder});
+  };
+  s.spawn_evaluator = [this, &system](actors::address_book peers) -> actors::evaluator_actor {
+    actors::evaluator_options e;
+    e.on_failure = [to = peers.scheduler()](std::string reason) {
+      caf::anon_send(to, actors::actor_failed{std::move(reason)});
+    };
+    e.peers = std::move(peers);
+    e.ranges = ranges_;
+    e.work = work_;
+    e.data = data_;
+    return system.spawn(actors::evaluator, std::move(e));
+  };
+  root_ = system.spawn(actors::scheduler_root, std::move(s));
+}
+
+void cluster::remember_journal() {
+  if (journal_) last_journal_ = journal_->read();
+  journal_ = nullptr;
+  root_ = nullptr;
+}
+
+std::vector<scheduler::shard_view> cluster::views() const {
+  return journal_ ? journal_->read().views : last_journal_.views;
+}
+
+std::optional<std::string> cluster::status() const {
+  if (!root_ || !scheduler_->alive()) return std::nullopt;
+  auto* actor = caf::actor_cast<caf::abstract_actor*>(root_);
+  if (!actor->getf(caf::abstract_actor::is_initialized_flag) ||
+      actor->getf(caf::abstract_actor::is_terminated_flag))
+    return std::nullopt;
+  return static_cast<actors::scheduler_state::self_pointer>(actor)->state.status().json;
+}
+
+// -- the nodes ------------------------------------------------------------------------------------
+
+std::size_t cluster::add_node(cluster_options::node_share share) {
+  const auto i = nodes_.size();
+  node n;
+  n.share = share;
+  n.where = &sim_.add_process("node " + std::to_string(i));
+  nodes_.push_back(std::move(n));
+  start_node(i);
+  return i;
+}
+
+void cluster::start_node(std::size_t i) {
+  auto& n = nodes_[i];
+  n.port = next_port_++;
+  try_to_join(i, n.where->incarnation(), sim_.now() + join_timeout);
+}
+
+// As run_node does: the scheduler may come a moment later.
+void cluster::try_to_join(std::size_t i, std::uint32_t incarnation, sim_time until) {
+  auto& p = *nodes_[i].where;
+  if (!p.alive() || p.incarnation() != incarnation) return;
+  if (!p.paused() && root_ && scheduler_->alive()) {
+    if (auto root = sim_.connect(p, actors::scheduler_actor{root_})) {
+      spawn_node(i, *root);
+      return;
+    }
+  }
+  if (sim_.now() >= until) {
+    on_node_end(i, incarnation, {node_result::status::failed, "cannot join the scheduler"});
+    return;
+  }
+  sim_.schedule_at(sim_.now() + join_pause,
+                   [this, i, incarnation, until] { try_to_join(i, incarnation, until); });
+}
+
+void cluster::spawn_node(std::size_t i, actors::scheduler_actor root) {
+  auto& slot = nodes_[i];
+  auto& p = *slot.where;
+  actors::node_actor_options n;
+  n.scheduler = std::move(root);
+  n.job_id = job_id;
+  n.shards = slot.share.shards;
+  n.workers = slot.share.workers;
+  n.make_workload = [work = work_](const actors::job&) { return work; };
+  n.connect = [this, &p](const contact& at) -> caf::expected<actors::node_actor> {
+    auto* other = node_at(at);
+    if (other == nullptr || !other->actor) return unreachable("connection refused");
+    return sim_.connect(p, actors::node_actor{other->actor});
+  };
+  n.reconnect = [this, &p]() -> caf::expected<actors::scheduler_actor> {
+    if (!root_ || !scheduler_->alive()) return unreachable("connection refused");
+    return sim_.connect(p, actors::scheduler_actor{root_});
+  };
+  n.spawn_compute = [this, &p](caf::actor_system& system, actors::worker_id,
+                               actors::cpu_compute_options c) {
+    return spawn_timed_compute(system, std::move(c), [this, &p]() -> caf::timespan {
+      if (options_.batch_jitter.count() <= 0) return options_.batch_time;
+      const auto jitter = static_cast<std::uint64_t>(options_.batch_jitter.count());
+      return options_.batch_time + sim_time(p.random().below(jitter));
+    });
+  };
+  if (options_.recorder) n.recorder = options_.recorder(p);
+  n.on_end = [this, i, &p, incarnation = p.incarnation()](node_result r) {
+    // The process ends when its actors have: by then its last messages are out.
+    if (!p.alive()) return;
+    sim_.schedule_at(sim_.now() + exit_time,
+                     [this, i, incarnation, r] { on_node_end(i, incarnation, r); });
+  };
+  slot.actor = p.system().spawn(actors::node, std::move(n));
+  caf::anon_send(slot.actor, actors::begin_node{{"node", slot.port}});
+}
+
+cluster::node* cluster::node_at(const contact& at) {
+  auto i = std::ranges::find(nodes_, at.port, &node::port);
+  return i != nodes_.end() ? &*i : nullptr;
+}
+
+// As the launcher does (LAUNCH-5), but that it never gives up.
+void cluster::on_node_end(std::size_t i, std::uint32_t incarnation, const node_result& r) {
+  auto& n = nodes_[i];
+  if (!n.where->alive() || n.where->incarnation() != incarnation) return;
+  n.actor = nullptr;
+  sim_.kill(*n.where);
+  if (r.outcome == node_result::status::finished || result_) return;
+  const auto pause =
+      std::min(last_restart_pause, first_restart_pause * (1 << std::min(n.failures++, 10u)));
+  sim_.schedule_at(sim_.now() + pause, [this, i] { bring_back(*nodes_[i].where); });
+}
+
+// -- running --------------------------------------------------------------------------------------
+
+bool cluster::run(sim_time limit) { return run_until(nullptr, limit); }
+
+bool cluster::run_until(const std::function<bool()>& condition, sim_time limit) {
+  sim_.run_until([&] { return result_ || (condition && condition()); }, limit);
+  return result_.has_value();
+}
+
+// -- jobs with one right result -------------------------------------------------------------------
+
+std::vector<float> expected_parameters(const actors::job& j) {
+  const auto& mode = j.train.consistency;
+  const auto samples =
+      static_cast<std::size_t>(static_cast<double>(j.data.samples) * (1 - j.data.held_out));
+  const auto scale =
+      mode.applies_on_arrival() ? 1.0 : 1.0 / static_cast<double>(*mode.batches_per_step());
+  std::vector<float> result;
+  for (auto sum : tensor::expected_sum(j.model.parameters, samples))
+    result.push_back(static_cast<float>(-sum * j.train.epochs * scale));
+  return result;
+}
+
+actors::job integer_job(scheduler::consistency mode) {
+  actors::job j;
+  j.name = "integers";
+  j.model.type = actors::model_spec::kind::integer_sum;
+  j.model.parameters = 100;
+  j.data.type = actors::data_spec::format::integers;
+  j.data.samples = 200;
+  j.data.held_out = 0;
+  j.train.epochs = 3;
+  j.train.batch_size = 10; // 20 batches an epoch
+  j.train.consistency = mode;
+  j.train.optimizer.learning_rate = 1;
+  j.cluster = {4, 3, 2};
+  return j;
+}
+
+} // namespace troupe::chaos

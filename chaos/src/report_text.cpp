@@ -1,0 +1,97 @@
+#include <algorithm>
+#include <cstdio>
+
+#include "troupe/chaos/report.hpp"
+
+namespace troupe::chaos {
+
+namespace {
+
+template <class... Values>
+std::string printed(const char* format, Values... values) {
+  char text[160];
+  std::snprintf(text, sizeof text, format, values...);
+  return text;
+}
+
+double seconds(sim_time t) { return std::chrono::duration<double>(t).count(); }
+
+std::string counted(std::uint64_t n, const std::string& noun) {
+  return std::to_string(n) + " " + noun + (n == 1 ? "" : "s");
+}
+
+std::string list_of(const schedule& faults) {
+  std::string text;
+  for (const auto& f : faults) text += "    " + to_string(f) + "\n";
+  return text.empty() ? "    (none)\n" : text;
+}
+
+std::string text_of(const violation& v) {
+  auto text = "  " + v.rule + printed(" at %.6f s: ", seconds(v.at)) + v.what + "\n";
+  for (const auto& line : v.by) text += "    " + line + "\n";
+  return text;
+}
+
+} // namespace
+
+std::string hex(std::uint64_t value) {
+  return printed("%016llx", static_cast<unsigned long long>(value));
+}
+
+std::string totals_line(const campaign_report& r) {
+  std::string faults;
+  for (std::size_t i = 0; i < r.faults.size(); ++i)
+    if (r.faults[i] > 0)
+      faults += (faults.empty() ? "" : ", ") + std::to_string(r.faults[i]) + " " +
+                std::string(fault_kind_names[i]);
+  return std::string(r.interrupted ? "interrupted after " : "") + counted(r.seeds, "seed") + ", " +
+         counted(r.failed, "violation") + "; " + (faults.empty() ? "no fault" : faults) + "; " +
+         printed("%.0f seeds per minute, %.1f s of virtual time, fingerprint ",
+                 r.seeds_per_minute(), seconds(r.virtual_time)) +
+         hex(r.fingerprint);
+}
+
+std::string text_of(const outcome& o, const schedule& faults) {
+  auto text = "faults:\n" + list_of(faults) + "what the run said:\n";
+  for (const auto& n : o.seen.notices)
+    text += printed("    %.6f s  ", seconds(n.at)) + n.text + "\n";
+  text += "judged by the checker:";
+  for (const auto& [rule, count] : o.judged) text += " " + rule + " " + std::to_string(count);
+  text += "\nfingerprint " + hex(o.fingerprint) + ", " + counted(o.steps, "step") +
+          printed(", %.6f s of virtual time\n", seconds(o.virtual_time));
+  return text;
+}
+
+std::string text_of(const failing_seed& f) {
+  auto text = "seed " + std::to_string(f.seed) + " failed:\n";
+  for (const auto& v : f.what.violations) text += text_of(v);
+  if (f.shrunk == f.faults)
+    return text + "  " + counted(f.faults.size(), "fault") + ":\n" + list_of(f.faults);
+  return text + "  " + counted(f.shrunk.size(), "fault") + " of " +
+         std::to_string(f.faults.size()) + (f.shrunk.size() == 1 ? " is enough" : " are enough") +
+         (f.minimal ? "" : " (there was no time to try for fewer)") + ", found in " +
+         counted(f.shrink_runs, "run") + ":\n" + list_of(f.shrunk);
+}
+
+std::string text_of(const mutant_result& m) {
+  const auto name = std::string(scheduler::mutant_texts[static_cast<std::size_t>(m.what)].name);
+  if (!m.caught) return name + ": NOT CAUGHT by " + counted(m.seeds, "seed");
+  const auto& f = *m.caught;
+  return name + ": caught by seed " + std::to_string(f.seed) + " (" +
+         (f.what.violations.empty() ? "?" : f.what.violations.front().rule) + ") with " +
+         counted(f.shrunk.size(), "fault") + " of " + std::to_string(f.faults.size());
+}
+
+std::string text_of(const scheduler::probe_counts& probes) {
+  std::string reached, never;
+  for (const auto& p : scheduler::probe_texts) {
+    const auto count = probes[static_cast<std::size_t>(p.what)];
+    auto& to = count > 0 ? reached : never;
+    to += (count > 0 ? printed("%10llu  ", static_cast<unsigned long long>(count))
+                     : std::string("     never  ")) +
+          std::string(p.name) + ": " + std::string(p.text) + "\n";
+  }
+  return reached + never;
+}
+
+} // namespace troupe::chaos

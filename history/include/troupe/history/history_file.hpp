@@ -1,0 +1,31 @@
+#pragma once
+
+#include <filesystem>
+#include <span>
+#include <vector>
+
+#include "troupe/history/error.hpp"
+#include "troupe/history/recorder.hpp"
+
+namespace troupe::history {
+
+/// Reads what file_recorders and write_history wrote: files, or folders in which every file whose
+/// name ends in ".part" is one. The processes come in the order of the paths, within a folder by
+/// name.
+///
+/// HISTORY-1  What is returned is what was recorded. A file in which a record or a header is
+///            damaged, or something is missing from what it says it holds, is refused with an
+///            `error` that names it and the offset.
+/// HISTORY-2  The part of a process that was killed is no damaged file: it ends with its last
+///            record.
+std::vector<process_history> read_history(std::span<const std::filesystem::path> paths);
+
+/// Writes all of it into one file, through a temporary name: it is there whole or not at all.
+/// Throws `error`.
+void write_history(const std::filesystem::path& file, std::span<const process_history> processes);
+
+/// The parts of a folder, in the order in which read_history takes them. Throws `error` for a
+/// folder that cannot be read.
+std::vector<std::filesystem::path> parts_in(const std::filesystem::path& folder);
+
+} // namespace troupe::history
