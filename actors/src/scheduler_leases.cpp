@@ -146,12 +146,12 @@ void scheduler_state::enter_clocks(worker_id id) {
 }
 
 void scheduler_state::on_batch_done(const batch_done& d) {
-  if (phase_ == phase::reconciling) {
-    reached(probe::done_while_reconciling);
-    done_meanwhile_.push_back(d);
+  if (phase_ != phase::training && phase_ != phase::draining) {
+    if (phase_ == phase::reconciling) reached(probe::done_while_reconciling);
+    if (phase_ == phase::reconciling || mutant_active(mutant::done_of_old_life_accepted))
+      done_meanwhile_.push_back(d);
     return;
   }
-  if (phase_ != phase::training && phase_ != phase::draining) return;
   auto now = self->clock().now();
   auto worker = workers_.find(d.worker);
   if (worker == workers_.end()) { // SCHED-7
@@ -184,6 +184,10 @@ void scheduler_state::on_batch_done(const batch_done& d) {
   if (quiet_ && leases_->open_count() == 0) begin_checkpoint();
   if (!draining_.empty()) drain_on();
   feed(d.worker, options_.lease_ahead);
+}
+
+void scheduler_state::count_done_meanwhile() {
+  for (const auto& d : std::exchange(done_meanwhile_, {})) on_batch_done(d);
 }
 
 // In order. After a checkpoint was gone back to, an epoch can be complete while one before it,

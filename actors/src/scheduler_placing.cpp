@@ -172,6 +172,7 @@ void scheduler_state::begin_training() {
   checkpoint_batches_ = progress_->batches_done();
   progress_->start(now);
   start_evaluator();
+  if (mutant_active(mutant::done_of_old_life_accepted)) count_done_meanwhile();
   repair();
   // One lease at a time to each worker, so that the first batches are spread over all of them.
   for (std::size_t n = 1; n <= options_.lease_ahead; ++n)
@@ -222,6 +223,7 @@ void scheduler_state::go_back(const std::string& why) {
   begun_ = self->clock().now();
   open_checkpoint_.reset();
   quiet_ = false;
+  if (!mutant_active(mutant::done_of_old_life_accepted)) done_meanwhile_.clear();
   checkpoint_.reset();
   // A scheduler that is started again before the roles are placed finds nothing to go on with, and
   // counts nothing of what is given up here.

@@ -216,7 +216,7 @@ void scheduler_state::finish_reconciling(scheduler::applied_set completed) {
     // One with leases counts in the clocks (SCHED-2); any other enters them when it gets some.
     if (leases_->held_by(l.worker).empty()) leave_clocks(l.worker);
   }
-  for (const auto& d : std::exchange(done_meanwhile_, {})) on_batch_done(d);
+  count_done_meanwhile();
   if (phase_ != phase::training) return;
   if (evaluated_epochs_ == options_.plan.epochs()) --evaluated_epochs_;
   checkpoint_at_ = now;

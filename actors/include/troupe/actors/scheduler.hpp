@@ -233,6 +233,7 @@ struct scheduler_state {
   void cleared();
 
   // scheduler_leases.cpp
+  void count_done_meanwhile();
   void evaluate_complete_epochs();
   void expire_leases();
   void feed_all();
