@@ -69,6 +69,8 @@ scheduler_actor_options options_for(caf::actor_system& system, const job& j, con
   o.work = j;
   o.job_id = job_id;
   o.plan = p.plan;
+  o.lease_timeout = std::chrono::duration_cast<caf::timespan>(
+      std::chrono::duration<double>(j.train.lease_timeout_seconds));
   o.on_end = std::move(on_end);
   o.emit = [observer](const event& e) {
     if (observer != nullptr) observer->on_event(e);

@@ -228,6 +228,10 @@ actors::job job_of(const scenario& s, std::uint64_t seed) {
   j.train.batch_size = s.work.batch_size;
   j.train.consistency = s.mode_of(seed);
   j.train.optimizer.learning_rate = 1;
+  j.train.lease_timeout_seconds = std::chrono::duration<double>(s.work.lease_timeout).count();
+  using milliseconds = std::chrono::duration<double, std::milli>;
+  j.inject.batch_ms_low = milliseconds(s.work.batch_time.low).count();
+  j.inject.batch_ms_high = milliseconds(s.work.batch_time.high).count();
   j.cluster = {s.cluster.workers, s.cluster.shards, s.cluster.replicas};
   j.checkpoint.every_batches = s.work.checkpoint_every;
   j.checkpoint.every_seconds = 0;
