@@ -1,8 +1,8 @@
 // What a fault does to whom.
 #include <algorithm>
-#include <set>
 
 #include "troupe/chaos/cluster.hpp"
+#include "troupe/chaos/targets.hpp"
 
 namespace troupe::chaos {
 
@@ -17,66 +17,26 @@ void cluster::schedule(const chaos::schedule& faults) {
 }
 
 std::vector<process*> cluster::targets_of(const fault& f) {
-  const auto holders = views();
-  // By the number of the journal, which names their ports.
-  const auto place_of = [this](scheduler::node_id id) -> process* {
+  // Nodes by the journal's numbers, which name their ports.
+  const auto number_of = [this](scheduler::node_id id) -> std::optional<std::uint32_t> {
     const auto& known = journal_ ? journal_->read().nodes : last_journal_.nodes;
-    auto i = std::ranges::find(known, id, &actors::run_journal::node_entry::id);
-    if (i == known.end()) return nullptr;
-    auto* n = node_at({i->host, i->port});
-    return n != nullptr && n->where->alive() ? n->where : nullptr;
+    const auto i = std::ranges::find(known, id, &actors::run_journal::node_entry::id);
+    const auto* n = i != known.end() ? node_at({i->host, i->port}) : nullptr;
+    if (n == nullptr) return std::nullopt;
+    return static_cast<std::uint32_t>(n - nodes_.data() + 1);
   };
-  const auto chain_of = [&](std::uint32_t shard) {
-    std::vector<process*> result;
-    if (holders.empty()) return result;
-    for (auto id : holders[shard % holders.size()].chain)
-      if (auto* p = place_of(id)) result.push_back(p);
-    return result;
-  };
-  const auto one_of = [&f](const std::vector<process*>& all) {
-    std::vector<process*> result;
-    if (!all.empty()) result.push_back(all[f.index % all.size()]);
-    return result;
-  };
-  switch (f.target) {
-  case fault_target::scheduler:
-    if (scheduler_->alive()) return {scheduler_};
-    return {};
-  case fault_target::node:
-  case fault_target::worker_node: {
-    std::set<process*> with_replicas;
-    for (std::uint32_t s = 0; s < holders.size(); ++s)
-      for (auto* p : chain_of(s)) with_replicas.insert(p);
-    std::vector<process*> all;
-    for (const auto& n : nodes_) {
-      if (!n.where->alive()) continue;
-      if (f.target == fault_target::worker_node &&
-          (n.share.workers == 0 || with_replicas.contains(n.where)))
-        continue;
-      all.push_back(n.where);
-    }
-    return one_of(all);
+  standing now;
+  now.processes.push_back({scheduler_->alive(), 0});
+  for (const auto& n : nodes_) now.processes.push_back({n.where->alive(), n.share.workers});
+  for (const auto& view : views()) {
+    auto& chain = now.chains.emplace_back();
+    for (const auto id : view.chain)
+      if (const auto number = number_of(id)) chain.push_back(*number);
   }
-  case fault_target::primary: {
-    auto chain = chain_of(f.index);
-    if (chain.empty()) return {};
-    return {chain.front()};
-  }
-  case fault_target::backup: {
-    auto chain = chain_of(f.index);
-    if (chain.size() < 2) return {};
-    return {chain.back()};
-  }
-  case fault_target::chain:
-    return chain_of(f.index);
-  case fault_target::everybody: {
-    std::vector<process*> all;
-    for (const auto& p : sim_.processes())
-      if (p->alive()) all.push_back(p.get());
-    return all;
-  }
-  }
-  return {};
+  std::vector<process*> result;
+  for (const auto number : chaos::targets_of(f, now))
+    result.push_back(number == 0 ? scheduler_ : nodes_[number - 1].where);
+  return result;
 }
 
 void cluster::apply(const fault& f) {
@@ -85,7 +45,7 @@ void cluster::apply(const fault& f) {
   const bool of_disk = f.kind == fault_kind::disk;
   if (of_disk && std::ranges::find(targets, scheduler_) == targets.end()) return;
   done_fault done{f, sim_.now(), {}};
-  for (const auto* p : targets) done.to.push_back(p->name());
+  for (const auto* p : targets) done.to.push_back(p->number());
   done_.push_back(std::move(done));
   const auto over = sim_.now() + f.lasts;
   switch (f.kind) {

@@ -14,6 +14,7 @@
 #include "troupe/actors/scheduler.hpp"
 #include "troupe/chaos/simulated_disk.hpp"
 #include "troupe/chaos/simulation.hpp"
+#include "troupe/chaos/verdict.hpp"
 
 namespace troupe::chaos {
 
@@ -72,12 +73,7 @@ class cluster {
     actors::event what;
   };
   const std::vector<timed_event>& events() const { return events_; }
-  /// The faults that had a target, and the names of its processes.
-  struct done_fault {
-    fault what;
-    sim_time at;
-    std::vector<std::string> to;
-  };
+  /// The faults that had a target.
   const std::vector<done_fault>& done() const { return done_; }
 
   simulation& sim() { return sim_; }
@@ -145,9 +141,6 @@ class cluster {
   std::vector<timed_event> events_;
   std::vector<done_fault> done_;
 };
-
-/// The one right sum of an integer_sum job.
-std::vector<float> expected_parameters(const actors::job& j);
 
 /// A job over integers with plain SGD at learning rate 1, so that there is one right result
 /// whatever happens: 4 workers, 3 shards with 2 replicas, 60 batches.
