@@ -12,9 +12,7 @@
 #include "integer_cluster.hpp"
 #include "program_fixture.hpp"
 #include "temporary_folder.hpp"
-#include "troupe/actors/connect.hpp"
-#include "troupe/actors/messages.hpp"
-#include "troupe/actors/system_config.hpp"
+#include "troupe/actors/status_connection.hpp"
 
 namespace troupe::chaos_test {
 
@@ -27,33 +25,8 @@ namespace {
 
 constexpr auto look_pause = 2ms;
 constexpr auto patience = 60s;
+constexpr auto ask_timeout = 10s;
 constexpr std::size_t replicas = 2;
-
-/// One connection to a scheduler, for many questions.
-class status_connection {
- public:
-  explicit status_connection(const actors::endpoint& at) {
-    auto root = actors::connect<actors::scheduler_actor>(system_, at, 10s);
-    if (!root) throw std::runtime_error("cannot ask the scheduler at " + to_string(at));
-    root_ = *root;
-  }
-
-  json ask() {
-    json status;
-    self_->request(root_, 10s, actors::status_request{})
-        .receive([&](const actors::status_report& r) { status = json::parse(r.json); },
-                 [](const caf::error&) {
-                   throw std::runtime_error("the scheduler did not tell its status");
-                 });
-    return status;
-  }
-
- private:
-  actors::system_config config_{true};
-  caf::actor_system system_{config_};
-  caf::scoped_actor self_{system_};
-  actors::scheduler_actor root_;
-};
 
 actors::endpoint address_in(const std::filesystem::path& run) {
   std::ifstream in(run / "scheduler.address");
@@ -85,7 +58,7 @@ class watched_run {
                 "--set", "train.consistency=" + mode},
                folder_.path()) {
     train_.wait_for_line("epoch 1/");
-    scheduler_.emplace(address_in(run_));
+    scheduler_.emplace(address_in(run_), ask_timeout);
   }
 
   void measure(fault_kind kind, recovery_times& times) {
@@ -125,7 +98,7 @@ class watched_run {
     const auto deadline = clock::now() + patience;
     last_look_ = clock::now();
     while (clock::now() < deadline) {
-      const json status = scheduler_->ask();
+      const json status = json::parse(scheduler_->ask(ask_timeout));
       const auto now = clock::now();
       times.longest_look = std::max<recovery_times::duration>(times.longest_look, now - last_look_);
       last_look_ = now;
@@ -139,7 +112,7 @@ class watched_run {
   cli_test::temporary_folder folder_;
   const std::filesystem::path run_;
   program train_;
-  std::optional<status_connection> scheduler_;
+  std::optional<actors::status_connection> scheduler_;
   clock::time_point last_look_;
 };
 

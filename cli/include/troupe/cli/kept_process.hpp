@@ -23,6 +23,8 @@ struct restart_rule {
 /// KEPT-1: at most one process of it lives at any time.
 /// KEPT-2: a process is started again at most `intensity.restarts` times within `intensity.period`,
 ///         starts that fail included; one more, and it is given up for good.
+/// KEPT-3: one that was kept away is started again at that time, whatever its backoff says, or not
+///         at all; KEPT-2 holds for it too.
 ///
 /// Not for two threads at once, and only for the thread that lives as long as the process does
 /// (child_process).
@@ -66,6 +68,9 @@ class kept_process {
   /// is given up instead, gives the line that says so.
   std::optional<std::string> restart(time_point now, std::string why);
 
+  /// Says of the end that is coming when the process is started again; none: never.
+  void keep_away(std::optional<time_point> until) noexcept { away_ = absence{until}; }
+
   /// When it wants to be started; nothing unless it waits.
   std::optional<time_point> due() const noexcept;
 
@@ -77,12 +82,17 @@ class kept_process {
   void stop_waiting() noexcept;
 
  private:
+  struct absence {
+    std::optional<time_point> until; // none: for good
+  };
+
   options options_;
   scheduler::restart_intensity intensity_;
   scheduler::restart_backoff backoff_;
   std::optional<child_process> process_;
   state state_ = state::running;
   time_point due_;
+  std::optional<absence> away_;
   std::string why_; // it is started again
 };
 
