@@ -1,5 +1,6 @@
 // What a fault does to whom.
 #include <algorithm>
+#include <set>
 
 #include "troupe/chaos/cluster.hpp"
 #include "troupe/chaos/targets.hpp"
@@ -84,12 +85,13 @@ void cluster::apply(const fault& f) {
     return;
   }
   case fault_kind::link: {
-    const auto number = ++next_bad_links_;
-    auto who = f.target == fault_target::everybody ? std::vector<process*>{} : targets;
-    bad_links_[number] = {std::move(who), f.link};
+    std::set<std::uint32_t> who;
+    if (f.target != fault_target::everybody)
+      for (const auto* p : targets) who.insert(p->number());
+    const auto number = bad_links_.add(std::move(who), f.link);
     set_links();
     sim_.schedule_at(over, [this, number] {
-      bad_links_.erase(number);
+      bad_links_.remove(number);
       set_links();
     });
     return;
@@ -151,29 +153,10 @@ void cluster::bring_back(process& p) {
     if (nodes_[i].where == &p) start_node(i);
 }
 
-// Those that overlap add up.
 void cluster::set_links() {
-  const auto touches = [](const bad_links& b, const process* p) {
-    return b.who.empty() || std::ranges::find(b.who, p) != b.who.end();
-  };
   for (const auto& from : sim_.processes())
-    for (const auto& to : sim_.processes()) {
-      link_properties all;
-      for (const auto& [number, bad] : bad_links_) {
-        if (!touches(bad, from.get()) && !touches(bad, to.get())) continue;
-        const auto& l = bad.properties;
-        all.latency += l.latency;
-        all.jitter += l.jitter;
-        all.drop = std::max(all.drop, l.drop);
-        all.duplicate = std::max(all.duplicate, l.duplicate);
-        all.reorder = std::max(all.reorder, l.reorder);
-        if (l.bytes_per_second > 0)
-          all.bytes_per_second = all.bytes_per_second > 0
-                                     ? std::min(all.bytes_per_second, l.bytes_per_second)
-                                     : l.bytes_per_second;
-      }
-      sim_.set_link(*from, *to, all);
-    }
+    for (const auto& to : sim_.processes())
+      sim_.set_link(*from, *to, bad_links_.between(from->number(), to->number()));
 }
 
 } // namespace troupe::chaos

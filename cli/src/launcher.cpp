@@ -187,10 +187,8 @@ class cluster {
                                                      "--workers", std::to_string(share.workers)},
                                        .quiet = true,
                                        .network = share.network};
-        if (!share.host.empty())
-          process.arguments.insert(process.arguments.end(), {"--listen", share.host + ":0"});
-        process.arguments.insert(process.arguments.end(), options_.node_arguments.begin(),
-                                 options_.node_arguments.end());
+        for (const auto* more : {&options_.node_arguments, &share.arguments})
+          process.arguments.insert(process.arguments.end(), more->begin(), more->end());
         kept_process kept({.name = share.name,
                            .start = [process] { return child_process(process); },
                            .rule = options_.node_rule,

@@ -12,6 +12,7 @@
 #include "troupe/actors/node.hpp"
 #include "troupe/actors/run_journal.hpp"
 #include "troupe/actors/scheduler.hpp"
+#include "troupe/chaos/bad_links.hpp"
 #include "troupe/chaos/simulated_disk.hpp"
 #include "troupe/chaos/simulation.hpp"
 #include "troupe/chaos/verdict.hpp"
@@ -97,10 +98,6 @@ class cluster {
     std::uint16_t port = 0;
     std::uint32_t failures = 0; // in a row
   };
-  struct bad_links {
-    std::vector<process*> who; // empty: everybody
-    link_properties properties;
-  };
 
   void start_scheduler(bool first);
   void start_node(std::size_t i);
@@ -134,8 +131,7 @@ class cluster {
   std::vector<node> nodes_;
   std::uint16_t next_port_ = 1;
   bool started_ = false; // training has begun once
-  std::map<std::uint64_t, bad_links> bad_links_;
-  std::uint64_t next_bad_links_ = 0;
+  bad_links bad_links_;
   std::map<process*, sim_time> paused_until_;
   std::optional<actors::run_result> result_;
   std::vector<timed_event> events_;

@@ -18,9 +18,9 @@ namespace troupe::cli {
 struct node_share {
   std::uint32_t shards = 0;
   std::uint32_t workers = 0;
-  std::string name;      ///< for messages: "shard 0", "worker 1"
-  std::string host = {}; ///< that it listens at; empty: the loopback of its network
-  int network = -1;      ///< see child_process
+  std::string name;                        ///< for messages: "shard 0", "worker 1"
+  std::vector<std::string> arguments = {}; ///< what its process gets as well
+  int network = -1;                        ///< see child_process
 
   friend bool operator==(const node_share&, const node_share&) = default;
 };
