@@ -230,8 +230,8 @@ void add_chaos(CLI::App& app, chaos_arguments& a) {
       ->type_name("N")
       ->check(CLI::PositiveNumber);
   app.add_flag("--real", a.real,
-               "Run it on real processes of this host: the same faults, one seed at a time [5 "
-               "seeds]; the run between them is another one each time");
+               "Do the faults to real processes of this host, one seed at a time [5 seeds]; a "
+               "seed repeats its faults, not what the processes do between them");
   app.add_flag("--twice", a.twice, "Run every seed twice, which must come out the same");
   app.add_flag("!--no-shrink", a.shrink, "Do not look for fewer faults that fail as well");
   app.add_option("--report", a.report, "Write a page with timelines and tables to this file")

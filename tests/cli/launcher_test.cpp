@@ -392,10 +392,11 @@ class killer : public disturbance {
 TEST_CASE("LAUNCH-6: what a disturbance kills comes back when it says, the scheduler as well") {
   killer k;
   k.victims = {0, 1, 2};
-  // The backoff is longer than any test.
-  const auto r = launch({"listen;start;wait|hear shard;hear worker;exit 0", "wait|call shard;wait",
-                         "wait|call worker;wait"},
+  // The backoff is longer than any test. Each start is counted before its process can be killed.
+  const auto r = launch({"listen;hear shard;hear worker;start;wait|hear shard;hear worker;exit 0",
+                         "call shard;wait", "call worker;wait"},
                         {.end = 1ms, .delay = 1h, .faults = &k});
+  INFO((r.lines.empty() ? "" : r.lines.front()));
   CHECK(r.code == 0);
   CHECK(k.begun == 1);
   CHECK(r.schedulers.size() == 2);
