@@ -137,7 +137,7 @@ TEST_CASE("links between real processes are cut and spoiled, where the user may 
   folder.write(
       "s.toml",
       scenario(fault("link", "everybody", "50", "500", "link = { latency_ms = 3, drop = 0.02 }\n") +
-               fault("partition", "node", "200", "400", "index = 1\nbreaks = true\n") +
+               fault("partition", "node", "200", "3000", "index = 1\nbreaks = true\n") +
                fault("partition", "worker_node", "300", "300", "way = \"out\"\n")));
   orphan_watch orphans;
   const auto r = run_program({"chaos", "s.toml", "--real", "--seeds", "1"}, folder.path());
@@ -154,4 +154,5 @@ TEST_CASE("links between real processes are cut and spoiled, where the user may 
     return;
   }
   CHECK_THAT(totals, Contains("; 2 partition, 1 link; "));
+  CHECK_THAT(r.out, Contains("was lost (silent for "));
 }
