@@ -393,8 +393,8 @@ TEST_CASE("LAUNCH-6: what a disturbance kills comes back when it says, the sched
   killer k;
   k.victims = {0, 1, 2};
   // The backoff is longer than any test. Each start is counted before its process can be killed.
-  const auto r = launch({"listen;hear shard;hear worker;start;wait|hear shard;hear worker;exit 0",
-                         "call shard;wait", "call worker;wait"},
+  const auto r = launch({"listen;hear shard;hear worker;start;wait|hear shard2;hear worker2;exit 0",
+                         "call shard;wait|call shard2;wait", "call worker;wait|call worker2;wait"},
                         {.end = 1ms, .delay = 1h, .faults = &k});
   INFO((r.lines.empty() ? "" : r.lines.front()));
   CHECK(r.code == 0);
