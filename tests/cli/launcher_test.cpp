@@ -441,6 +441,8 @@ TEST_CASE("a node that was stopped hears that the run is over") {
     bool acted_ = false;
   };
   stopper s;
-  const auto r = launch({"listen;start;await_term 0", "await_term 0"}, {.faults = &s});
+  const auto begun = std::chrono::steady_clock::now();
+  const auto r = launch({"listen;start;await_term 0", "await_term 0"}, {.end = 30s, .faults = &s});
   CHECK(r.code == 0);
+  CHECK(std::chrono::steady_clock::now() - begun < 20s); // it was not waited for in vain
 }
