@@ -66,6 +66,7 @@ class simulated_run {
   run_remains remains() const {
     run_remains r;
     r.work = work_;
+    r.one_clock = true;
     r.end = cluster_->sim().now();
     take_result(r);
     for (const auto& p : cluster_->sim().processes()) r.processes.push_back(p->name());

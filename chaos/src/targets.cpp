@@ -29,8 +29,10 @@ numbers nodes_of(const fault& f, const standing& now) {
     const bool runs_workers_alone = p.workers > 0 && !with_replicas.contains(number);
     if (p.alive && (f.target == fault_target::node || runs_workers_alone)) all.push_back(number);
   }
-  if (all.empty()) return {};
-  return {all[f.index % all.size()]};
+  numbers some;
+  for (std::size_t i = 0; i < std::min<std::size_t>(f.nodes, all.size()); ++i)
+    some.push_back(all[(f.index + i) % all.size()]);
+  return some;
 }
 
 } // namespace

@@ -69,7 +69,8 @@ class judgement {
   }
 
   void check_history() {
-    const auto report = history::check(remains_.histories, {.violations_kept = 3});
+    const auto report =
+        history::check(remains_.histories, {.violations_kept = 3, .one_clock = remains_.one_clock});
     for (std::size_t i = 0; i < history::rules; ++i) {
       const auto rule = static_cast<history::rule>(i + 1);
       outcome_.judged[std::string(name_of(as_invariant(rule)))] += report.of(rule).judged;

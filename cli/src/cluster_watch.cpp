@@ -29,20 +29,22 @@ std::string said_by(const json& event) {
   return name == "finished" ? name : "";
 }
 
+actors::endpoint address_in(const std::filesystem::path& run) {
+  std::ifstream in(run / "scheduler.address");
+  std::string text;
+  std::getline(in, text);
+  return actors::parse_endpoint(text);
+}
+
 } // namespace
 
 class cluster_watch::scheduler_line {
  public:
-  explicit scheduler_line(const std::filesystem::path& run) : connection_(where(run), patience) {}
+  explicit scheduler_line(const std::filesystem::path& run)
+      : connection_(address_in(run), patience) {}
   std::string ask() { return connection_.ask(patience); }
 
  private:
-  static actors::endpoint where(const std::filesystem::path& run) {
-    std::ifstream in(run / "scheduler.address");
-    std::string text;
-    std::getline(in, text);
-    return actors::parse_endpoint(text);
-  }
   actors::status_connection connection_;
 };
 
@@ -78,16 +80,36 @@ void cluster_watch::look() {
   if (!std::filesystem::exists(run_ / "scheduler.address")) return;
   if (!scheduler_) scheduler_ = std::make_unique<scheduler_line>(run_);
   take(scheduler_->ask());
+  ask_to_drain();
+}
+
+void cluster_watch::drain(std::uint32_t number) {
+  const std::lock_guard lock(mutex_);
+  to_drain_.push_back(number);
+}
+
+void cluster_watch::ask_to_drain() {
+  std::vector<std::uint32_t> numbers;
+  {
+    const std::lock_guard lock(mutex_);
+    numbers.swap(to_drain_);
+  }
+  for (const auto number : numbers)
+    if (const auto node = node_of_.find(number); node != node_of_.end())
+      actors::request_drain(address_in(run_), node->second, patience);
 }
 
 void cluster_watch::take(const std::string& text) {
   const auto status = json::parse(text);
-  std::map<std::uint64_t, std::uint32_t> number_of; // by the scheduler's number of a node
+  std::map<std::uint32_t, std::uint32_t> number_of; // by the scheduler's number of a node
+  node_of_.clear();
   for (const auto& node : status.at("nodes")) {
     const auto address = node.at("address").get<std::string>();
     const auto host = std::ranges::find(hosts_, address.substr(0, address.rfind(':')));
-    if (host != hosts_.end())
-      number_of[node.at("node")] = static_cast<std::uint32_t>(host - hosts_.begin());
+    if (host == hosts_.end()) continue;
+    const auto number = static_cast<std::uint32_t>(host - hosts_.begin());
+    number_of[node.at("node")] = number;
+    node_of_[number] = node.at("node");
   }
   std::vector<std::vector<std::uint32_t>> chains;
   for (const auto& shard : status.at("shards")) {

@@ -219,7 +219,7 @@ class cluster {
       if (end.signal == 0 && (end.code == bad_usage || end.code == bad_file))
         failure_code_ = end.code;
       fail(knows_why ? n.last_line : n.process.title() + " ended early with " + to_string(end));
-    } else if (!end.good()) {
+    } else if (!end.good() || n.process.kept_away()) {
       std::string why = n.process.ending();
       if (knows_why) why += " (" + std::string(without_prefix(n.last_line)) + ")";
       n.last_line.clear();

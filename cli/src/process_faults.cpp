@@ -12,6 +12,14 @@ using chaos::fault_kind;
 using chaos::fault_target;
 using chaos::packet_switch;
 
+namespace {
+
+std::optional<kept_process::duration> time_away(const fault& f) {
+  return f.lasts.count() > 0 ? std::optional(f.lasts) : std::nullopt;
+}
+
+} // namespace
+
 process_faults::process_faults(options o) : options_(std::move(o)) {}
 
 void process_faults::begin(time_point now) {
@@ -56,6 +64,7 @@ std::string process_faults::hindrance(const fault& f) const {
   switch (f.kind) {
   case fault_kind::kill:
   case fault_kind::pause:
+  case fault_kind::drain:
     return "";
   case fault_kind::partition:
   case fault_kind::link:
@@ -79,13 +88,19 @@ void process_faults::apply(const fault& f, time_point now, processes all) {
   done_.push_back({f, now - *begun_, who});
   switch (f.kind) {
   case fault_kind::kill:
-    return kill(f, who, now, all);
+    return kill(f, who, all);
   case fault_kind::pause:
     return pause(f, who, now, all);
   case fault_kind::partition:
     return cut(f, who, now, all);
   case fault_kind::link:
     return spoil_links(f, who, now, all);
+  case fault_kind::drain:
+    for (const auto i : who) {
+      all[i]->keep_away(time_away(f));
+      options_.drain(i);
+    }
+    return;
   case fault_kind::disk:
   case fault_kind::power_loss:
   case fault_kind::clock_jump:
@@ -93,9 +108,9 @@ void process_faults::apply(const fault& f, time_point now, processes all) {
   }
 }
 
-void process_faults::kill(const fault& f, const numbers& who, time_point now, processes all) {
+void process_faults::kill(const fault& f, const numbers& who, processes all) {
   for (const auto i : who) {
-    all[i]->keep_away(f.lasts.count() > 0 ? std::optional(now + f.lasts) : std::nullopt);
+    all[i]->keep_away(time_away(f));
     all[i]->send(SIGKILL);
     killed_[i] = all[i]->process().pid();
     paused_until_.erase(i);
@@ -121,6 +136,7 @@ void process_faults::cut(const fault& f, const numbers& who, time_point now, pro
   for (const auto i : who)
     for (std::uint32_t other = 0; other < all.size(); ++other) {
       if (std::ranges::find(who, other) != who.end()) continue;
+      if (f.from == fault_target::scheduler && other != 0) continue;
       if (f.way != chaos::direction::in) links.emplace_back(i, other);
       if (f.way != chaos::direction::out) links.emplace_back(other, i);
     }

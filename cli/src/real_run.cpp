@@ -64,6 +64,7 @@ class real_run {
     for (const auto& p : places_) hosts.push_back(p.host);
     watch_.emplace(folder_ / "run", hosts);
     f.chains = [this] { return watch_->chains(); };
+    f.drain = [this](std::uint32_t number) { watch_->drain(number); };
     faults_.emplace(std::move(f));
   }
 

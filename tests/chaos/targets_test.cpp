@@ -36,6 +36,16 @@ TEST_CASE("a target is who it names when the fault begins") {
   CHECK(who(everybody, 0, now) == numbers{0, 1, 2, 3, 4, 5});
 }
 
+TEST_CASE("a fault of several nodes is done to those from its own on, to each once") {
+  fault f;
+  f.target = node;
+  f.index = 3;
+  f.nodes = 3;
+  CHECK(targets_of(f, cluster()) == numbers{4, 5, 1});
+  f.nodes = 9;
+  CHECK(targets_of(f, cluster()) == numbers{4, 5, 1, 2, 3});
+}
+
 TEST_CASE("the dead are no targets, and who stands behind them is the next") {
   auto now = cluster();
   now.processes[2].alive = false;

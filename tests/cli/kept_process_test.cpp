@@ -130,7 +130,7 @@ TEST_CASE("KEPT-3: a process that is kept away comes back at its time, whatever 
   auto p = s.keep("die 9", 3);
   await_end(p);
   REQUIRE(p.check());
-  p.keep_away(s.t0 + 3ms); // less than the backoff
+  p.keep_away(3ms); // less than the backoff
   REQUIRE_FALSE(p.restart(s.t0, "why"));
   CHECK(p.due() == s.t0 + 3ms);
   REQUIRE(p.start_if_due(s.t0 + 3ms));

@@ -363,7 +363,7 @@ namespace {
 class killer : public disturbance {
  public:
   std::vector<std::size_t> victims;
-  std::optional<std::chrono::milliseconds> away = 0ms; // none: for good
+  std::optional<kept_process::duration> away = 0ms; // none: for good
   std::optional<std::string> gives_up;
   unsigned begun = 0;
 
@@ -372,12 +372,11 @@ class killer : public disturbance {
     due_ = now;
   }
   std::optional<time_point> due() const override { return due_; }
-  std::optional<std::string> act(time_point now,
-                                 std::span<kept_process* const> processes) override {
+  std::optional<std::string> act(time_point, std::span<kept_process* const> processes) override {
     due_.reset();
     if (processes.size() != 3) return "there are " + std::to_string(processes.size());
     for (const auto i : victims) {
-      processes[i]->keep_away(away ? std::optional(now + *away) : std::nullopt);
+      processes[i]->keep_away(away);
       processes[i]->send(SIGKILL);
     }
     return gives_up;

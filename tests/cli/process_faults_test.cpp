@@ -27,6 +27,7 @@ struct stage {
                 .finish_by = 10s,
                 .workers = {0, 1},
                 .chains = [this] { return chains; },
+                .drain = [this](std::uint32_t number) { drained.push_back(number); },
                 .no_network = "none here"}) {
     ::setenv("TROUPE_FAKE_FOLDER", folder.path().c_str(), 1);
     ::setenv("TROUPE_FAKE_SCHEDULER", "wait", 1);
@@ -66,6 +67,7 @@ struct stage {
 
   temporary_folder folder;
   std::vector<std::vector<std::uint32_t>> chains = {{1}};
+  std::vector<std::uint32_t> drained;
   process_faults faults;
   std::vector<kept_process> kept;
   std::vector<kept_process*> all;
@@ -100,7 +102,7 @@ TEST_CASE("FAULTS-1: a kill comes at its time, to who holds the shard then, and 
   CHECK(s.faults.done()[1].to == std::vector<std::uint32_t>{1});
   REQUIRE(s.kept[2].check());
   CHECK_FALSE(s.kept[2].restart(t0 + 120ms, "why"));
-  CHECK(s.kept[2].due() == t0 + 110ms + 250ms);
+  CHECK(s.kept[2].due() == t0 + 120ms + 250ms); // from its end on
   s.act(200ms);
   CHECK(s.next_of(0) == CLD_KILLED);
   REQUIRE(s.kept[0].check());
@@ -138,6 +140,15 @@ TEST_CASE("FAULTS-3: what cannot be done is counted with the reason, if it had a
                                   {"partition (none here)", 1},
                                   {"power_loss (only the simulator has such a disk)", 1}});
   for (std::size_t i = 0; i < 3; ++i) CHECK(s.quiet(i));
+}
+
+TEST_CASE("a drain asks for the node to go, and says how long after that it comes back") {
+  stage s({of(fault_kind::drain, fault_target::primary, 0ms, 70ms)});
+  s.act(0ms);
+  CHECK(s.drained == std::vector<std::uint32_t>{1});
+  CHECK(s.quiet(1));
+  CHECK(s.faults.done().size() == 1);
+  CHECK(s.kept[1].kept_away());
 }
 
 TEST_CASE("FAULTS-4: a run that goes on after its time is given up, once") {

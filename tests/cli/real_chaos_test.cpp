@@ -53,6 +53,7 @@ TEST_CASE("a scenario does its faults to real processes, and the run ends in the
   folder.write("s.toml", scenario(fault("kill", "worker_node", "150", "100") +
                                   fault("pause", "primary", "300", "300") +
                                   fault("kill", "scheduler", "450", "50") +
+                                  fault("drain", "node", "500", "100", "index = 0\n") +
                                   fault("disk", "scheduler", "200", "100")));
   orphan_watch orphans;
   const auto r = run_program({"chaos", "s.toml", "--real", "--seeds", "2", "--report", "page.html"},
@@ -64,9 +65,9 @@ TEST_CASE("a scenario does its faults to real processes, and the run ends in the
     CHECK_THAT(r.out, Contains(seed));
   const std::string not_run = "not run here: 2 disk (only the simulator has such a disk)\n";
   CHECK_THAT(r.out, Contains(not_run));
-  CHECK_THAT(last_line(r.out),
-             StartsWith("2 seeds, 0 violations; 4 kill, 2 pause; ") && EndsWith(" s of training"));
-  CHECK_THAT(read_file(folder / "page.html"), Contains("4 kill, 2 pause"));
+  CHECK_THAT(last_line(r.out), StartsWith("2 seeds, 0 violations; 4 kill, 2 pause, 2 drain; ") &&
+                                   EndsWith(" s of training"));
+  CHECK_THAT(read_file(folder / "page.html"), Contains("4 kill, 2 pause, 2 drain"));
   CHECK_FALSE(fs::exists(folder / "chaos-failures"));
   CHECK(orphans.reap_all() == 0);
 }

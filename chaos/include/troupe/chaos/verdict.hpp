@@ -22,6 +22,7 @@ struct done_fault {
 /// What a run left when it had ended, simulated or not. Times are since its beginning.
 struct run_remains {
   actors::job work;
+  bool one_clock = false; ///< see history::check_options
   sim_time end{};
   bool finished = false; ///< by itself, in time, and without an error
   std::string why_not;   ///< "that it failed: no node is left"; where it did not finish

@@ -4,6 +4,7 @@
 #include <condition_variable>
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <stop_token>
@@ -31,6 +32,9 @@ class cluster_watch {
   /// before anything was placed.
   std::vector<std::vector<std::uint32_t>> chains() const;
 
+  /// Asks the scheduler to let that process go, with the next look. A refusal is its right.
+  void drain(std::uint32_t number);
+
   struct line {
     time_point at; ///< when it was seen
     std::string text;
@@ -47,12 +51,15 @@ class cluster_watch {
   void look();
   void read_events(bool to_the_end);
   void take(const std::string& status);
+  void ask_to_drain();
 
   const std::filesystem::path run_;
   const std::vector<std::string> hosts_;
   mutable std::mutex mutex_;
   std::condition_variable_any never_;
   std::vector<std::vector<std::uint32_t>> chains_;
+  std::vector<std::uint32_t> to_drain_;
+  std::map<std::uint32_t, std::uint32_t> node_of_; // the scheduler's number, by process
   sight seen_;
   std::streamoff read_up_to_ = 0; // of the events
   class scheduler_line;           // to the scheduler, while there is one

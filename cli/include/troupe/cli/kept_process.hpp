@@ -23,14 +23,15 @@ struct restart_rule {
 /// KEPT-1: at most one process of it lives at any time.
 /// KEPT-2: a process is started again at most `intensity.restarts` times within `intensity.period`,
 ///         starts that fail included; one more, and it is given up for good.
-/// KEPT-3: one that was kept away is started again at that time, whatever its backoff says, or not
-///         at all; KEPT-2 holds for it too.
+/// KEPT-3: one that was kept away is started again so long after its end, whatever its backoff
+///         says, or not at all; KEPT-2 holds for it too.
 ///
 /// Not for two threads at once, and only for the thread that lives as long as the process does
 /// (child_process).
 class kept_process {
  public:
   using time_point = std::chrono::steady_clock::time_point;
+  using duration = time_point::duration;
 
   struct options {
     std::string name;                     ///< "worker node 2"
@@ -68,8 +69,10 @@ class kept_process {
   /// is given up instead, gives the line that says so.
   std::optional<std::string> restart(time_point now, std::string why);
 
-  /// Says of the end that is coming when the process is started again; none: never.
-  void keep_away(std::optional<time_point> until) noexcept { away_ = absence{until}; }
+  /// Says how long after the end that is coming the process is started again; none: never.
+  void keep_away(std::optional<duration> time) noexcept { away_ = absence{time}; }
+  /// Whether that was said of the end that is coming, or has just come.
+  bool kept_away() const noexcept { return away_.has_value(); }
 
   /// When it wants to be started; nothing unless it waits.
   std::optional<time_point> due() const noexcept;
@@ -83,7 +86,7 @@ class kept_process {
 
  private:
   struct absence {
-    std::optional<time_point> until; // none: for good
+    std::optional<duration> time; // none: for good
   };
 
   options options_;

@@ -46,7 +46,7 @@ std::vector<node_share> plan_nodes(const actors::job& j);
 /// scheduler itself has ended with an exit code: that is the run's.
 ///
 /// LAUNCH-6: what a disturbance does begins with "started" and ends with a request to end or with
-/// the scheduler. A process that it killed comes back when it says (KEPT-3).
+/// the scheduler. A process that it ended comes back when it says (KEPT-3).
 ///
 /// The scheduler's part (the hidden --ready-fd N): it writes "listening HOST:PORT JOBID RUN", RUN
 /// being the rest of the line, to that descriptor once nodes can join, and "started" once it has

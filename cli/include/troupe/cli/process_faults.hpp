@@ -21,6 +21,8 @@ namespace troupe::cli {
 ///     kill       SIGKILL; the launcher starts the process again when the fault says (KEPT-3)
 ///     pause      SIGSTOP, and SIGCONT when it is over
 ///     partition  the network drops every packet between the process and the others
+///     drain      the scheduler is asked to let the node go, as `troupe drain` asks; the launcher
+///                starts it again so long after it went
 ///     link       the network delays packets, and loses, repeats and reorders some
 ///
 /// The other kinds are faults of disks and clocks that only the simulator has. They, and faults of
@@ -39,6 +41,8 @@ class process_faults : public disturbance {
     std::vector<std::uint32_t> workers; ///< that each node offers
     /// What was last seen of the chains, by numbers of processes.
     std::function<std::vector<std::vector<std::uint32_t>>()> chains;
+    /// Asks the scheduler to let this process go; returns at once.
+    std::function<void(std::uint32_t)> drain;
     chaos::private_network* network = nullptr; ///< host i of it is process i; may be null
     std::string no_network;                    ///< why not, where it is null
   };
@@ -63,7 +67,7 @@ class process_faults : public disturbance {
   chaos::standing look(processes all) const;
   std::string hindrance(const chaos::fault& f) const;
   void apply(const chaos::fault& f, time_point now, processes all);
-  void kill(const chaos::fault& f, const numbers& who, time_point now, processes all);
+  void kill(const chaos::fault& f, const numbers& who, processes all);
   void pause(const chaos::fault& f, const numbers& who, time_point now, processes all);
   void cut(const chaos::fault& f, const numbers& who, time_point now, processes all);
   void spoil_links(const chaos::fault& f, const numbers& who, time_point now, processes all);
