@@ -125,6 +125,14 @@ host make_host(std::uint32_t number) {
   return {std::move(space), std::move(device)};
 }
 
+// Halfway, this process may have got a network in which not even that works.
+void keep_loopback() {
+  try {
+    switch_on(descriptor(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), "a socket").get(), "lo");
+  } catch (const not_possible&) { // it is the one of before, where it is on
+  }
+}
+
 } // namespace
 
 class private_network::carrier {
@@ -217,11 +225,14 @@ class private_network::carrier {
 std::variant<std::unique_ptr<private_network>, std::string>
 private_network::make(std::uint32_t hosts, std::uint64_t seed) {
   try {
+    descriptor(::open("/dev/net/tun", O_RDWR | O_CLOEXEC),
+               "/dev/net/tun"); // before anything changes
     std::vector<host> all;
     for (std::uint32_t i = 0; i < hosts; ++i) all.push_back(make_host(i));
     return std::unique_ptr<private_network>(
         new private_network(std::make_unique<carrier>(std::move(all), seed)));
   } catch (const not_possible& e) {
+    keep_loopback();
     return std::string(e.what());
   }
 }

@@ -19,7 +19,8 @@ namespace troupe::chaos {
 /// user namespace of their own, and /dev/net/tun.
 class private_network {
  public:
-  /// The network; or, where it cannot be made, one line that says why. The calling process, which
+  /// The network; or, where it cannot be made, one line that says why (the loopback of the calling
+  /// process can then be used all the same). The calling process, which
   /// must have one thread, becomes the last host, and stays that for as long as it lives: make one
   /// in a process of its own. At least one host.
   static std::variant<std::unique_ptr<private_network>, std::string> make(std::uint32_t hosts,
