@@ -47,6 +47,15 @@ computed cpu_compute_state::run(const compute_task& task) {
   return result;
 }
 
+caf::timespan cpu_compute_state::longer(caf::timespan took) {
+  auto extra = std::chrono::duration_cast<caf::timespan>(std::chrono::duration<double>(took) *
+                                                         (options.slow_factor - 1));
+  if (options.longer_high.count() <= 0) return extra;
+  if (!random_) random_.emplace(options.seed, options.stream);
+  const auto width = static_cast<std::uint64_t>((options.longer_high - options.longer_low).count());
+  return extra + options.longer_low + caf::timespan(random_->below(width + 1));
+}
+
 cpu_compute_actor::behavior_type cpu_compute(cpu_compute_state::self_pointer self,
                                              cpu_compute_options options) {
   auto& state = self->state;
@@ -56,10 +65,9 @@ cpu_compute_actor::behavior_type cpu_compute(cpu_compute_state::self_pointer sel
       [self, &state](const compute_task& task) -> caf::result<computed> {
         auto begun = self->clock().now();
         auto result = state.run(task);
-        if (state.options.slow_factor <= 1) return result;
-        auto took = self->clock().now() - begun;
-        auto extra =
-            std::chrono::duration_cast<caf::timespan>(took * (state.options.slow_factor - 1));
+        const auto extra =
+            state.longer(std::chrono::duration_cast<caf::timespan>(self->clock().now() - begun));
+        if (extra.count() <= 0) return result;
         state.slow_result = std::move(result);
         state.slow_promise = self->make_response_promise<computed>();
         self->delayed_send(self, extra, held_back{});

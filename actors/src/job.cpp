@@ -17,7 +17,7 @@ using nlohmann::json;
 namespace {
 
 // Every key of a job. A key that is missing here cannot be read.
-constexpr std::array<std::string_view, 40> known_keys = {
+constexpr std::array<std::string_view, 43> known_keys = {
     "name",
     "seed",
     "model",
@@ -40,6 +40,7 @@ constexpr std::array<std::string_view, 40> known_keys = {
     "train.staleness",
     "train.batches_per_step",
     "train.staleness_damping",
+    "train.lease_timeout_seconds",
     "train.optimizer",
     "train.optimizer.name",
     "train.optimizer.learning_rate",
@@ -58,6 +59,8 @@ constexpr std::array<std::string_view, 40> known_keys = {
     "inject.duplicate_push_every",
     "inject.slow_worker",
     "inject.slow_factor",
+    "inject.batch_ms_low",
+    "inject.batch_ms_high",
 };
 
 // In the order of their enumerations. "own" is a model or data that the program brings itself: a
@@ -252,6 +255,9 @@ train_spec read_train(const strict_object& in) {
   train.optimizer = read_optimizer(table(in, "optimizer"));
   // Without momentum stale gradients do no harm worth a smaller step.
   train.staleness_damping = in.boolean("staleness_damping", train.optimizer.momentum > 0);
+  train.lease_timeout_seconds =
+      in.number("lease_timeout_seconds", train.lease_timeout_seconds,
+                {.min = 0.001, .max = 1e6, .words = "a number of seconds from 0.001 to 1000000"});
   return train;
 }
 
@@ -267,6 +273,15 @@ inject_spec read_inject(const strict_object& in, const cluster_spec& cluster) {
                                                 std::to_string(cluster.workers) +
                                                 " workers, from 0, found " +
                                                 std::to_string(inject.slow_worker));
+  constexpr double longest_ms = 3'600'000;
+  inject.batch_ms_low = in.number(
+      "batch_ms_low", 0,
+      {.min = 0, .max = longest_ms, .words = "a number of milliseconds from 0 to 3600000"});
+  inject.batch_ms_high =
+      in.number("batch_ms_high", inject.batch_ms_low,
+                {.min = inject.batch_ms_low,
+                 .max = longest_ms,
+                 .words = "a number of milliseconds from batch_ms_low to 3600000"});
   return inject;
 }
 
@@ -355,6 +370,7 @@ json train_json(const train_spec& train) {
               {"batch_size", train.batch_size},
               {"consistency", scheduler::to_string(train.consistency.type())},
               {"staleness_damping", train.staleness_damping},
+              {"lease_timeout_seconds", train.lease_timeout_seconds},
               {"optimizer",
                {{"name", "sgd"},
                 {"learning_rate", readable(train.optimizer.learning_rate)},
@@ -385,7 +401,9 @@ json to_json(const job& j) {
           {"inject",
            {{"duplicate_push_every", j.inject.duplicate_push_every},
             {"slow_worker", j.inject.slow_worker},
-            {"slow_factor", j.inject.slow_factor}}}};
+            {"slow_factor", j.inject.slow_factor},
+            {"batch_ms_low", j.inject.batch_ms_low},
+            {"batch_ms_high", j.inject.batch_ms_high}}}};
 }
 
 job job_from_json(const json& value) {

@@ -17,6 +17,13 @@ constexpr auto connect_pause = std::chrono::milliseconds(500);
 // A node that cannot connect to this one, though this one can to it, is not waited for any longer.
 constexpr auto greeting_patience = std::chrono::seconds(2);
 
+// Beyond the epochs, whose permutations are streams of the same seed.
+constexpr std::uint64_t batch_time_streams = std::uint64_t{1} << 32;
+
+caf::timespan milliseconds(double ms) {
+  return std::chrono::duration_cast<caf::timespan>(std::chrono::duration<double, std::milli>(ms));
+}
+
 std::string compute_id(worker_id id) { return "compute of " + to_string(id); }
 
 } // namespace
@@ -139,7 +146,10 @@ void node_state::spawn_worker(worker_id id, std::function<void(caf::error)> then
                         *plan_,
                         job_.seed,
                         job_.train.staleness_damping,
-                        slow ? job_.inject.slow_factor : 1.0};
+                        slow ? job_.inject.slow_factor : 1.0,
+                        milliseconds(job_.inject.batch_ms_low),
+                        milliseconds(job_.inject.batch_ms_high),
+                        batch_time_streams | id.value};
   child_spec spec;
   spec.id = compute_id(id);
   spec.start = [c, id, spawn = options.spawn_compute,

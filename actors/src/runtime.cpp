@@ -12,6 +12,7 @@
 #include "troupe/actors/evaluator.hpp"
 #include "troupe/actors/node.hpp"
 #include "troupe/actors/scheduler.hpp"
+#include "troupe/actors/status_connection.hpp"
 #include "troupe/actors/system_config.hpp"
 
 namespace troupe::actors {
@@ -69,6 +70,8 @@ scheduler_actor_options options_for(caf::actor_system& system, const job& j, con
   o.work = j;
   o.job_id = job_id;
   o.plan = p.plan;
+  o.lease_timeout = std::chrono::duration_cast<caf::timespan>(
+      std::chrono::duration<double>(j.train.lease_timeout_seconds));
   o.on_end = std::move(on_end);
   o.emit = [observer](const event& e) {
     if (observer != nullptr) observer->on_event(e);
@@ -274,34 +277,25 @@ node_result run_node(const node_options& options, std::stop_token stop) {
   return r;
 }
 
-namespace {
-
-template <class Answer, class Request>
-Answer ask(const endpoint& at, const Request& request, std::chrono::milliseconds timeout) {
-  system_config config{true};
-  caf::actor_system system{config};
-  auto root = connect<scheduler_actor>(system, at, timeout);
-  if (!root) throw std::runtime_error(reason_of(root.error()));
-  std::optional<Answer> answer;
-  std::string error;
-  caf::scoped_actor self{system};
-  self->request(*root, timeout, request)
-      .receive([&](Answer& a) { answer = std::move(a); },
-               [&](caf::error& err) { error = reason_of(err); });
-  if (!answer)
-    throw std::runtime_error("the scheduler at " + to_string(at) + " did not answer: " + error);
-  return std::move(*answer);
-}
-
-} // namespace
-
 std::string query_status(const endpoint& scheduler, std::chrono::milliseconds timeout) {
-  return ask<status_report>(scheduler, status_request{}, timeout).json;
+  return status_connection(scheduler, timeout).ask(timeout);
 }
 
 void request_drain(const endpoint& scheduler, std::uint32_t node,
                    std::chrono::milliseconds timeout) {
-  ask<drain_accepted>(scheduler, drain_request{node_id{node}}, timeout);
+  system_config config{true};
+  caf::actor_system system{config};
+  auto root = connect<scheduler_actor>(system, scheduler, timeout);
+  if (!root) throw std::runtime_error(reason_of(root.error()));
+  std::string error;
+  bool accepted = false;
+  caf::scoped_actor self{system};
+  self->request(*root, timeout, drain_request{node_id{node}})
+      .receive([&](drain_accepted) { accepted = true; },
+               [&](caf::error& err) { error = reason_of(err); });
+  if (!accepted)
+    throw std::runtime_error("the scheduler at " + to_string(scheduler) +
+                             " did not answer: " + error);
 }
 
 } // namespace troupe::actors

@@ -31,6 +31,7 @@ class campaign {
   campaign(const scenario& s, const run_one& run, const campaign_options& options)
       : scenario_(s), run_(run), options_(options) {
     report_.first_seed = options.first_seed;
+    report_.repeatable = options.repeatable;
   }
 
   campaign_report carry_out() {
@@ -38,7 +39,7 @@ class campaign {
     std::uint64_t given = 0;
     bool enough = false;
     work_in_children(
-        forking(16),
+        forking(options_.repeatable ? 16 : 1),
         [&]() -> std::optional<std::uint64_t> {
           if (given == options_.seeds) return std::nullopt;
           return options_.first_seed + given++;
@@ -54,10 +55,12 @@ class campaign {
     std::ranges::sort(report_.failures, {}, &failing_seed::seed);
     for (auto& f : report_.failures) {
       f.faults = f.shrunk = draw(scenario_, f.seed);
+      if (!options_.repeatable) continue;
       if (options_.shrink && !stopped()) make_smaller(f);
       show(f);
     }
-    if (options_.seeds == 1 && report_.failures.empty() && !report_.interrupted)
+    if (options_.repeatable && options_.seeds == 1 && report_.failures.empty() &&
+        !report_.interrupted)
       report_.only = in_child(options_.first_seed, draw(scenario_, options_.first_seed), true);
     return std::move(report_);
   }
@@ -76,7 +79,7 @@ class campaign {
 
   outcome with_checks(std::uint64_t seed) const {
     const auto faults = draw(scenario_, seed);
-    auto first = once(seed, faults, false);
+    auto first = once(seed, faults, !options_.repeatable);
     if (!options_.twice) return first;
     const auto second = once(seed, faults, false);
     if (first.fingerprint != second.fingerprint)
@@ -99,9 +102,13 @@ class campaign {
     for (std::size_t i = 0; i < o.faults.size(); ++i) report_.faults[i] += o.faults[i];
     for (std::size_t i = 0; i < o.probes.size(); ++i) report_.probes[i] += o.probes[i];
     for (const auto& [rule, count] : o.judged) report_.judged[rule] += count;
+    for (const auto& [what, count] : o.not_run) report_.not_run[what] += count;
     report_.virtual_time += o.virtual_time;
     report_.steps += o.steps;
-    if (!o.violations.empty()) {
+    if (options_.on_outcome) options_.on_outcome(seed, o);
+    if (o.violations.empty()) {
+      if (!options_.repeatable && options_.seeds == 1) report_.only = std::move(o);
+    } else {
       ++report_.failed;
       report_.failures.push_back({seed, std::move(o), {}, {}, 0, false});
     }

@@ -11,7 +11,6 @@
 #include "timed_compute.hpp"
 #include "troupe/actors/evaluator.hpp"
 #include "troupe/actors/system_config.hpp"
-#include "troupe/tensor/integer_sum.hpp"
 
 namespace troupe::chaos {
 
@@ -282,18 +281,6 @@ bool cluster::run_until(const std::function<bool()>& condition, sim_time limit) 
 }
 
 // -- jobs with one right result -------------------------------------------------------------------
-
-std::vector<float> expected_parameters(const actors::job& j) {
-  const auto& mode = j.train.consistency;
-  const auto samples =
-      static_cast<std::size_t>(static_cast<double>(j.data.samples) * (1 - j.data.held_out));
-  const auto scale =
-      mode.applies_on_arrival() ? 1.0 : 1.0 / static_cast<double>(*mode.batches_per_step());
-  std::vector<float> result;
-  for (auto sum : tensor::expected_sum(j.model.parameters, samples))
-    result.push_back(static_cast<float>(-sum * j.train.epochs * scale));
-  return result;
-}
 
 actors::job integer_job(scheduler::consistency mode) {
   actors::job j;

@@ -3,6 +3,7 @@
 #include <set>
 
 #include "troupe/chaos/cluster.hpp"
+#include "troupe/chaos/targets.hpp"
 
 namespace troupe::chaos {
 
@@ -17,67 +18,26 @@ void cluster::schedule(const chaos::schedule& faults) {
 }
 
 std::vector<process*> cluster::targets_of(const fault& f) {
-  const auto holders = views();
-  // By the number of the journal, which names their ports.
-  const auto place_of = [this](scheduler::node_id id) -> process* {
+  // Nodes by the journal's numbers, which name their ports.
+  const auto number_of = [this](scheduler::node_id id) -> std::optional<std::uint32_t> {
     const auto& known = journal_ ? journal_->read().nodes : last_journal_.nodes;
-    auto i = std::ranges::find(known, id, &actors::run_journal::node_entry::id);
-    if (i == known.end()) return nullptr;
-    auto* n = node_at({i->host, i->port});
-    return n != nullptr && n->where->alive() ? n->where : nullptr;
+    const auto i = std::ranges::find(known, id, &actors::run_journal::node_entry::id);
+    const auto* n = i != known.end() ? node_at({i->host, i->port}) : nullptr;
+    if (n == nullptr) return std::nullopt;
+    return static_cast<std::uint32_t>(n - nodes_.data() + 1);
   };
-  const auto chain_of = [&](std::uint32_t shard) {
-    std::vector<process*> result;
-    if (holders.empty()) return result;
-    for (auto id : holders[shard % holders.size()].chain)
-      if (auto* p = place_of(id)) result.push_back(p);
-    return result;
-  };
-  const auto some_of = [&f](const std::vector<process*>& all) {
-    std::vector<process*> result;
-    for (std::size_t i = 0; i < std::min<std::size_t>(f.nodes, all.size()); ++i)
-      result.push_back(all[(f.index + i) % all.size()]);
-    return result;
-  };
-  switch (f.target) {
-  case fault_target::scheduler:
-    if (scheduler_->alive()) return {scheduler_};
-    return {};
-  case fault_target::node:
-  case fault_target::worker_node: {
-    std::set<process*> with_replicas;
-    for (std::uint32_t s = 0; s < holders.size(); ++s)
-      for (auto* p : chain_of(s)) with_replicas.insert(p);
-    std::vector<process*> all;
-    for (const auto& n : nodes_) {
-      if (!n.where->alive()) continue;
-      if (f.target == fault_target::worker_node &&
-          (n.share.workers == 0 || with_replicas.contains(n.where)))
-        continue;
-      all.push_back(n.where);
-    }
-    return some_of(all);
+  standing now;
+  now.processes.push_back({scheduler_->alive(), 0});
+  for (const auto& n : nodes_) now.processes.push_back({n.where->alive(), n.share.workers});
+  for (const auto& view : views()) {
+    auto& chain = now.chains.emplace_back();
+    for (const auto id : view.chain)
+      if (const auto number = number_of(id)) chain.push_back(*number);
   }
-  case fault_target::primary: {
-    auto chain = chain_of(f.index);
-    if (chain.empty()) return {};
-    return {chain.front()};
-  }
-  case fault_target::backup: {
-    auto chain = chain_of(f.index);
-    if (chain.size() < 2) return {};
-    return {chain.back()};
-  }
-  case fault_target::chain:
-    return chain_of(f.index);
-  case fault_target::everybody: {
-    std::vector<process*> all;
-    for (const auto& p : sim_.processes())
-      if (p->alive()) all.push_back(p.get());
-    return all;
-  }
-  }
-  return {};
+  std::vector<process*> result;
+  for (const auto number : chaos::targets_of(f, now))
+    result.push_back(number == 0 ? scheduler_ : nodes_[number - 1].where);
+  return result;
 }
 
 void cluster::apply(const fault& f) {
@@ -86,7 +46,7 @@ void cluster::apply(const fault& f) {
   const bool of_disk = f.kind == fault_kind::disk;
   if (of_disk && std::ranges::find(targets, scheduler_) == targets.end()) return;
   done_fault done{f, sim_.now(), {}};
-  for (const auto* p : targets) done.to.push_back(p->name());
+  for (const auto* p : targets) done.to.push_back(p->number());
   done_.push_back(std::move(done));
   const auto over = sim_.now() + f.lasts;
   switch (f.kind) {
@@ -126,12 +86,13 @@ void cluster::apply(const fault& f) {
     return;
   }
   case fault_kind::link: {
-    const auto number = ++next_bad_links_;
-    auto who = f.target == fault_target::everybody ? std::vector<process*>{} : targets;
-    bad_links_[number] = {std::move(who), f.link};
+    std::set<std::uint32_t> who;
+    if (f.target != fault_target::everybody)
+      for (const auto* p : targets) who.insert(p->number());
+    const auto number = bad_links_.add(std::move(who), f.link);
     set_links();
     sim_.schedule_at(over, [this, number] {
-      bad_links_.erase(number);
+      bad_links_.remove(number);
       set_links();
     });
     return;
@@ -213,29 +174,10 @@ void cluster::bring_back(process& p) {
     if (nodes_[i].where == &p) start_node(i);
 }
 
-// Those that overlap add up.
 void cluster::set_links() {
-  const auto touches = [](const bad_links& b, const process* p) {
-    return b.who.empty() || std::ranges::find(b.who, p) != b.who.end();
-  };
   for (const auto& from : sim_.processes())
-    for (const auto& to : sim_.processes()) {
-      link_properties all;
-      for (const auto& [number, bad] : bad_links_) {
-        if (!touches(bad, from.get()) && !touches(bad, to.get())) continue;
-        const auto& l = bad.properties;
-        all.latency += l.latency;
-        all.jitter += l.jitter;
-        all.drop = std::max(all.drop, l.drop);
-        all.duplicate = std::max(all.duplicate, l.duplicate);
-        all.reorder = std::max(all.reorder, l.reorder);
-        if (l.bytes_per_second > 0)
-          all.bytes_per_second = all.bytes_per_second > 0
-                                     ? std::min(all.bytes_per_second, l.bytes_per_second)
-                                     : l.bytes_per_second;
-      }
-      sim_.set_link(*from, *to, all);
-    }
+    for (const auto& to : sim_.processes())
+      sim_.set_link(*from, *to, bad_links_.between(from->number(), to->number()));
 }
 
 } // namespace troupe::chaos

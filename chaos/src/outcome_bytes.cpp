@@ -41,8 +41,8 @@ timeline to_timeline(const json& in) {
 std::string to_bytes(const outcome& o) {
   json violations = json::array();
   for (const auto& v : o.violations) violations.push_back({v.rule, v.at.count(), v.what, v.by});
-  const json out = {o.fingerprint,          violations, o.faults,     o.probes, o.judged,
-                    o.virtual_time.count(), o.steps,    plain(o.seen)};
+  const json out = {o.fingerprint,          violations, o.faults,      o.probes, o.judged,
+                    o.virtual_time.count(), o.steps,    plain(o.seen), o.not_run};
   std::string bytes;
   json::to_cbor(out, bytes);
   return bytes;
@@ -61,6 +61,7 @@ outcome from_bytes(std::string_view bytes) {
   o.virtual_time = sim_time(in[5].get<std::int64_t>());
   o.steps = in[6].get<std::uint64_t>();
   o.seen = to_timeline(in[7]);
+  in[8].get_to(o.not_run);
   return o;
 }
 

@@ -275,7 +275,9 @@ std::string html_report(const told& t) {
   if (t.campaign != nullptr) {
     const auto& c = *t.campaign;
     out += "<p class=\"" + std::string(c.failed > 0 ? "bad" : "good") + "\">" +
-           escaped(totals_line(c)) + "</p>\n" + legend();
+           escaped(totals_line(c)) + "</p>\n";
+    if (!c.not_run.empty()) out += "<p>" + escaped(not_run_line(c.not_run)) + "</p>\n";
+    out += legend();
     for (const auto& f : c.failures) out += failing(f, t);
     if (c.only) {
       out +=
@@ -287,7 +289,8 @@ std::string html_report(const told& t) {
     out += "<h2>Judged by the checker</h2>\n<table>\n";
     for (const auto& [rule, count] : c.judged)
       out += "<tr>" + cell(std::to_string(count), true) + cell(escaped(rule)) + "</tr>\n";
-    out += "</table>\n" + probe_table(c.probes);
+    out += "</table>\n";
+    if (c.repeatable) out += probe_table(c.probes);
   }
   if (t.mutants != nullptr) out += mutant_table(t);
   return out + "</body>\n</html>\n";

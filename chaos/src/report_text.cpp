@@ -38,27 +38,48 @@ std::string hex(std::uint64_t value) {
   return printed("%016llx", static_cast<unsigned long long>(value));
 }
 
-std::string totals_line(const campaign_report& r) {
-  std::string faults;
-  for (std::size_t i = 0; i < r.faults.size(); ++i)
-    if (r.faults[i] > 0)
-      faults += (faults.empty() ? "" : ", ") + std::to_string(r.faults[i]) + " " +
-                std::string(fault_kind_names[i]);
-  return std::string(r.interrupted ? "interrupted after " : "") + counted(r.seeds, "seed") + ", " +
-         counted(r.failed, "violation") + "; " + (faults.empty() ? "no fault" : faults) + "; " +
-         printed("%.0f seeds per minute, %.1f s of virtual time, fingerprint ",
-                 r.seeds_per_minute(), seconds(r.virtual_time)) +
-         hex(r.fingerprint);
+std::string counted_faults(const std::array<std::uint64_t, fault_kind_names.size()>& faults) {
+  std::string text;
+  for (std::size_t i = 0; i < faults.size(); ++i)
+    if (faults[i] > 0)
+      text += (text.empty() ? "" : ", ") + std::to_string(faults[i]) + " " +
+              std::string(fault_kind_names[i]);
+  return text.empty() ? "no fault" : text;
 }
 
-std::string text_of(const outcome& o, const schedule& faults) {
+std::string not_run_line(const std::map<std::string, std::uint64_t>& not_run) {
+  std::string text;
+  for (const auto& [what, count] : not_run)
+    text += (text.empty() ? "not run here: " : ", ") + std::to_string(count) + " " + what;
+  return text;
+}
+
+std::string seed_line(std::uint64_t seed, const outcome& o) {
+  auto text = "seed " + std::to_string(seed) + (o.violations.empty() ? " held" : " FAILED") +
+              printed(" after %.1f s: ", seconds(o.virtual_time)) + counted_faults(o.faults);
+  if (!o.not_run.empty()) text += "; " + not_run_line(o.not_run);
+  return text;
+}
+
+std::string totals_line(const campaign_report& r) {
+  const auto text =
+      std::string(r.interrupted ? "interrupted after " : "") + counted(r.seeds, "seed") + ", " +
+      counted(r.failed, "violation") + "; " + counted_faults(r.faults) + "; " +
+      printed("%.0f seeds per minute, %.1f s of ", r.seeds_per_minute(), seconds(r.virtual_time));
+  return r.repeatable ? text + "virtual time, fingerprint " + hex(r.fingerprint)
+                      : text + "training";
+}
+
+std::string text_of(const outcome& o, const schedule& faults, bool repeatable) {
   auto text = "faults:\n" + list_of(faults) + "what the run said:\n";
   for (const auto& n : o.seen.notices)
     text += printed("    %.6f s  ", seconds(n.at)) + n.text + "\n";
   text += "judged by the checker:";
   for (const auto& [rule, count] : o.judged) text += " " + rule + " " + std::to_string(count);
-  text += "\nfingerprint " + hex(o.fingerprint) + ", " + counted(o.steps, "step") +
-          printed(", %.6f s of virtual time\n", seconds(o.virtual_time));
+  text += "\n";
+  if (repeatable)
+    text += "fingerprint " + hex(o.fingerprint) + ", " + counted(o.steps, "step") +
+            printed(", %.6f s of virtual time\n", seconds(o.virtual_time));
   return text;
 }
 

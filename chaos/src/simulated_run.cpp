@@ -1,33 +1,13 @@
 #include "troupe/chaos/simulated_run.hpp"
 
-#include <algorithm>
-#include <map>
 #include <memory>
 
 #include "troupe/chaos/cluster.hpp"
-#include "troupe/history/checker.hpp"
+#include "troupe/chaos/verdict.hpp"
 
 namespace troupe::chaos {
 
 namespace {
-
-using history::event_kind;
-
-static_assert(invariants == history::rules + 2); // those that are looked at when the run has ended
-
-constexpr std::size_t notices_told = 8;
-
-constexpr invariant as_invariant(history::rule r) {
-  return static_cast<invariant>(static_cast<std::size_t>(r) + 1);
-}
-static_assert(as_invariant(history::rule::exactly_once) == invariant::exactly_once);
-static_assert(as_invariant(history::rule::checkpoints) == invariant::checkpoints);
-
-std::string seconds(sim_time t) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.6f s", std::chrono::duration<double>(t).count());
-  return text;
-}
 
 violation crash(const std::string& why) {
   return {"crash", {}, "the run did not end well: " + why, {}};
@@ -60,16 +40,13 @@ class simulated_run {
     cluster_->run(scenario_.quiet.finish_by);
   }
 
-  void judge(outcome& o) {
-    o.virtual_time = cluster_->sim().now();
+  void conclude(outcome& o, bool with_timeline) {
+    const auto r = remains();
+    judge(scenario_, r, o);
     o.steps = cluster_->sim().steps();
     o.fingerprint = cluster_->fingerprint();
-    for (const auto& done : cluster_->done()) ++o.faults[static_cast<std::size_t>(done.what.kind)];
-    check_end(o);
-    check_history(o);
+    if (with_timeline) o.seen = picture_of(r);
   }
-
-  timeline picture() const;
 
  private:
   struct part {
@@ -86,75 +63,42 @@ class simulated_run {
     return recorder;
   }
 
-  void add(outcome& o, invariant i, sim_time at, std::string what,
-           std::vector<std::string> by) const {
-    if (!scenario_.unchecked.contains(i))
-      o.violations.push_back({std::string(name_of(i)), at, std::move(what), std::move(by)});
+  run_remains remains() const {
+    run_remains r;
+    r.work = work_;
+    r.one_clock = true;
+    r.end = cluster_->sim().now();
+    take_result(r);
+    for (const auto& p : cluster_->sim().processes()) r.processes.push_back(p->name());
+    for (const auto& p : parts_) {
+      r.histories.push_back(p.recorder->history());
+      r.recorded_by.push_back(p.process);
+    }
+    r.done = cluster_->done();
+    take_notices(r);
+    r.status = cluster_->status().value_or("");
+    return r;
   }
 
-  std::vector<timeline::notice> notices() const {
-    std::vector<timeline::notice> result;
+  void take_result(run_remains& r) const {
+    const auto& result = cluster_->result();
+    r.finished = result && result->outcome == actors::run_result::status::finished;
+    if (r.finished) {
+      r.parameters = result->parameters;
+      if (result->summary) r.samples = result->summary->samples;
+    } else {
+      r.why_not = result ? "that it failed: " + result->error : "that it has not ended";
+    }
+  }
+
+  void take_notices(run_remains& r) const {
     for (const auto& e : cluster_->events())
       if (const auto* n = std::get_if<actors::notice_event>(&e.what))
-        result.push_back({e.at, n->text});
+        r.notices.push_back({e.at, n->text});
       else if (const auto* f = std::get_if<actors::failed_event>(&e.what))
-        result.push_back({e.at, "failed: " + f->reason});
+        r.notices.push_back({e.at, "failed: " + f->reason});
       else if (std::holds_alternative<actors::finished_event>(e.what))
-        result.push_back({e.at, "finished"});
-    return result;
-  }
-
-  std::vector<std::string> last_notices() const {
-    std::vector<std::string> lines;
-    const auto all = notices();
-    const auto first = all.size() > notices_told ? all.size() - notices_told : 0;
-    for (auto i = first; i < all.size(); ++i)
-      lines.push_back(seconds(all[i].at) + ": " + all[i].text);
-    if (const auto status = cluster_->status()) lines.push_back("status: " + *status);
-    return lines;
-  }
-
-  void check_end(outcome& o) const {
-    const auto& result = cluster_->result();
-    if (!result || result->outcome != actors::run_result::status::finished) {
-      add(o, invariant::finishes, o.virtual_time,
-          "expected the run to have finished by " + seconds(scenario_.quiet.finish_by) +
-              (result ? ", found that it failed: " + result->error
-                      : ", found that it has not ended"),
-          last_notices());
-      return;
-    }
-    const auto expected = expected_parameters(work_);
-    const auto& found = result->parameters;
-    const auto [a, b] = std::mismatch(expected.begin(), expected.end(), found.begin(), found.end());
-    if (a != expected.end() || b != found.end())
-      add(o, invariant::exact_parameters, o.virtual_time,
-          "expected parameter " + std::to_string(a - expected.begin()) + " to be " +
-              (a != expected.end() ? std::to_string(*a) : "none") + ", found " +
-              (b != found.end() ? std::to_string(*b) : "none"),
-          last_notices());
-    const auto samples = std::uint64_t{scenario_.work.samples} * scenario_.work.epochs;
-    if (result->summary && result->summary->samples != samples)
-      add(o, invariant::exact_parameters, o.virtual_time,
-          "expected " + std::to_string(samples) + " samples to be counted, found " +
-              std::to_string(result->summary->samples),
-          last_notices());
-  }
-
-  void check_history(outcome& o) const {
-    std::vector<history::process_history> processes;
-    for (const auto& p : parts_) processes.push_back(p.recorder->history());
-    const auto report = history::check(processes, {.violations_kept = 3, .one_clock = true});
-    for (std::size_t i = 0; i < history::rules; ++i) {
-      const auto rule = static_cast<history::rule>(i + 1);
-      o.judged[std::string(name_of(as_invariant(rule)))] += report.of(rule).judged;
-    }
-    for (const auto& v : report.violations) {
-      const auto& events = processes.at(v.at.process).events;
-      const auto at =
-          v.at.index < events.size() ? sim_time(events[v.at.index].time_ns) : o.virtual_time;
-      add(o, as_invariant(v.broken), at, v.what, v.by);
-    }
+        r.notices.push_back({e.at, "finished"});
   }
 
   const scenario& scenario_;
@@ -162,56 +106,6 @@ class simulated_run {
   std::vector<part> parts_; // before the cluster, whose actors record until they are gone
   std::unique_ptr<cluster> cluster_;
 };
-
-timeline simulated_run::picture() const {
-  timeline t;
-  std::map<std::string, std::uint32_t> numbers;
-  const auto end = cluster_->sim().now();
-  for (const auto& p : cluster_->sim().processes()) {
-    numbers[p->name()] = static_cast<std::uint32_t>(t.processes.size());
-    t.processes.push_back(p->name());
-  }
-  for (const auto& done : cluster_->done()) {
-    const bool ends =
-        done.what.kind == fault_kind::kill || done.what.kind == fault_kind::power_loss;
-    const bool for_good = ends && done.what.lasts.count() == 0;
-    for (const auto& name : done.to)
-      t.spans.push_back({numbers.at(name), done.what.kind, done.at,
-                         for_good ? end : std::min(end, done.at + done.what.lasts),
-                         to_string(done.what)});
-  }
-  t.notices = notices();
-
-  std::map<std::uint32_t, std::uint32_t> process_of; // by the scheduler's number of a node
-  for (const auto& p : parts_)
-    for (const auto& e : p.recorder->history().events)
-      if (e.what == event_kind::node_entered) process_of[e.node.value] = p.process;
-  std::map<std::pair<std::uint32_t, std::uint64_t>, std::size_t> views;
-  for (const auto& p : parts_)
-    for (const auto& e : p.recorder->history().events) {
-      if (e.what == event_kind::batch_finished)
-        t.clocks.push_back({e.worker.value, e.clock, sim_time(e.time_ns)});
-      if (e.what != event_kind::view_decided ||
-          static_cast<history::role>(e.detail) == history::role::learner)
-        continue;
-      const auto [i, fresh] = views.try_emplace({e.shard.value, e.view}, t.views.size());
-      if (fresh) t.views.push_back({e.shard.value, e.view, sim_time(e.time_ns), {}});
-      if (const auto node = process_of.find(e.node.value); node != process_of.end())
-        t.views[i->second].chain.push_back(node->second);
-    }
-  std::ranges::stable_sort(t.clocks, {}, &timeline::clock::at);
-  // Of one process in its own order, which time does not contradict.
-  std::vector<std::pair<std::int64_t, std::string>> lines;
-  for (const auto& p : parts_)
-    for (const auto& e : p.recorder->history().events)
-      lines.emplace_back(e.time_ns, seconds(sim_time(e.time_ns)) + "  " +
-                                        p.recorder->history().name + ": " + to_string(e));
-  for (const auto& n : t.notices)
-    lines.emplace_back(n.at.count(), seconds(n.at) + "  said: " + n.text);
-  std::ranges::stable_sort(lines, {}, &std::pair<std::int64_t, std::string>::first);
-  for (auto& line : lines) t.events.push_back(std::move(line.second));
-  return t;
-}
 
 } // namespace
 
@@ -228,6 +122,10 @@ actors::job job_of(const scenario& s, std::uint64_t seed) {
   j.train.batch_size = s.work.batch_size;
   j.train.consistency = s.mode_of(seed);
   j.train.optimizer.learning_rate = 1;
+  j.train.lease_timeout_seconds = std::chrono::duration<double>(s.work.lease_timeout).count();
+  using milliseconds = std::chrono::duration<double, std::milli>;
+  j.inject.batch_ms_low = milliseconds(s.work.batch_time.low).count();
+  j.inject.batch_ms_high = milliseconds(s.work.batch_time.high).count();
   j.cluster = {s.cluster.workers, s.cluster.shards, s.cluster.replicas};
   j.checkpoint.every_batches = s.work.checkpoint_every;
   j.checkpoint.every_seconds = 0;
@@ -245,8 +143,7 @@ outcome run_simulated(const scenario& s, std::uint64_t seed, const schedule& fau
     } catch (const std::exception& e) {
       o.violations.push_back(crash(e.what()));
     }
-    run.judge(o);
-    if (with_timeline) o.seen = run.picture();
+    run.conclude(o, with_timeline);
   } catch (const std::exception& e) {
     o.violations.push_back(crash(e.what()));
   }

@@ -229,6 +229,9 @@ void add_chaos(CLI::App& app, chaos_arguments& a) {
   app.add_option("--stop-after", a.stop_after, "End when so many seeds have failed [5]")
       ->type_name("N")
       ->check(CLI::PositiveNumber);
+  app.add_flag("--real", a.real,
+               "Do the faults to real processes of this host, one seed at a time [5 seeds]; a "
+               "seed repeats its faults, not what the processes do between them");
   app.add_flag("--twice", a.twice, "Run every seed twice, which must come out the same");
   app.add_flag("!--no-shrink", a.shrink, "Do not look for fewer faults that fail as well");
   app.add_option("--report", a.report, "Write a page with timelines and tables to this file")
@@ -251,6 +254,11 @@ void add_chaos(CLI::App& app, chaos_arguments& a) {
 void check(const chaos_arguments& a) {
   if (a.scenario.empty() && !a.list_probes && !a.list_mutants)
     refuse("expected SCENARIO, --list-probes or --list-mutants, found none of them");
+  if (a.real && a.twice)
+    refuse("--twice compares two runs of a seed, which real processes do not repeat; expected one "
+           "of --real and --twice, found both");
+  if (a.real && !a.mutant.empty())
+    refuse("--mutant runs the simulator; expected one of --real and --mutant, found both");
 }
 
 } // namespace
@@ -284,7 +292,8 @@ std::variant<arguments, int> parse_arguments(int argc, const char* const* argv) 
   auto* drain_command = add("drain", "Move everything away from a node, then end it");
   auto* check_command = add("check", "Prove that a recorded run kept every promise");
   auto* chaos_command =
-      add("chaos", "Run a scenario of faults in a simulated cluster, and check it");
+      add("chaos",
+          "Run a scenario of faults in a simulated cluster or on real processes, and check it");
   add_train(*train_command, train);
   add_scheduler(*scheduler_command, scheduler);
   add_node(*node_command, node);

@@ -2,9 +2,13 @@
 #include <cctype>
 #include <cerrno>
 #include <csignal>
+#include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <iostream>
+
+#include <sys/prctl.h>
+#include <sys/wait.h>
 
 #include "troupe/chaos/campaign.hpp"
 #include "troupe/chaos/report.hpp"
@@ -14,6 +18,7 @@
 #include "troupe/cli/commands.hpp"
 #include "troupe/cli/end_signals.hpp"
 #include "troupe/cli/failure.hpp"
+#include "troupe/cli/real_run.hpp"
 #include "troupe/cli/terminal.hpp"
 
 namespace troupe::cli {
@@ -26,6 +31,9 @@ using chaos::failing_seed;
 using scheduler::mutant;
 
 constexpr std::uint64_t seeds_by_default = 100;
+constexpr std::uint64_t real_seeds_by_default = 5;
+// Of a real run, beside its own time: until training begins, and to end what is left.
+constexpr auto time_around_a_run = std::chrono::seconds(60);
 constexpr auto display_pause = std::chrono::milliseconds(200);
 
 void list_probes() {
@@ -73,6 +81,27 @@ class later_file {
   std::optional<fs::path> path_;
 };
 
+/// A new folder among the system's temporary ones, for as long as this lives.
+class folder_for_a_while {
+ public:
+  folder_for_a_while() {
+    auto pattern = (fs::temp_directory_path() / "troupe-chaos-XXXXXX").string();
+    if (::mkdtemp(pattern.data()) == nullptr)
+      throw file_error(pattern + ": cannot be made: " + std::strerror(errno));
+    path_ = pattern;
+  }
+  ~folder_for_a_while() {
+    std::error_code ignored;
+    fs::remove_all(path_, ignored);
+  }
+  folder_for_a_while(const folder_for_a_while&) = delete;
+  folder_for_a_while& operator=(const folder_for_a_while&) = delete;
+  const fs::path& path() const { return path_; }
+
+ private:
+  fs::path path_;
+};
+
 /// One line that is written over again, on a terminal.
 class progress_line {
  public:
@@ -115,11 +144,14 @@ class chaos_command {
       : arguments_(a), which_(mutants_named(a.mutant)), scenario_(chaos::load_scenario(a.scenario)),
         report_(a.report), events_(a.events) {
     options_.first_seed = a.first_seed.value_or(scenario_.seed.value_or(1));
-    options_.seeds = a.seeds.value_or(scenario_.seed && !a.first_seed ? 1 : seeds_by_default);
+    options_.seeds = a.seeds.value_or(scenario_.seed && !a.first_seed ? 1
+                                      : a.real                        ? real_seeds_by_default
+                                                                      : seeds_by_default);
     options_.jobs = a.jobs;
     options_.twice = a.twice;
     options_.shrink = a.shrink;
     options_.stop_after = a.stop_after;
+    if (a.real) be_real();
   }
 
   int carry_out() {
@@ -138,9 +170,23 @@ class chaos_command {
   }
 
  private:
+  // Runs that share the processors with others are other runs, so one at a time unless told.
+  void be_real() {
+    options_.repeatable = false;
+    if (options_.jobs == 0) options_.jobs = 1;
+    options_.run_limit =
+        std::chrono::ceil<std::chrono::seconds>(scenario_.quiet.finish_by) + time_around_a_run;
+    options_.on_outcome = [this](std::uint64_t seed, const chaos::outcome& o) {
+      std::cout << chaos::seed_line(seed, o) << std::endl;
+    };
+    runs_.emplace();
+    real_ = {.folder = runs_->path(), .kept = arguments_.failures};
+  }
+
   std::string replay(std::uint64_t seed, std::optional<mutant> m) const {
     auto text = "troupe chaos " + in_quotes_if_needed(arguments_.scenario.string()) +
                 " --seeds 1 --first-seed " + std::to_string(seed);
+    if (arguments_.real) text += " --real";
     if (m)
       text +=
           " --mutant " + std::string(scheduler::mutant_texts[static_cast<std::size_t>(*m)].name);
@@ -166,9 +212,12 @@ class chaos_command {
   }
 
   void tell(const failing_seed& f) const {
-    std::cout << chaos::text_of(f) << "  again:   " << replay(f.seed, std::nullopt)
-              << "\n  smaller: troupe chaos " << in_quotes_if_needed(keep(f, std::nullopt).string())
-              << std::endl;
+    std::cout << chaos::text_of(f) << "  again:   " << replay(f.seed, std::nullopt) << "\n  "
+              << (arguments_.real ? "faults:" : "smaller:") << " troupe chaos "
+              << in_quotes_if_needed(keep(f, std::nullopt).string());
+    if (arguments_.real)
+      std::cout << " --real\n  its run: " << kept_run(scenario_, f.seed, real_).string();
+    std::cout << std::endl;
   }
 
   int campaign() {
@@ -176,21 +225,38 @@ class chaos_command {
     options_.on_progress = [&](std::uint64_t seeds, std::uint64_t failed) {
       progress.show(seeds, failed);
     };
-    const auto r = chaos::run_campaign(scenario_, chaos::run_simulated, options_);
+    const auto r = arguments_.real ? real_campaign()
+                                   : chaos::run_campaign(scenario_, chaos::run_simulated, options_);
     progress.clear();
     for (const auto& f : r.failures) tell(f);
     if (events_) write_events(r);
     if (r.only)
-      std::cout << chaos::text_of(*r.only, chaos::draw(scenario_, r.first_seed));
-    else
+      std::cout << chaos::text_of(*r.only, chaos::draw(scenario_, r.first_seed), r.repeatable);
+    else if (r.repeatable)
       std::cout << "rare branches:\n" << chaos::text_of(r.probes);
     if (report_)
       report_.write(chaos::html_report({scenario_, &r, nullptr, [this](std::uint64_t seed) {
                                           return replay(seed, std::nullopt);
                                         }}));
+    if (!r.not_run.empty()) std::cout << chaos::not_run_line(r.not_run) << "\n";
     std::cout << chaos::totals_line(r) << std::endl;
     if (r.failed > 0) return run_failed;
     return r.interrupted ? interrupted : success;
+  }
+
+  // Of a run that was killed in the middle, by Ctrl-C or its limit, the processes are ended by the
+  // system. They come to this process, and it ends after them.
+  chaos::campaign_report real_campaign() {
+    ::prctl(PR_SET_CHILD_SUBREAPER, 1);
+    auto r = chaos::run_campaign(
+        scenario_,
+        [this](const chaos::scenario& s, std::uint64_t seed, const chaos::schedule& faults, bool) {
+          return run_real(s, seed, faults, real_);
+        },
+        options_);
+    while (::waitpid(-1, nullptr, 0) > 0 || errno == EINTR) {
+    }
+    return r;
   }
 
   void write_events(const chaos::campaign_report& r) const {
@@ -239,6 +305,8 @@ class chaos_command {
   const later_file report_;
   const later_file events_;
   chaos::campaign_options options_;
+  std::optional<folder_for_a_while> runs_;
+  real_run_options real_;
 };
 
 } // namespace

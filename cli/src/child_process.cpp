@@ -7,6 +7,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -33,13 +34,17 @@ constexpr std::size_t max_line = 4096;
     ::dup2(nowhere, STDOUT_FILENO);
     ::dup2(errors, STDERR_FILENO);
   }
+  if (!o.quiet && o.output >= 0) {
+    ::dup2(o.output, STDOUT_FILENO);
+    ::dup2(o.output, STDERR_FILENO);
+  }
   if (o.inherited_fd >= 0) ::fcntl(o.inherited_fd, F_SETFD, 0);
   ::signal(SIGPIPE, SIG_DFL);
   ::signal(SIGXFSZ, SIG_DFL);
   sigset_t none;
   sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
-  ::execv(arguments[0], arguments);
+  if (o.network < 0 || ::setns(o.network, CLONE_NEWNET) == 0) ::execv(arguments[0], arguments);
   const int error = errno;
   [[maybe_unused]] const auto n = ::write(failed, &error, sizeof error);
   ::_exit(127);

@@ -1,6 +1,7 @@
 #include "troupe/cli/kept_process.hpp"
 
 #include <system_error>
+#include <utility>
 
 namespace troupe::cli {
 
@@ -42,8 +43,10 @@ bool kept_process::check() noexcept {
 
 std::optional<std::string> kept_process::restart(time_point now, std::string why) {
   why_ = std::move(why);
+  const auto away = std::exchange(away_, std::nullopt);
+  if (away && !away->time) return std::nullopt;
   if (intensity_.admit(now)) {
-    due_ = now + backoff_.next(now, options_.random);
+    due_ = away ? now + *away->time : now + backoff_.next(now, options_.random);
     state_ = state::waiting;
     return std::nullopt;
   }

@@ -7,6 +7,7 @@
 #include <random>
 #include <sstream>
 #include <system_error>
+#include <utility>
 
 #include <poll.h>
 #include <sys/signalfd.h>
@@ -91,6 +92,7 @@ class cluster {
       check_nodes();
       for (auto requests = signals_.take_end_requests(); requests > 0; --requests) on_end_request();
       if (deadline_ && clock::now() >= *deadline_) on_deadline();
+      disturb();
       check_scheduler();
       start_what_is_due();
     }
@@ -106,11 +108,13 @@ class cluster {
     if (again) arguments.insert(arguments.end(), {"--restart", run_});
     const auto& more = again ? options_.restart_arguments : options_.scheduler_arguments;
     arguments.insert(arguments.end(), more.begin(), more.end());
-    arguments.insert(arguments.end(), {"--listen", again ? address_ : "127.0.0.1:0", "--ready-fd",
+    arguments.insert(arguments.end(), {"--listen", again ? address_ : options_.listen, "--ready-fd",
                                        std::to_string(ready.write.get())});
     child_process process({.program = options_.program,
                            .arguments = std::move(arguments),
-                           .inherited_fd = ready.write.get()});
+                           .inherited_fd = ready.write.get(),
+                           .output = options_.output,
+                           .network = options_.network});
     ready_ = line_pipe(std::move(ready.read));
     return process;
   }
@@ -122,6 +126,8 @@ class cluster {
     };
     take(scheduler_);
     for (const auto& n : nodes_) take(n.process);
+    if (disturbed())
+      if (const auto due = options_.faults->due()) next = next ? std::min(*next, *due) : *due;
     return next;
   }
 
@@ -149,7 +155,25 @@ class cluster {
       run_ = run;
       start_nodes(job_id);
     } else if (word == "started") {
-      started_ = true;
+      if (!std::exchange(started_, true) && options_.faults != nullptr)
+        options_.faults->begin(clock::now());
+    }
+  }
+
+  bool disturbed() const {
+    return options_.faults != nullptr && started_ && end_requests_ == 0 && !failed_;
+  }
+
+  void disturb() {
+    if (!disturbed()) return;
+    const auto now = clock::now();
+    if (const auto due = options_.faults->due(); !due || now < *due) return;
+    std::vector<kept_process*> processes = {&scheduler_};
+    for (auto& n : nodes_) processes.push_back(&n.process);
+    if (const auto enough = options_.faults->act(now, processes)) {
+      failed_ = true;
+      report(*enough);
+      kill_all();
     }
   }
 
@@ -161,9 +185,10 @@ class cluster {
                                        .arguments = {"node", "--join", address_, "--job", job_id,
                                                      "--shards", std::to_string(share.shards),
                                                      "--workers", std::to_string(share.workers)},
-                                       .quiet = true};
-        process.arguments.insert(process.arguments.end(), options_.node_arguments.begin(),
-                                 options_.node_arguments.end());
+                                       .quiet = true,
+                                       .network = share.network};
+        for (const auto* more : {&options_.node_arguments, &share.arguments})
+          process.arguments.insert(process.arguments.end(), more->begin(), more->end());
         kept_process kept({.name = share.name,
                            .start = [process] { return child_process(process); },
                            .rule = options_.node_rule,
@@ -194,7 +219,7 @@ class cluster {
       if (end.signal == 0 && (end.code == bad_usage || end.code == bad_file))
         failure_code_ = end.code;
       fail(knows_why ? n.last_line : n.process.title() + " ended early with " + to_string(end));
-    } else if (!end.good()) {
+    } else if (!end.good() || n.process.kept_away()) {
       std::string why = n.process.ending();
       if (knows_why) why += " (" + std::string(without_prefix(n.last_line)) + ")";
       n.last_line.clear();
@@ -285,7 +310,10 @@ class cluster {
 
   void end_nodes() {
     stop_restarts();
-    for (auto& n : nodes_) n.process.send(SIGTERM);
+    for (auto& n : nodes_) {
+      n.process.send(SIGTERM);
+      n.process.send(SIGCONT); // one that was stopped would not hear of it
+    }
     const auto deadline = clock::now() + options_.end_grace;
     bool killed = false;
     while (true) {

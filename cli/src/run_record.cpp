@@ -28,6 +28,9 @@ run_record read_run_record(const std::filesystem::path& events_file) {
     if (name.empty()) continue;
     record.last = name;
     record.reason = text_of(event, "reason");
+    const auto samples = event.find("samples");
+    if (name == "finished" && samples != event.end() && samples->is_number_unsigned())
+      record.samples = samples->get<std::uint64_t>();
     const auto epoch = event.find("epoch");
     if (name == "epoch" && epoch != event.end() && epoch->is_number_unsigned())
       record.epochs_done = std::max(record.epochs_done, epoch->get<std::uint32_t>());

@@ -148,6 +148,37 @@ TEST_CASE("one seed alone is told with its timeline") {
   CHECK(r.only->seen.processes.size() == 1);
 }
 
+TEST_CASE(
+    "runs that cannot be repeated are made once each, with their timeline, and told at once") {
+  std::map<std::uint64_t, outcome> told;
+  const auto r = run_campaign(
+      six_pauses(),
+      [](const scenario&, std::uint64_t seed, const schedule& faults, bool with_timeline) {
+        auto o = empty_run(seed, faults, with_timeline);
+        o.not_run["disk (there is none)"] = seed;
+        // In one process only the first run would pass.
+        static int runs = 0;
+        if (++runs > 1 || seed == 4) o.violations.push_back({"finishes", {}, "it did not", {}});
+        return o;
+      },
+      {.first_seed = 3,
+       .seeds = 3,
+       .jobs = 1,
+       .repeatable = false,
+       .on_outcome = [&](std::uint64_t seed, const outcome& o) { told[seed] = o; }});
+  CHECK(told.size() == 3);
+  CHECK(told[5].violations.empty());
+  CHECK(told[5].seen.processes.size() == 1);
+  CHECK(r.not_run == std::map<std::string, std::uint64_t>{{"disk (there is none)", 12}});
+  REQUIRE(r.failures.size() == 1);
+  CHECK(r.failures[0].seed == 4);
+  CHECK(r.failures[0].what.seen.processes.size() == 1);
+  CHECK(r.failures[0].faults.size() == 6);
+  CHECK(r.failures[0].shrunk == r.failures[0].faults);
+  CHECK(r.failures[0].shrink_runs == 0);
+  CHECK_FALSE(r.repeatable);
+}
+
 TEST_CASE("a campaign's fingerprint is that of all its seeds, in whatever order they were run") {
   const auto of = [](unsigned jobs, std::uint64_t change) {
     return run_campaign(six_pauses(),

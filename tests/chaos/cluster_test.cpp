@@ -148,11 +148,11 @@ TEST_CASE("a fault is done to whom it names, and one that nobody matches has no 
   c.apply({.kind = fault_kind::kill, .target = worker_node, .index = 1});
   c.apply({.kind = fault_kind::kill, .target = worker_node, .index = 1}); // none is left
   REQUIRE(c.done().size() == 2);
-  CHECK(c.done()[0].to == std::vector<std::string>{"node 3"});
-  CHECK(c.done()[1].to == std::vector<std::string>{"node 4"});
+  CHECK(c.done()[0].to == std::vector<std::uint32_t>{4});
+  CHECK(c.done()[1].to == std::vector<std::uint32_t>{5});
   CHECK(c.done()[1].at == 50ms);
   c.apply({.kind = fault_kind::pause, .target = node, .index = 2, .nodes = 2, .lasts = 1ms});
-  CHECK(c.done().back().to == std::vector<std::string>{"node 2", "node 0"});
+  CHECK(c.done().back().to == std::vector<std::uint32_t>{3, 1});
   c.apply({.kind = fault_kind::pause, .target = everybody, .lasts = 1s});
   CHECK(c.done().back().to.size() == 4);
   CHECK(c.sim().processes()[1]->paused());

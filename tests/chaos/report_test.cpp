@@ -78,6 +78,27 @@ TEST_CASE("the last line of a campaign has the totals") {
   CHECK_THAT(totals_line(r), StartsWith("interrupted after 50 seeds, 1 violation; no fault; "));
 }
 
+TEST_CASE("a campaign on real processes has no fingerprint, and says what it could not do") {
+  auto r = bad_campaign();
+  r.repeatable = false;
+  r.not_run = {{"disk (none)", 2}, {"partition (not allowed)", 3}};
+  CHECK(totals_line(r) == "50 seeds, 1 violation; 12 kill, 3 partition; 2000 seeds per minute, "
+                          "100.0 s of training");
+  CHECK(not_run_line(r.not_run) == "not run here: 2 disk (none), 3 partition (not allowed)");
+  CHECK(not_run_line({}).empty());
+  auto o = bad_run();
+  o.faults[1] = 2;
+  CHECK(seed_line(7, o) == "seed 7 FAILED after 2.0 s: 2 pause");
+  o.violations.clear();
+  o.not_run = r.not_run;
+  CHECK(seed_line(7, o) == "seed 7 held after 2.0 s: 2 pause; not run here: 2 disk (none), 3 "
+                           "partition (not allowed)");
+  CHECK_THAT(text_of(o, {}, false), !Contains("fingerprint"));
+  scenario s;
+  const auto page = html_report({s, &r, nullptr, nullptr});
+  CHECK_THAT(page, Contains("not run here: 2 disk (none)") && !Contains("Rare branches"));
+}
+
 TEST_CASE("a failing seed is told with its violation, what led to it, and the faults that do it") {
   const auto text = text_of(bad_seed());
   CHECK_THAT(text, StartsWith("seed 42 failed:\n  clocks at 1.500000 s: expected 3 < 4, found "

@@ -53,6 +53,8 @@ TEST_CASE("chaos takes a scenario, seeds, and what to do with those that fail") 
   CHECK(b.seeds == std::nullopt);
   CHECK(b.shrink);
   CHECK(b.failures == "chaos-failures");
+  CHECK_FALSE(b.real);
+  CHECK(parsed<chaos_arguments>({"chaos", "s.toml", "--real"}).real);
 }
 
 TEST_CASE("a node has one shard and one worker unless told otherwise") {
@@ -145,6 +147,8 @@ TEST_CASE("arguments that contradict each other are a wrong usage") {
                           {"scheduler", "--listen", "h:1", "--resume", "r", "--restart", "r"},
                           {"scheduler", "--listen", "h:1", "--restart", "r", "--replicas", "2"},
                           {"scheduler", "--listen", "h:1", "--restart", "r", "--run", "other"},
+                          {"chaos", "s.toml", "--real", "--twice"},
+                          {"chaos", "s.toml", "--real", "--mutant", "all"},
                           {"check"},
                           {"check", "--all"},
                           {"status"},

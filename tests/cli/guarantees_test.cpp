@@ -96,6 +96,46 @@ TEST_CASE("the process of a primary killed in the middle costs nothing but time 
   CHECK(orphans.reap_all() == 0);
 }
 
+TEST_CASE("in bsp a network ends in the same bits, whatever was killed and stopped on the way") {
+  temporary_folder folder;
+  folder.write("job.toml", digits_job());
+  orphan_watch orphans;
+  const std::vector<std::string> words = {"train",
+                                          "job.toml",
+                                          "--run",
+                                          "run",
+                                          "--replicas",
+                                          "2",
+                                          "--checkpoint-batches",
+                                          "500",
+                                          "--set",
+                                          "train.consistency=bsp",
+                                          "--set",
+                                          "train.epochs=60"};
+  auto other = words;
+  other[3] = "calm";
+  REQUIRE(run_program(other, folder.path()).code == 0);
+  program train(words, folder.path());
+  train.wait_for_line("epoch 1/");
+  const auto workers = processes_of(train.pid(), process_role::worker_node);
+  const auto shards = processes_of(train.pid(), process_role::shard_node);
+  REQUIRE(workers.size() > 1);
+  REQUIRE(shards.size() > 1);
+  REQUIRE(::kill(workers[0], SIGKILL) == 0);
+  REQUIRE(::kill(workers[1], SIGSTOP) == 0);
+  train.wait_for_line("epoch 10/");
+  REQUIRE(::kill(shards[0], SIGKILL) == 0);
+  train.wait_for_line("epoch 20/");
+  REQUIRE(::kill(processes_of(train.pid(), process_role::scheduler).at(0), SIGKILL) == 0);
+  const auto result = train.finish();
+  INFO(result.out << result.err);
+  REQUIRE(result.code == 0);
+  CHECK_THAT(result.out, Catch::Contains("the restarted scheduler goes on"));
+  CHECK(last_event(folder / "run")["parameter_hash"] ==
+        last_event(folder / "calm")["parameter_hash"]);
+  CHECK(orphans.reap_all() == 0);
+}
+
 TEST_CASE("SCHED-11: a killed scheduler is started again and the run ends exact") {
   const std::string mode = GENERATE("async", "bsp");
   INFO(mode);

@@ -112,6 +112,9 @@ TEST_CASE("impossible values are refused") {
   expect("checkpoint.keep=0", "expected an integer from 1 to 1000, found 0");
   expect("inject.slow_worker=2", "expected -1 (none) or the index of one of the 2 workers");
   expect("inject.slow_factor=0.5", "expected a number from 1 to 1000000, found 0.5");
+  expect("inject.batch_ms_low=-1", "expected a number of milliseconds from 0 to 3600000, found -1");
+  expect("inject.batch_ms_high=-1", "expected a number of milliseconds from batch_ms_low");
+  expect("train.lease_timeout_seconds=0", "expected a number of seconds from 0.001 to 1000000");
   expect("name=a/b", "expected 1 to 100 letters, digits");
   expect("seed=-1", "expected an integer of at least 0, found -1");
 }

@@ -28,6 +28,7 @@ epochs = 11
 batch_size = 33
 consistency = "bsp"
 batches_per_step = 5
+lease_timeout_seconds = 1.5
 optimizer = { name = "sgd", learning_rate = 0.125, momentum = 0.5, nesterov = true, weight_decay = 0.25 }
 [cluster]
 workers = 4
@@ -41,6 +42,8 @@ keep = 4
 duplicate_push_every = 9
 slow_worker = 3
 slow_factor = 5.5
+batch_ms_low = 2.5
+batch_ms_high = 4
 )");
   const job j = load_job(file);
   CHECK(j.name == "every");
@@ -71,6 +74,9 @@ slow_factor = 5.5
   CHECK(j.inject.duplicate_push_every == 9);
   CHECK(j.inject.slow_worker == 3);
   CHECK(j.inject.slow_factor == 5.5);
+  CHECK(j.inject.batch_ms_low == 2.5);
+  CHECK(j.inject.batch_ms_high == 4);
+  CHECK(j.train.lease_timeout_seconds == 1.5);
 }
 
 TEST_CASE("the shortest job has the documented defaults") {
@@ -95,6 +101,8 @@ samples = 100
   CHECK(j.cluster.shards == 1);
   CHECK(j.inject.duplicate_push_every == 0);
   CHECK(j.inject.slow_worker == -1);
+  CHECK(j.inject.batch_ms_high == 0);
+  CHECK(j.train.lease_timeout_seconds == 120);
 }
 
 TEST_CASE("each consistency takes its own parameter and ignores the other's") {

@@ -125,6 +125,29 @@ TEST_CASE("KEPT-2: a start that fails counts like one that ended") {
   CHECK(p.now() == state::given_up);
 }
 
+TEST_CASE("KEPT-3: a process that is kept away comes back at its time, whatever the backoff says") {
+  stage s;
+  auto p = s.keep("die 9", 3);
+  await_end(p);
+  REQUIRE(p.check());
+  p.keep_away(3ms); // less than the backoff
+  REQUIRE_FALSE(p.restart(s.t0, "why"));
+  CHECK(p.due() == s.t0 + 3ms);
+  REQUIRE(p.start_if_due(s.t0 + 3ms));
+  await_end(p);
+  REQUIRE(p.check());
+  REQUIRE_FALSE(p.restart(s.t0 + 1s, "why")); // said of one end, not of the next
+  CHECK(*p.due() > s.t0 + 1s + 3ms);
+  REQUIRE(p.start_if_due(s.t0 + 1h));
+  await_end(p);
+  REQUIRE(p.check());
+  p.keep_away(std::nullopt);
+  CHECK_FALSE(p.restart(s.t0 + 1h, "why"));
+  CHECK(p.now() == state::ended);
+  CHECK_FALSE(p.start_if_due(s.t0 + 10h));
+  CHECK(s.starts == 3);
+}
+
 TEST_CASE("a process that waits for its start need not be waited for") {
   stage s;
   auto p = s.keep("die 9", 2);

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <sstream>
+#include <utility>
 
 #include <catch2/catch.hpp>
 #include <fcntl.h>
@@ -53,6 +54,7 @@ struct limits {
   bool resumed = false;
   bool interrupt_when_away = false; // Ctrl-C once the end of a process has been noticed
   bool call_when_given_up = false;  // whoever hears "given_up"
+  disturbance* faults = nullptr;
 };
 
 lines lines_of(const std::filesystem::path& file) {
@@ -92,6 +94,7 @@ outcome launch(const scripts& s, const limits& l = {}) {
     return 0.5;
   };
   options.restart_arguments = {"--events", "e"};
+  options.faults = l.faults;
   options.resumed = l.resumed;
   options.report = [&](std::string_view line) { result.lines.emplace_back(line); };
   options.notify = [&](std::string_view line) {
@@ -352,4 +355,93 @@ TEST_CASE("a child that still runs is killed with its object") {
   { const child_process child({.program = TROUPE_FAKE_ROLE, .arguments = {"scheduler"}}); }
   CHECK(::waitpid(-1, nullptr, WNOHANG) == -1);
   CHECK(errno == ECHILD);
+}
+
+namespace {
+
+// Kills what it is told to, at once, and then waits for nothing or gives the run up.
+class killer : public disturbance {
+ public:
+  std::vector<std::size_t> victims;
+  std::optional<kept_process::duration> away = 0ms; // none: for good
+  std::optional<std::string> gives_up;
+  unsigned begun = 0;
+
+  void begin(time_point now) override {
+    ++begun;
+    due_ = now;
+  }
+  std::optional<time_point> due() const override { return due_; }
+  std::optional<std::string> act(time_point, std::span<kept_process* const> processes) override {
+    due_.reset();
+    if (processes.size() != 3) return "there are " + std::to_string(processes.size());
+    for (const auto i : victims) {
+      processes[i]->keep_away(away);
+      processes[i]->send(SIGKILL);
+    }
+    return gives_up;
+  }
+
+ private:
+  std::optional<time_point> due_;
+};
+
+} // namespace
+
+TEST_CASE("LAUNCH-6: what a disturbance kills comes back when it says, the scheduler as well") {
+  killer k;
+  k.victims = {0, 1, 2};
+  // The backoff is longer than any test. Each start is counted before its process can be killed.
+  const auto r = launch({"listen;hear shard;hear worker;start;wait|hear shard2;hear worker2;exit 0",
+                         "call shard;wait|call shard2;wait", "call worker;wait|call worker2;wait"},
+                        {.end = 1ms, .delay = 1h, .faults = &k});
+  INFO((r.lines.empty() ? "" : r.lines.front()));
+  CHECK(r.code == 0);
+  CHECK(k.begun == 1);
+  CHECK(r.schedulers.size() == 2);
+  CHECK(r.shards.size() == 2);
+  CHECK(r.workers.size() == 2);
+}
+
+TEST_CASE("LAUNCH-6: a scheduler that is killed for good has ended the run") {
+  killer k;
+  k.victims = {0};
+  k.away.reset();
+  const auto r = launch({"listen;start;wait"}, {.faults = &k});
+  CHECK(r.code == 1);
+  CHECK(r.schedulers.size() == 1);
+  REQUIRE(r.lines.size() == 1);
+  CHECK_THAT(r.lines[0], EndsWith("was ended by SIGKILL"));
+}
+
+TEST_CASE("LAUNCH-6: a disturbance may give the run up") {
+  killer k;
+  k.gives_up = "enough";
+  const auto r = launch({"listen;start;wait", "wait", "wait"}, {.faults = &k});
+  CHECK(r.code == 1);
+  CHECK(r.lines == lines{"enough"});
+}
+
+TEST_CASE("LAUNCH-6: a disturbance does not begin before training does") {
+  killer k;
+  CHECK(launch({"listen;exit 1"}, {.faults = &k}).code == 1);
+  CHECK(k.begun == 0);
+}
+
+TEST_CASE("a node that was stopped hears that the run is over") {
+  class stopper : public killer {
+    std::optional<std::string> act(time_point, std::span<kept_process* const> processes) override {
+      if (std::exchange(acted_, true)) return std::nullopt;
+      processes[1]->send(SIGSTOP);
+      processes[0]->send(SIGTERM);
+      return std::nullopt;
+    }
+    std::optional<time_point> due() const override { return acted_ ? std::nullopt : killer::due(); }
+    bool acted_ = false;
+  };
+  stopper s;
+  const auto begun = std::chrono::steady_clock::now();
+  const auto r = launch({"listen;start;await_term 0", "await_term 0"}, {.end = 30s, .faults = &s});
+  CHECK(r.code == 0);
+  CHECK(std::chrono::steady_clock::now() - begun < 20s); // it was not waited for in vain
 }

@@ -13,6 +13,7 @@
 #include "troupe/actors/workload.hpp"
 #include "troupe/scheduler/batch_plan.hpp"
 #include "troupe/tensor/hogwild.hpp"
+#include "troupe/tensor/random.hpp"
 
 namespace troupe::actors {
 
@@ -46,9 +47,12 @@ struct cpu_compute_options {
   std::uint64_t seed = 1;         ///< of the sample order
   bool staleness_damping = false; ///< of shared ranges; see tensor::staleness_scale
   double slow_factor = 1.0;       ///< >= 1; a batch takes this many times as long
+  caf::timespan longer_low{};     ///< and so much longer, drawn evenly for each
+  caf::timespan longer_high{};
+  std::uint64_t stream = 0; ///< of these draws, beside those of other workers
 };
 
-/// Internal: a result held back for slow_factor.
+/// Internal: a result held back for slow_factor or longer_low.
 struct held_back {};
 using cpu_compute_actor = compute_actor::extend<caf::reacts_to<held_back>>;
 
@@ -58,6 +62,8 @@ struct cpu_compute_state {
   using self_pointer = cpu_compute_actor::stateful_pointer<cpu_compute_state>;
 
   computed run(const compute_task& task);
+  /// How much longer than `took` a batch is to take.
+  caf::timespan longer(caf::timespan took);
 
   static inline const char* name = "troupe.cpu_compute";
 
@@ -69,6 +75,7 @@ struct cpu_compute_state {
  private:
   const std::vector<std::uint32_t>& order_of(std::uint32_t epoch);
 
+  std::optional<tensor::generator> random_; // of how long batches take
   std::map<std::uint32_t, std::vector<std::uint32_t>> orders_; // of the last two epochs asked for
   tensor::batch_buffer batch_;
 };

@@ -45,6 +45,8 @@ struct train_spec {
   /// Scale a gradient down by the updates that it has not seen; see
   /// tensor::staleness_scale. Has no effect in bsp, where a gradient misses nothing.
   bool staleness_damping = false;
+  /// A worker that completes no batch for so long loses those that it has on lease.
+  double lease_timeout_seconds = 120;
 };
 
 struct cluster_spec {
@@ -66,6 +68,9 @@ struct inject_spec {
   std::uint32_t duplicate_push_every = 0; ///< every n-th push of a worker is sent twice; 0: none
   std::int64_t slow_worker = -1;          ///< index of a worker made slower; -1: none
   double slow_factor = 1.0;               ///< its batches take this many times as long, >= 1
+  /// Every batch of every worker takes so much longer, drawn for each; 0: no longer than it takes.
+  double batch_ms_low = 0;
+  double batch_ms_high = 0; ///< at least batch_ms_low
 };
 
 /// A training job: everything that decides the result. Plain values; copy freely.

@@ -17,9 +17,12 @@ namespace troupe::chaos {
 struct campaign_options {
   std::uint64_t first_seed = 1;
   std::uint64_t seeds = 100;
-  unsigned jobs = 0;                   ///< runs at a time, each in a process; 0: one for each core
-  bool twice = false;                  ///< run every seed twice, and compare
-  bool shrink = true;                  ///< make the schedules of failing seeds smaller
+  unsigned jobs = 0;  ///< runs at a time, each in a process; 0: one for each core
+  bool twice = false; ///< run every seed twice, and compare
+  bool shrink = true; ///< make the schedules of failing seeds smaller
+  /// False: a second run of a seed is another run. Each is then made once, with its timeline; no
+  /// schedule is made smaller, and there are no fingerprints and no probes.
+  bool repeatable = true;
   std::uint32_t stop_after = 5;        ///< failing seeds
   std::chrono::seconds run_limit{120}; ///< of real time for one run; longer is a violation
   shrink_options shrinking = {};
@@ -28,6 +31,7 @@ struct campaign_options {
   std::function<bool()> stop =
       nullptr; ///< asked every so often; true ends the campaign with what there is
   std::function<void(std::uint64_t seeds, std::uint64_t failed)> on_progress = nullptr;
+  std::function<void(std::uint64_t seed, const outcome&)> on_outcome = nullptr;
 };
 
 struct failing_seed {
@@ -47,6 +51,7 @@ struct campaign_report {
   std::uint64_t failed = 0;
   std::vector<failing_seed> failures; ///< ascending by seed
   std::array<std::uint64_t, fault_kind_names.size()> faults{};
+  std::map<std::string, std::uint64_t> not_run; ///< see outcome
   scheduler::probe_counts probes{};
   std::map<std::string, std::uint64_t> judged;
   sim_time virtual_time{};
@@ -56,6 +61,7 @@ struct campaign_report {
   /// the same.
   std::uint64_t fingerprint = 0;
   bool interrupted = false;
+  bool repeatable = true;      ///< as the options say
   std::optional<outcome> only; ///< of a campaign of one seed: with its timeline
 
   double seeds_per_minute() const {

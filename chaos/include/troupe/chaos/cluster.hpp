@@ -12,8 +12,10 @@
 #include "troupe/actors/node.hpp"
 #include "troupe/actors/run_journal.hpp"
 #include "troupe/actors/scheduler.hpp"
+#include "troupe/chaos/bad_links.hpp"
 #include "troupe/chaos/simulated_disk.hpp"
 #include "troupe/chaos/simulation.hpp"
+#include "troupe/chaos/verdict.hpp"
 
 namespace troupe::chaos {
 
@@ -72,12 +74,7 @@ class cluster {
     actors::event what;
   };
   const std::vector<timed_event>& events() const { return events_; }
-  /// The faults that had a target, and the names of its processes.
-  struct done_fault {
-    fault what;
-    sim_time at;
-    std::vector<std::string> to;
-  };
+  /// The faults that had a target.
   const std::vector<done_fault>& done() const { return done_; }
 
   simulation& sim() { return sim_; }
@@ -101,10 +98,6 @@ class cluster {
     std::uint16_t port = 0;
     std::uint32_t failures = 0;  // in a row
     sim_time back_after_drain{}; // 0: nobody takes its place
-  };
-  struct bad_links {
-    std::vector<process*> who; // empty: everybody
-    link_properties properties;
   };
 
   void start_scheduler(bool first);
@@ -141,16 +134,12 @@ class cluster {
   std::vector<node> nodes_;
   std::uint16_t next_port_ = 1;
   bool started_ = false; // training has begun once
-  std::map<std::uint64_t, bad_links> bad_links_;
-  std::uint64_t next_bad_links_ = 0;
+  bad_links bad_links_;
   std::map<process*, sim_time> paused_until_;
   std::optional<actors::run_result> result_;
   std::vector<timed_event> events_;
   std::vector<done_fault> done_;
 };
-
-/// The one right sum of an integer_sum job.
-std::vector<float> expected_parameters(const actors::job& j);
 
 /// A job over integers with plain SGD at learning rate 1, so that there is one right result
 /// whatever happens: 4 workers, 3 shards with 2 replicas, 60 batches.

@@ -67,15 +67,19 @@ struct outcome {
   std::uint64_t fingerprint = 0;
   std::vector<violation> violations;                           ///< empty: everything held
   std::array<std::uint64_t, fault_kind_names.size()> faults{}; ///< that had a target, by kind
+  /// Faults of the schedule that could not be done where the run was made, by what they are and
+  /// why: "partition (/dev/net/tun: No such file or directory)".
+  std::map<std::string, std::uint64_t> not_run;
   scheduler::probe_counts probes{};
   std::map<std::string, std::uint64_t> judged; ///< by rule of the checker: facts that it judged
-  sim_time virtual_time{};
+  sim_time virtual_time{}; ///< of a run on real processes: real time since training began
   std::uint64_t steps = 0; ///< messages that actors took
   timeline seen;           ///< empty unless it was asked for
   friend bool operator==(const outcome&, const outcome&) = default;
 };
 
-/// One run of a scenario with these faults. A function of its arguments alone, but for `probes`.
+/// One run of a scenario with these faults. Where it is repeatable, a function of its arguments
+/// alone, but for `probes`.
 using run_one = std::function<outcome(const scenario& s, std::uint64_t seed, const schedule& faults,
                                       bool with_timeline)>;
 

@@ -67,6 +67,8 @@ class child_process {
     std::vector<std::string> arguments; ///< without the program's name
     int inherited_fd = -1;              ///< stays open in the child, under the same number
     bool quiet = false; ///< its output goes nowhere and its error lines into error_lines()
+    int output = -1;    ///< unless quiet: where what it says goes; -1: where this process's does
+    int network = -1;   ///< the network namespace that it runs in; -1: this process's
   };
 
   /// Throws std::system_error when no process can be made or the program cannot be run. Must be

@@ -86,6 +86,7 @@ struct chaos_arguments {
   std::optional<std::uint64_t> first_seed;
   unsigned jobs = 0; ///< 0: one for each core
   std::uint32_t stop_after = 5;
+  bool real = false; ///< on real processes
   bool twice = false;
   bool shrink = true;
   std::optional<std::filesystem::path> report;

@@ -23,12 +23,15 @@ struct restart_rule {
 /// KEPT-1: at most one process of it lives at any time.
 /// KEPT-2: a process is started again at most `intensity.restarts` times within `intensity.period`,
 ///         starts that fail included; one more, and it is given up for good.
+/// KEPT-3: one that was kept away is started again so long after its end, whatever its backoff
+///         says, or not at all; KEPT-2 holds for it too.
 ///
 /// Not for two threads at once, and only for the thread that lives as long as the process does
 /// (child_process).
 class kept_process {
  public:
   using time_point = std::chrono::steady_clock::time_point;
+  using duration = time_point::duration;
 
   struct options {
     std::string name;                     ///< "worker node 2"
@@ -66,6 +69,11 @@ class kept_process {
   /// is given up instead, gives the line that says so.
   std::optional<std::string> restart(time_point now, std::string why);
 
+  /// Says how long after the end that is coming the process is started again; none: never.
+  void keep_away(std::optional<duration> time) noexcept { away_ = absence{time}; }
+  /// Whether that was said of the end that is coming, or has just come.
+  bool kept_away() const noexcept { return away_.has_value(); }
+
   /// When it wants to be started; nothing unless it waits.
   std::optional<time_point> due() const noexcept;
 
@@ -77,12 +85,17 @@ class kept_process {
   void stop_waiting() noexcept;
 
  private:
+  struct absence {
+    std::optional<duration> time; // none: for good
+  };
+
   options options_;
   scheduler::restart_intensity intensity_;
   scheduler::restart_backoff backoff_;
   std::optional<child_process> process_;
   state state_ = state::running;
   time_point due_;
+  std::optional<absence> away_;
   std::string why_; // it is started again
 };
 

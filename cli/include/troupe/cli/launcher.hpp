@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "troupe/actors/job.hpp"
+#include "troupe/cli/disturbance.hpp"
 #include "troupe/cli/kept_process.hpp"
 
 namespace troupe::cli {
@@ -17,7 +18,9 @@ namespace troupe::cli {
 struct node_share {
   std::uint32_t shards = 0;
   std::uint32_t workers = 0;
-  std::string name; ///< for messages: "shard 0", "worker 1"
+  std::string name;                        ///< for messages: "shard 0", "worker 1"
+  std::vector<std::string> arguments = {}; ///< what its process gets as well
+  int network = -1;                        ///< see child_process
 
   friend bool operator==(const node_share&, const node_share&) = default;
 };
@@ -42,6 +45,9 @@ std::vector<node_share> plan_nodes(const actors::job& j);
 /// ended well (a node that was drained), before "started", after a request to end, or when the
 /// scheduler itself has ended with an exit code: that is the run's.
 ///
+/// LAUNCH-6: what a disturbance does begins with "started" and ends with a request to end or with
+/// the scheduler. A process that it ended comes back when it says (KEPT-3).
+///
 /// The scheduler's part (the hidden --ready-fd N): it writes "listening HOST:PORT JOBID RUN", RUN
 /// being the rest of the line, to that descriptor once nodes can join, and "started" once it has
 /// placed them. When it is asked to end before that, it says nothing itself, unless it was
@@ -55,6 +61,10 @@ class launcher {
     bool resumed = false;                         ///< an earlier run goes on
     std::vector<std::string> node_arguments;      ///< what every node gets as well
     std::vector<node_share> nodes;
+    std::string listen = "127.0.0.1:0"; ///< of the scheduler
+    int network = -1;                   ///< of the scheduler; see child_process
+    int output = -1;                    ///< of the scheduler; see child_process
+    disturbance* faults = nullptr;      ///< what is done to the processes; may be null
     std::chrono::milliseconds end_grace = std::chrono::seconds(3); ///< from SIGTERM to SIGKILL
     /// From Ctrl-C until a scheduler that saves its model is killed.
     std::chrono::milliseconds save_grace = std::chrono::seconds(60);
