@@ -164,7 +164,10 @@ void scheduler_state::lose(node_id id, const std::string& why) {
   record([id](run_journal& j) { j.save_node_gone(id); });
   if (draining_.erase(id) == 0)
     notice(notice_event::kind::node_lost, to_string(id) + " was lost (" + why + ")");
-  if (phase_ == phase::gathering) return;
+  if (phase_ == phase::gathering) {
+    cleared(id);
+    return;
+  }
   if (phase_ == phase::placing) {
     reached(probe::lost_while_placing);
     go_back(to_string(id) + " was lost while roles were being placed; they are placed anew");

@@ -27,7 +27,7 @@ void scheduler_state::on_try_place() {
     repair();
     return;
   }
-  if (phase_ != phase::gathering || loading_ || clearing_ > 0) return;
+  if (phase_ != phase::gathering || loading_ || !clearing_.empty()) return;
   const auto& cluster = options_.work.cluster;
   bool together = options_.work.train.consistency.in_place();
   auto all = offers();
@@ -225,6 +225,7 @@ void scheduler_state::go_back(const std::string& why) {
   quiet_ = false;
   if (!mutant_active(mutant::done_of_old_life_accepted)) done_meanwhile_.clear();
   checkpoint_.reset();
+  clearing_.clear();
   // A scheduler that is started again before the roles are placed finds nothing to go on with, and
   // counts nothing of what is given up here.
   views_->clear();
@@ -252,26 +253,27 @@ void scheduler_state::go_back(const std::string& why) {
   for (const auto& [id, m] : nodes_)
     if (!m.actor) absent.push_back(id);
   for (auto id : absent) lose(id, "it did not come back before the roles were placed anew");
-  clearing_ = 0;
   for (const auto& [id, m] : nodes_) {
-    ++clearing_;
+    clearing_.insert(id);
     self->request(m.actor, clear_timeout, clear_roles{})
         .then(
-            [this, g = generation_](const roles_cleared&) {
-              if (g == generation_) cleared();
+            [this, id = id, g = generation_](const roles_cleared&) {
+              if (g == generation_) cleared(id);
             },
             [this, id = id, g = generation_](const caf::error& err) {
               if (g != generation_) return;
               if (nodes_.contains(id) && err != caf::sec::request_receiver_down)
                 lose(id, "it did not drop its roles: " + reason_of(err));
-              cleared();
+              cleared(id);
             });
   }
   self->send(self, try_place{});
 }
 
-void scheduler_state::cleared() {
-  if (clearing_ > 0 && --clearing_ == 0) on_try_place();
+// Or lost: then it drops them before it joins again (NODE-4), and finds no replica until then
+// (NODE-7).
+void scheduler_state::cleared(node_id id) {
+  if (clearing_.erase(id) > 0 && clearing_.empty()) on_try_place();
 }
 
 void scheduler_state::on_checkpoint_loaded(const checkpoint_loaded& l) {

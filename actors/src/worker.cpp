@@ -2,11 +2,18 @@
 
 #include <algorithm>
 #include <bit>
+#include <chrono>
 
 #include "troupe/actors/shard_core.hpp"
 #include "troupe/actors/supervisor.hpp"
 
 namespace troupe::actors {
+
+namespace {
+
+constexpr caf::timespan resend_at_most = std::chrono::minutes(1);
+
+} // namespace
 
 void worker_state::start(worker_options o) {
   options_ = std::move(o);
@@ -44,6 +51,7 @@ void worker_state::step() {
 }
 
 void worker_state::begin(const worker_core::pull_order& order) {
+  pull_patience_ = options_.resend_after;
   pull_ = order;
   pull_moved_ = self->clock().now();
   for (auto shard : options_.core.remote) {
@@ -114,7 +122,7 @@ void worker_state::on_computed(const computed& result) {
   task_.reset();
   auto order = core_->computed();
   auto& open = pushes_[order.batch];
-  open = {{}, result.fresh, self->clock().now(), result.loss};
+  open = {{}, result.fresh, self->clock().now(), options_.resend_after, result.loss};
   ++push_count_;
   bool twice =
       options_.duplicate_push_every != 0 && push_count_ % options_.duplicate_push_every == 0;
@@ -203,8 +211,9 @@ leases_held worker_state::on_lease_request() const {
 
 void worker_state::on_tick() {
   auto now = self->clock().now();
-  if (now - pull_moved_ >= options_.resend_after) {
+  if (now - pull_moved_ >= pull_patience_) {
     pull_moved_ = now;
+    pull_patience_ = std::min(2 * pull_patience_, resend_at_most);
     for (auto shard : pulls_.open()) {
       reached(probe::pull_sent_again);
       auto id = ids_.next();
@@ -214,8 +223,9 @@ void worker_state::on_tick() {
   }
   for (const auto& [order, missing] : core_->unconfirmed_pushes()) {
     auto& open = pushes_.at(order.batch);
-    if (now - open.moved < options_.resend_after) continue;
+    if (now - open.moved < open.patience) continue;
     open.moved = now;
+    open.patience = std::min(2 * open.patience, resend_at_most);
     if (mutant_active(mutant::resend_dropped)) continue;
     reached(probe::push_sent_again);
     for (auto shard : missing) {

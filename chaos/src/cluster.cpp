@@ -133,7 +133,8 @@ void cluster::start_scheduler(bool first) {
   s.on_end = [this](actors::run_result r) {
     if (scheduler_->alive()) result_ = std::move(r);
   };
-  s.lease_timeout = options_.lease_timeout;
+  s.lease_timeout = std::chrono::duration_cast<caf::timespan>(
+      std::chrono::duration<double>(j.train.lease_timeout_seconds));
   s.journal = journal_;
   if (options_.recorder) s.recorder = options_.recorder(*scheduler_);
   s.spawn_archive = [this, &system, recorder = s.recorder](actors::archive_client_actor client) {

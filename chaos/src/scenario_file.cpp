@@ -91,6 +91,19 @@ class table {
     return in_.has(key) ? to_time(in_.number(key, 0, any_time)) : fallback;
   }
 
+  /// One, or an array of them.
+  std::vector<sim_time> each_time(std::string_view key, std::vector<sim_time> fallback) const {
+    if (!in_.has(key)) return fallback;
+    const json& value = in_.at(key);
+    if (!value.is_array()) return {time(key, {})};
+    if (value.empty())
+      throw job_error(in_.path(key), "expected at least one, found an empty array");
+    std::vector<sim_time> result;
+    for (std::size_t i = 0; i < value.size(); ++i)
+      result.push_back(to_time(number_at(key, i, any_time)));
+    return result;
+  }
+
   /// A number, or two of them in ascending order.
   range<double> numbers(std::string_view key, range<double> fallback,
                         const strict_object::number_range& of) const {
@@ -102,17 +115,7 @@ class table {
     }
     const auto words = std::string(of.words) + ", or two such as [low, high]";
     if (value.size() != 2) throw job_error(in_.path(key), expected_found(words, value));
-    const auto one = [&](std::size_t i) {
-      const auto path = in_.path(key) + "[" + std::to_string(i) + "]";
-      const json named = {{"n", value[i]}};
-      const std::array<std::string_view, 1> known = {"n"};
-      try {
-        return strict_object(named, "", known).number("n", 0, of);
-      } catch (const job_error& e) {
-        throw job_error(path, e.reason());
-      }
-    };
-    const range<double> r = {one(0), one(1)};
+    const range<double> r = {number_at(key, 0, of), number_at(key, 1, of)};
     if (r.low > r.high)
       throw job_error(in_.path(key), "expected the lower number first, found " + value.dump());
     return r;
@@ -162,6 +165,17 @@ class table {
   }
 
  private:
+  double number_at(std::string_view key, std::size_t i,
+                   const strict_object::number_range& of) const {
+    const json named = {{"n", in_.at(key)[i]}};
+    const std::array<std::string_view, 1> known = {"n"};
+    try {
+      return strict_object(named, "", known).number("n", 0, of);
+    } catch (const job_error& e) {
+      throw job_error(in_.path(key) + "[" + std::to_string(i) + "]", e.reason());
+    }
+  }
+
   static strict_object strict(const json& value, const std::string& path,
                               std::span<const std::string_view> keys) {
     std::vector<std::string> full;
@@ -189,8 +203,8 @@ workload read_workload(const table& in) {
   w.batch_size = in.integer("batch_size", w.batch_size, 1, 1 << 20);
   w.batch_time = in.times("batch_ms", w.batch_time);
   w.checkpoint_every = in.integer("checkpoint_every", w.checkpoint_every, 0, 1 << 20);
-  w.lease_timeout = in.time("lease_timeout_ms", w.lease_timeout);
-  if (w.lease_timeout <= w.batch_time.high)
+  w.lease_timeouts = in.each_time("lease_timeout_ms", w.lease_timeouts);
+  if (std::ranges::min(w.lease_timeouts) <= w.batch_time.high)
     in.refuse("lease_timeout_ms", "expected more than the longest time of a batch");
   if (w.batch_size > w.samples)
     in.refuse("batch_size", "expected at most the " + std::to_string(w.samples) +

@@ -69,6 +69,8 @@ bool has_index(fault_target target) {
 }
 
 std::string text(const workload& w) {
+  std::string timeouts;
+  for (const auto t : w.lease_timeouts) timeouts += (timeouts.empty() ? "" : ", ") + text(t);
   std::string modes;
   std::uint64_t staleness = 2, step = 4;
   for (const auto& mode : w.modes) {
@@ -82,7 +84,7 @@ std::string text(const workload& w) {
          line("samples", text(w.samples)) + line("epochs", text(w.epochs)) +
          line("batch_size", text(w.batch_size)) + line("batch_ms", text(w.batch_time)) +
          line("checkpoint_every", text(w.checkpoint_every)) +
-         line("lease_timeout_ms", text(w.lease_timeout));
+         line("lease_timeout_ms", "[" + timeouts + "]");
 }
 
 std::string text(const cluster_shape& c) {

@@ -19,7 +19,6 @@ cluster_options options_of(const scenario& s, std::uint64_t seed) {
   o.seed = seed;
   for (const auto& group : s.cluster.nodes)
     o.nodes.insert(o.nodes.end(), group.count, {group.shards, group.workers});
-  o.lease_timeout = s.work.lease_timeout;
   o.batch_time = s.work.batch_time.low;
   o.batch_jitter = s.work.batch_time.high - s.work.batch_time.low;
   return o;
@@ -122,7 +121,7 @@ actors::job job_of(const scenario& s, std::uint64_t seed) {
   j.train.batch_size = s.work.batch_size;
   j.train.consistency = s.mode_of(seed);
   j.train.optimizer.learning_rate = 1;
-  j.train.lease_timeout_seconds = std::chrono::duration<double>(s.work.lease_timeout).count();
+  j.train.lease_timeout_seconds = std::chrono::duration<double>(s.lease_timeout_of(seed)).count();
   using milliseconds = std::chrono::duration<double, std::milli>;
   j.inject.batch_ms_low = milliseconds(s.work.batch_time.low).count();
   j.inject.batch_ms_high = milliseconds(s.work.batch_time.high).count();

@@ -18,6 +18,7 @@ modes = ["async", "ssp", "bsp"]
 staleness = 1
 batches_per_step = 2
 batch_ms = [1.5, 4]
+lease_timeout_ms = [1000, 3000]
 [cluster]
 workers = 2
 shards = 3
@@ -87,6 +88,9 @@ TEST_CASE("a scenario file says what is trained, on what, what happens and what 
                                     scheduler::consistency::bsp(2)});
   CHECK(s.mode_of(7) == scheduler::consistency::ssp(1));
   CHECK(s.work.batch_time == range<sim_time>{1500us, 4ms});
+  CHECK(s.lease_timeout_of(2) == 1s);
+  CHECK(s.lease_timeout_of(3) == 3s);
+  CHECK(s.lease_timeout_of(6) == 1s);
   CHECK(s.cluster.nodes == std::vector<node_group>{{3, 2, 0}, {2, 0, 1}});
   CHECK(s.node_count() == 5);
 
@@ -139,13 +143,13 @@ TEST_CASE("a scenario without anything is a cluster as train starts it, and no f
 
 TEST_CASE("an error of a scenario names line, key, what was expected and what was found") {
   CHECK_THAT(error_of(replaced(example, "rate = 2.5", "rate = \"often\"")),
-             Equals("s.toml:15: faults[0].rate: expected faults in a virtual second, above 0 to "
+             Equals("s.toml:16: faults[0].rate: expected faults in a virtual second, above 0 to "
                     "1000, found \"often\""));
   CHECK_THAT(error_of(replaced(example, "lasts_ms = [50, 300]", "lasts_ms = [300, 50]")),
-             Equals("s.toml:17: faults[0].lasts_ms: expected the lower number first, found "
+             Equals("s.toml:18: faults[0].lasts_ms: expected the lower number first, found "
                     "[300,50]"));
   CHECK_THAT(error_of(replaced(example, "lasts_ms = [50, 300]", "last_ms = [50, 300]")),
-             Equals("s.toml:17: faults[0].last_ms: unknown key; did you mean faults[0].lasts_ms?"));
+             Equals("s.toml:18: faults[0].last_ms: unknown key; did you mean faults[0].lasts_ms?"));
   CHECK_THAT(error_of(replaced(example, "lasts_ms = [50, 300]\n", "")),
              Contains("faults[0].lasts_ms: expected this key, found nothing"));
   CHECK_THAT(error_of(replaced(example, "rate = 2.5", "rate = 2.5\ncount = 2")),
@@ -165,7 +169,7 @@ TEST_CASE("an error of a scenario names line, key, what was expected and what wa
       error_of(replaced(example, "batches_per_step = 2", "batches_per_step = 3")),
       Contains("workload.batches_per_step: expected a power of 2 that divides the 32 batches "
                "of an epoch, found 3"));
-  CHECK_THAT(error_of(replaced(example, "staleness = 1", "lease_timeout_ms = 4")),
+  CHECK_THAT(error_of(replaced(example, "[1000, 3000]", "[1000, 4]")),
              Contains("workload.lease_timeout_ms: expected more than the longest time of a batch"));
   CHECK_THAT(error_of("workload = 3"), Contains("s.toml:1: workload: expected a table, found 3"));
   CHECK_THAT(error_of("a = "), Contains("s.toml:1: not a TOML file"));

@@ -230,7 +230,7 @@ struct scheduler_state {
   void start_evaluator();
   void place_worker_on(node_id node, std::uint32_t count);
   void go_back(const std::string& why);
-  void cleared();
+  void cleared(node_id id);
 
   // scheduler_leases.cpp
   void count_done_meanwhile();
@@ -303,7 +303,7 @@ struct scheduler_state {
   // Placing. What was begun for an earlier generation has no effect any more.
   std::uint64_t generation_ = 0;
   std::size_t placing_ = 0;  // answers awaited
-  std::size_t clearing_ = 0; // nodes that still drop their roles
+  std::set<node_id> clearing_; // that still drop their roles
   scheduler::placement placement_;
   bool going_back_ = false;                     // to a checkpoint, or to the start
   bool loading_ = false;                        // the archive has not answered yet

@@ -17,10 +17,11 @@ struct worker_options {
   address_book peers;
   compute_actor compute;
   worker_core::options core;
-  std::vector<shared_range> shared;                      ///< hogwild: the shards of this process
-  std::uint32_t duplicate_push_every = 0;                ///< fault injection; 0: off
-  caf::timespan resend_after = std::chrono::seconds(10); ///< what is unanswered is sent again
-  std::shared_ptr<history::recorder> recorder;           ///< may be null
+  std::vector<shared_range> shared;       ///< hogwild: the shards of this process
+  std::uint32_t duplicate_push_every = 0; ///< fault injection; 0: off
+  /// What is unanswered is sent again, and each further time after twice as long.
+  caf::timespan resend_after = std::chrono::seconds(3);
+  std::shared_ptr<history::recorder> recorder; ///< may be null
 };
 
 /// Internal: time to look at what is unanswered.
@@ -46,7 +47,8 @@ using worker_impl_actor =
 ///     use_scheduler talks with that one from now on
 ///     use_compute   has the batch in hand computed again, by that one
 ///
-/// Pulls and pushes of which nothing has moved for `resend_after` are sent again; shards tell
+/// Pulls and pushes of which nothing has moved for `resend_after` are sent again, the next time
+/// after twice as long, so that what is slow is not made slower; shards tell
 /// repeated ones by their batch. When it dies, its leases go back and nothing is lost: a gradient
 /// in part applied is completed by whoever gets the batch next. What it cannot work around (a model
 /// that throws) ends it, with that as its reason.
@@ -76,6 +78,7 @@ struct worker_state {
     std::map<shard_id, transfer_id> transfers; // remote shards, the last attempt
     std::map<shard_id, bool> fresh;            // shared ones
     time_point moved;                          // sent, or a part of it credited
+    caf::timespan patience;                    // until it is sent again
     double loss = 0;
   };
 
@@ -96,6 +99,7 @@ struct worker_state {
   std::optional<worker_core::pull_order> pull_;
   std::optional<compute_task> task_; // in hand
   time_point pull_moved_;            // sent, or a part of it arrived
+  caf::timespan pull_patience_{0};   // until it is sent again
   range_pulls pulls_;
   std::map<batch_id, open_push> pushes_;
   std::map<shard_id, outbound_queue> out_;

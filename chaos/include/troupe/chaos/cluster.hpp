@@ -36,7 +36,6 @@ struct cluster_options {
   /// Gives who takes down what the actors of a process do; asked each time one is started. May be
   /// null, and may give null.
   std::function<std::shared_ptr<history::recorder>(const process&)> recorder = nullptr;
-  sim_time lease_timeout = std::chrono::minutes(2);
   std::function<void(const std::string&)> trace = nullptr; ///< see simulation_options
 };
 

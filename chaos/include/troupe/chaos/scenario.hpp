@@ -32,8 +32,9 @@ struct workload {
   std::uint32_t batch_size = 8;
   range<sim_time> batch_time = {std::chrono::milliseconds(2), std::chrono::milliseconds(6)};
   std::uint32_t checkpoint_every = 0; ///< batches; 0: there is no checkpoint
-  /// A worker that completes nothing for so long loses its leases.
-  sim_time lease_timeout = std::chrono::minutes(2);
+  /// A worker that completes nothing for so long loses its leases; never empty. Once the seeds have
+  /// been through the modes, the next ones have the next of these.
+  std::vector<sim_time> lease_timeouts = {std::chrono::minutes(2)};
   friend bool operator==(const workload&, const workload&) = default;
 };
 
@@ -110,6 +111,9 @@ struct scenario {
 
   scheduler::consistency mode_of(std::uint64_t s) const {
     return work.modes[s % work.modes.size()];
+  }
+  sim_time lease_timeout_of(std::uint64_t s) const {
+    return work.lease_timeouts[s / work.modes.size() % work.lease_timeouts.size()];
   }
   std::uint32_t node_count() const;
 };
