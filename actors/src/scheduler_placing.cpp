@@ -70,8 +70,7 @@ void scheduler_state::place_all(const scheduler::placement& p) {
               if (--placing_ == 0) replicas_ready();
             },
             [this, id = id, g = generation_](const caf::error& err) {
-              if (g == generation_ && phase_ == phase::placing && nodes_.contains(id))
-                fail(to_string(id) + " could not hold its shards: " + reason_of(err));
+              if (g == generation_) could_not_place(id, "it could not hold its shards", err);
             });
   }
 }
@@ -92,6 +91,19 @@ void scheduler_state::on_images_sent(const images_sent& s) {
   if (s.generation != generation_ || phase_ != phase::placing) return;
   record_views(all_shards());
   place_workers_on_nodes();
+}
+
+// At first, what a node says it cannot do it could not do again, and the user is told. A run that
+// goes back does without the node, as without one whose connection has closed.
+void scheduler_state::could_not_place(node_id id, const std::string& what, const caf::error& err) {
+  if (phase_ != phase::placing || !nodes_.contains(id)) return;
+  const auto why = what + ": " + reason_of(err);
+  const bool unreachable = err == caf::sec::request_receiver_down;
+  if (unreachable) reached(probe::unreachable_while_placing);
+  if (!unreachable && generation_ == 0)
+    fail(to_string(id) + ": " + why);
+  else if (unreachable || !too_many_failures(why))
+    lose(id, why);
 }
 
 void scheduler_state::place_workers_on_nodes() {
@@ -121,8 +133,7 @@ void scheduler_state::place_workers_on_nodes() {
               if (--placing_ == 0) begin_training();
             },
             [this, id = id, g = generation_](const caf::error& err) {
-              if (g == generation_ && phase_ == phase::placing && nodes_.contains(id))
-                fail(to_string(id) + " could not run its workers: " + reason_of(err));
+              if (g == generation_) could_not_place(id, "it could not run its workers", err);
             });
   }
 }

@@ -231,6 +231,7 @@ struct scheduler_state {
   void place_worker_on(node_id node, std::uint32_t count);
   void go_back(const std::string& why);
   void cleared(node_id id);
+  void could_not_place(node_id id, const std::string& what, const caf::error& err);
 
   // scheduler_leases.cpp
   void count_done_meanwhile();

@@ -76,8 +76,9 @@ enum class probe : std::uint8_t {
   search_of_old_view,
   primary_lost_before_worker,
   leased_what_it_holds,
+  unreachable_while_placing,
 };
-inline constexpr std::size_t probes = static_cast<std::size_t>(probe::leased_what_it_holds) + 1;
+inline constexpr std::size_t probes = static_cast<std::size_t>(probe::unreachable_while_placing) + 1;
 
 struct probe_text {
   probe what;
@@ -188,6 +189,8 @@ inline constexpr std::array<probe_text, probes> probe_texts = {{
      "a node lost its way to a primary between a worker's placing and its start"},
     {probe::leased_what_it_holds, "leased_what_it_holds",
      "a worker was leased a batch that it was computing or pushing"},
+    {probe::unreachable_while_placing, "unreachable_while_placing",
+     "a node could not be reached when it was given its roles"},
 }};
 
 using probe_counts = std::array<std::uint64_t, probes>;
