@@ -2,8 +2,10 @@
 
 #include "losses.hpp"
 #include "matrix_product.hpp"
+#include "troupe/tensor/aligned.hpp"
 #include "troupe/tensor/sequential.hpp"
 
+#include <memory>
 #include <optional>
 
 namespace troupe::tensor {
@@ -22,7 +24,8 @@ struct basic_batch {
 template <class T>
 class basic_sequential {
  public:
-  basic_sequential(std::size_t inputs, const std::vector<layer_spec>& layers, loss l);
+  basic_sequential(std::size_t inputs, const std::vector<layer_spec>& layers, loss l,
+                   precision p = precision::fp32);
 
   const layout& parameter_layout() const noexcept { return layout_; }
   std::size_t input_count() const noexcept { return inputs_; }
@@ -67,7 +70,7 @@ class basic_sequential {
   std::size_t room_ = 0;
   aligned_vector<T> delta_;      ///< derivative of the loss by a stage's output
   aligned_vector<T> next_delta_; ///< the same for the stage before
-  product_memory<T> memory_;
+  std::unique_ptr<matrix_products<T>> products_;
 };
 
 } // namespace troupe::tensor

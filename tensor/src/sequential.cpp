@@ -80,8 +80,8 @@ std::vector<layer_spec> checked(std::size_t inputs, std::vector<layer_spec> laye
 
 template <class T>
 basic_sequential<T>::basic_sequential(std::size_t inputs, const std::vector<layer_spec>& layers,
-                                      loss l)
-    : inputs_(inputs), loss_(l) {
+                                      loss l, precision p)
+    : inputs_(inputs), loss_(l), products_(make_products<T>(p)) {
   for (const auto& layer : checked(inputs, layers, l)) {
     if (layer.type == kind::dense)
       add_dense(layer.units);
@@ -165,11 +165,8 @@ const T* basic_sequential<T>::forward(const T* parameters, const basic_batch<T>&
   for (auto& s : stages_) {
     T* output = s.output.data();
     if (s.dense) {
-      // The product adds to what is there, so the bias costs no pass of its own.
-      for (std::size_t i = 0; i < batch.rows; ++i)
-        std::copy_n(parameters + s.bias, s.units, output + i * s.units);
-      add_product({.rows = batch.rows, .columns = s.units, .depth = s.inputs}, input,
-                  parameters + s.weight, output, memory_);
+      products_->multiply({.rows = batch.rows, .columns = s.units, .depth = s.inputs}, input,
+                          parameters + s.weight, parameters + s.bias, output);
     } else {
       std::copy_n(input, batch.rows * s.units, output);
     }
@@ -191,13 +188,11 @@ void basic_sequential<T>::backward(const T* parameters, const basic_batch<T>& ba
     std::copy_n(delta, s.units, bias);
     for (std::size_t i = 1; i < batch.rows; ++i)
       for (std::size_t j = 0; j < s.units; ++j) bias[j] += delta[i * s.units + j];
-    std::fill_n(gradient + s.weight, s.inputs * s.units, T(0));
-    add_product_of_transposed({.rows = s.inputs, .columns = s.units, .depth = batch.rows}, input,
-                              delta, gradient + s.weight, memory_);
+    products_->multiply_transposed({.rows = s.inputs, .columns = s.units, .depth = batch.rows},
+                                   input, delta, gradient + s.weight);
     if (k == 0) break;
-    std::fill_n(next_delta_.data(), batch.rows * s.inputs, T(0));
-    add_product_with_transposed({.rows = batch.rows, .columns = s.inputs, .depth = s.units}, delta,
-                                parameters + s.weight, next_delta_.data(), memory_);
+    products_->multiply_by_transposed({.rows = batch.rows, .columns = s.inputs, .depth = s.units},
+                                      delta, parameters + s.weight, next_delta_.data());
     std::swap(delta_, next_delta_);
   }
 }
@@ -260,8 +255,8 @@ namespace {
 
 class sequential final : public model {
  public:
-  sequential(std::size_t inputs, const std::vector<layer_spec>& layers, loss l)
-      : chain_(inputs, layers, l) {}
+  sequential(std::size_t inputs, const std::vector<layer_spec>& layers, loss l, precision p)
+      : chain_(inputs, layers, l, p) {}
 
   const layout& parameter_layout() const noexcept override { return chain_.parameter_layout(); }
   std::size_t input_count() const noexcept override { return chain_.input_count(); }
@@ -312,8 +307,8 @@ class sequential final : public model {
 } // namespace
 
 std::unique_ptr<model> make_sequential(std::size_t inputs, const std::vector<layer_spec>& layers,
-                                       loss l) {
-  return std::make_unique<sequential>(inputs, layers, l);
+                                       loss l, precision p) {
+  return std::make_unique<sequential>(inputs, layers, l, p);
 }
 
 } // namespace troupe::tensor

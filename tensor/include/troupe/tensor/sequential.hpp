@@ -1,6 +1,7 @@
 #pragma once
 
 #include "troupe/tensor/model.hpp"
+#include "troupe/tensor/precision.hpp"
 
 #include <cstddef>
 #include <memory>
@@ -43,8 +44,9 @@ struct layer_spec {
 /// (uniform, variance 2 / (in + units)); biases start at 0.
 ///
 /// Throws `error` when the description is impossible: no inputs, no dense layer, a dense layer of
-/// no units, units on another layer, or a softmax over fewer than two outputs.
+/// no units, units on another layer, or a softmax over fewer than two outputs; and when this build
+/// on this processor does not support the precision (supports()).
 std::unique_ptr<model> make_sequential(std::size_t inputs, const std::vector<layer_spec>& layers,
-                                       loss l);
+                                       loss l, precision p = precision::fp32);
 
 } // namespace troupe::tensor
