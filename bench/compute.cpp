@@ -164,9 +164,12 @@ struct step_products {
   struct one {
     std::size_t inputs, units;
     tensor::aligned_vector<float> x, weight, bias, y, delta, weight_gradient, x_gradient;
+    tensor::factor_memory x_memory, weight_memory;
+    tensor::factor<float> x_factor{}, weight_factor{};
   };
   std::size_t batch;
   std::vector<one> layers;
+  tensor::factor_memory delta_memory;
   std::unique_ptr<tensor::matrix_products<float>> library;
   double flops = 0;
 
@@ -175,23 +178,36 @@ struct step_products {
     for (std::size_t i = 1; i < widths.size(); ++i) {
       const auto in = widths[i - 1], out = widths[i];
       const auto fresh = [](std::size_t n) { return tensor::aligned_vector<float>(n, 0.01f); };
-      layers.push_back({in, out, fresh(rows * in), fresh(in * out), fresh(out), fresh(rows * out),
-                        fresh(rows * out), fresh(in * out), fresh(rows * in)});
+      layers.push_back({.inputs = in,
+                        .units = out,
+                        .x = fresh(rows * in),
+                        .weight = fresh(in * out),
+                        .bias = fresh(out),
+                        .y = fresh(rows * out),
+                        .delta = fresh(rows * out),
+                        .weight_gradient = fresh(in * out),
+                        .x_gradient = fresh(rows * in),
+                        .x_memory = {},
+                        .weight_memory = {}});
       // The first layer's input needs no derivative.
       flops += 2.0 * static_cast<double>(rows * in * out) * (i == 1 ? 2 : 3);
     }
   }
   void run() {
-    for (auto& l : layers)
-      library->multiply({.rows = batch, .columns = l.units, .depth = l.inputs}, l.x.data(),
-                        l.weight.data(), l.bias.data(), l.y.data());
+    for (auto& l : layers) {
+      l.x_factor = library->factor_of(l.x.data(), l.x.size(), l.x_memory);
+      l.weight_factor = library->factor_of(l.weight.data(), l.weight.size(), l.weight_memory);
+      library->multiply({.rows = batch, .columns = l.units, .depth = l.inputs}, l.x_factor,
+                        l.weight_factor, l.bias.data(), l.y.data());
+    }
     for (auto k = layers.size(); k-- > 0;) {
       auto& l = layers[k];
+      const auto delta = library->factor_of(l.delta.data(), l.delta.size(), delta_memory);
       library->multiply_transposed({.rows = l.inputs, .columns = l.units, .depth = batch},
-                                   l.x.data(), l.delta.data(), l.weight_gradient.data());
+                                   l.x_factor, delta, l.weight_gradient.data());
       if (k > 0)
         library->multiply_by_transposed({.rows = batch, .columns = l.inputs, .depth = l.units},
-                                        l.delta.data(), l.weight.data(), l.x_gradient.data());
+                                        delta, l.weight_factor, l.x_gradient.data());
     }
   }
 };

@@ -53,6 +53,8 @@ class basic_sequential {
     std::size_t weight = 0; ///< offsets in the parameters
     std::size_t bias = 0;
     aligned_vector<T> output; ///< rows x units, padded
+    factor_memory input_memory, weight_memory;
+    factor<T> input_factor{}, weight_factor{}; ///< from the forward pass, for the backward
   };
 
   void add_dense(std::size_t units);
@@ -61,7 +63,8 @@ class basic_sequential {
   void make_room(std::size_t rows);
   /// Returns z, the last stage's output.
   const T* forward(const T* parameters, const basic_batch<T>& batch);
-  void backward(const T* parameters, const basic_batch<T>& batch, T* gradient);
+  /// From delta_ and what the forward pass left.
+  void backward(std::size_t rows, T* gradient);
 
   std::size_t inputs_;
   loss loss_;
@@ -70,6 +73,7 @@ class basic_sequential {
   std::size_t room_ = 0;
   aligned_vector<T> delta_;      ///< derivative of the loss by a stage's output
   aligned_vector<T> next_delta_; ///< the same for the stage before
+  factor_memory delta_memory_;
   std::unique_ptr<matrix_products<T>> products_;
 };
 

@@ -1,8 +1,10 @@
 #pragma once
 
+#include "troupe/tensor/aligned.hpp"
 #include "troupe/tensor/precision.hpp"
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 
 namespace troupe::tensor {
@@ -15,6 +17,16 @@ struct product_size {
 
   friend bool operator==(const product_size&, const product_size&) = default;
 };
+
+/// A matrix that is multiplied, in the form the library takes: from matrix_products::factor_of.
+template <class T>
+struct factor {
+  const T* values;
+  const std::uint16_t* rounded = nullptr; ///< the same in bfloat16, where that is the precision
+};
+
+/// Where a factor's other form lies. Grows to the largest seen.
+using factor_memory = aligned_vector<std::uint16_t>;
 
 /// The matrix products a model is made of: all matrices row-major and dense, results overwritten,
 /// operands of any alignment, none overlapping.
@@ -32,15 +44,20 @@ class matrix_products {
   /// The library: "Eigen", "oneDNN".
   virtual const char* name() const noexcept = 0;
 
+  /// The n values as a factor, for any number of products: weights enter the forward and the
+  /// backward pass, and are rounded once. It refers to `values` and `memory`, which must stay as
+  /// they are until its last product.
+  virtual factor<T> factor_of(const T* values, std::size_t n, factor_memory& memory) = 0;
+
   /// result = a * b, plus bias[j] in column j unless bias is null; a is [rows x depth], b is
   /// [depth x columns].
-  virtual void multiply(product_size size, const T* a, const T* b, const T* bias, T* result) = 0;
+  virtual void multiply(product_size size, factor<T> a, factor<T> b, const T* bias, T* result) = 0;
 
   /// result = transpose(a) * b; a is [depth x rows].
-  virtual void multiply_transposed(product_size size, const T* a, const T* b, T* result) = 0;
+  virtual void multiply_transposed(product_size size, factor<T> a, factor<T> b, T* result) = 0;
 
   /// result = a * transpose(b); b is [columns x depth].
-  virtual void multiply_by_transposed(product_size size, const T* a, const T* b, T* result) = 0;
+  virtual void multiply_by_transposed(product_size size, factor<T> a, factor<T> b, T* result) = 0;
 };
 
 /// Runs everywhere, for float and double, and is what the others are compared with.

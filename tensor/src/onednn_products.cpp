@@ -3,6 +3,7 @@
 #include "troupe/tensor/error.hpp"
 
 #include <algorithm>
+#include <immintrin.h>
 #include <oneapi/dnnl/dnnl.hpp>
 #include <oneapi/dnnl/dnnl_debug.h>
 #include <string>
@@ -67,36 +68,16 @@ void point(dnnl::memory& m, const void* to, dnnl::stream& s) {
   check(dnnl_memory_set_data_handle_v2(m.get(), const_cast<void*>(to), s.get()));
 }
 
-/// A factor as it comes, float32 and row-major, and as the product wants it.
-class factor {
- public:
-  factor(const dnnl::memory::desc& given, const dnnl::memory::desc& wanted, const dnnl::engine& e)
-      : given_(at_no_address(given, e)), wanted_(at_no_address(wanted, e)) {
-    if (given == wanted) return;
-    const dnnl::reorder::primitive_desc description(e, given, e, wanted);
-    converter_ = dnnl::reorder(description);
-    bytes_ = wanted.get_size();
+/// Rounds to the nearest, ties to even; a NaN stays one. Subnormals become 0. Only where the
+/// precision is supported.
+__attribute__((target("avx512f,avx512bw,avx512vl,avx512bf16"))) void
+round_to_bfloat16(const float* values, std::uint16_t* to, std::size_t n) {
+  for (std::size_t i = 0; i < n; i += 16) {
+    const auto some = static_cast<__mmask16>(n - i >= 16 ? 0xffff : (1u << (n - i)) - 1);
+    const __m256bh rounded = _mm512_cvtneps_pbh(_mm512_maskz_loadu_ps(some, values + i));
+    _mm256_mask_storeu_epi16(to + i, some, reinterpret_cast<const __m256i&>(rounded));
   }
-
-  std::size_t bytes() const noexcept { return bytes_; }
-
-  /// The memory to multiply: that of `values`, or `room` after it was filled from there.
-  const dnnl::memory& take(const float* values, std::byte* room, dnnl::stream& s) {
-    point(bytes_ == 0 ? wanted_ : given_, values, s);
-    if (bytes_ == 0) return wanted_;
-    point(wanted_, room, s);
-    const dnnl_exec_arg_t arguments[] = {{DNNL_ARG_FROM, given_.get()},
-                                         {DNNL_ARG_TO, wanted_.get()}};
-    check(dnnl_primitive_execute(converter_.get(), s.get(), 2, arguments));
-    return wanted_;
-  }
-
- private:
-  dnnl::memory given_;
-  dnnl::memory wanted_;
-  dnnl::reorder converter_;
-  std::size_t bytes_ = 0; // of the converted form; 0 when it is taken as it comes
-};
+}
 
 /// One product of one size.
 class prepared {
@@ -106,48 +87,42 @@ class prepared {
     const auto dims = [](std::size_t a, std::size_t b) {
       return dnnl::memory::dims{static_cast<std::int64_t>(a), static_cast<std::int64_t>(b)};
     };
-    const dnnl::memory::desc a(dims(rows, depth), type::f32,
-                               f.left_transposed ? format::ba : format::ab);
-    const dnnl::memory::desc b(dims(depth, columns), type::f32,
-                               f.right_transposed ? format::ba : format::ab);
+    // All in the order they come in. oneDNN would rather have weights in blocks of its own, and is
+    // a tenth faster then on small batches; bringing them there costs more (docs/performance.md).
+    const auto factors = p == precision::bf16 ? type::bf16 : type::f32;
+    const auto order = [](bool transposed) { return transposed ? format::ba : format::ab; };
+    const dnnl::memory::desc a(dims(rows, depth), factors, order(f.left_transposed));
+    const dnnl::memory::desc b(dims(depth, columns), factors, order(f.right_transposed));
     const dnnl::memory::desc bias(dims(1, columns), type::f32, format::ab);
     const dnnl::memory::desc result(dims(rows, columns), type::f32, format::ab);
     dnnl::primitive_attr attributes;
     // Else it would be the library's, bound to the thread that makes the primitive.
     attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
-    const auto wanted_a =
-        p == precision::bf16 ? dnnl::memory::desc(dims(rows, depth), type::bf16, format::any) : a;
-    const auto wanted_b = p == precision::bf16
-                              ? dnnl::memory::desc(dims(depth, columns), type::bf16, format::any)
-                              : b;
-    const auto operation = f.biased ? dnnl::matmul::desc(wanted_a, wanted_b, bias, result)
-                                    : dnnl::matmul::desc(wanted_a, wanted_b, result);
-    const dnnl::matmul::primitive_desc description(operation, attributes, e);
+    const dnnl::matmul::primitive_desc description(f.biased ? dnnl::matmul::desc(a, b, bias, result)
+                                                            : dnnl::matmul::desc(a, b, result),
+                                                   attributes, e);
     product_ = dnnl::matmul(description);
-    a_ = std::make_unique<factor>(a, description.src_desc(), e);
-    b_ = std::make_unique<factor>(b, description.weights_desc(), e);
+    a_ = at_no_address(a, e);
+    b_ = at_no_address(b, e);
     if (f.biased) bias_ = at_no_address(bias, e);
     result_ = at_no_address(result, e);
     scratch_ = at_no_address(description.scratchpad_desc(), e);
-    scratch_bytes_ = description.scratchpad_desc().get_size();
+    bytes_ = description.scratchpad_desc().get_size();
   }
 
   bool is(const form& f) const noexcept { return form_ == f; }
 
-  /// Room for the converted factors and oneDNN's own packing, each part aligned.
-  std::size_t bytes() const noexcept {
-    return whole_lines(a_->bytes()) + whole_lines(b_->bytes()) + scratch_bytes_;
-  }
+  /// Of oneDNN's own packing memory.
+  std::size_t bytes() const noexcept { return bytes_; }
 
-  void run(const float* a, const float* b, const float* bias, float* result, std::byte* room,
+  void run(const void* a, const void* b, const float* bias, float* result, std::byte* room,
            dnnl::stream& s) {
-    auto* const room_of_b = room + whole_lines(a_->bytes());
-    const auto& left = a_->take(a, room, s);
-    const auto& right = b_->take(b, room_of_b, s);
+    point(a_, a, s);
+    point(b_, b, s);
     point(result_, result, s);
-    point(scratch_, room_of_b + whole_lines(b_->bytes()), s);
-    dnnl_exec_arg_t arguments[] = {{DNNL_ARG_SRC, left.get()},
-                                   {DNNL_ARG_WEIGHTS, right.get()},
+    point(scratch_, room, s);
+    dnnl_exec_arg_t arguments[] = {{DNNL_ARG_SRC, a_.get()},
+                                   {DNNL_ARG_WEIGHTS, b_.get()},
                                    {DNNL_ARG_DST, result_.get()},
                                    {DNNL_ARG_SCRATCHPAD, scratch_.get()},
                                    {}};
@@ -160,15 +135,10 @@ class prepared {
   }
 
  private:
-  static std::size_t whole_lines(std::size_t bytes) {
-    return (bytes + alignment - 1) / alignment * alignment;
-  }
-
   form form_;
   dnnl::matmul product_;
-  std::unique_ptr<factor> a_, b_;
-  dnnl::memory bias_, result_, scratch_;
-  std::size_t scratch_bytes_ = 0;
+  dnnl::memory a_, b_, bias_, result_, scratch_;
+  std::size_t bytes_ = 0;
 };
 
 class onednn_products final : public matrix_products<float> {
@@ -178,21 +148,28 @@ class onednn_products final : public matrix_products<float> {
 
   const char* name() const noexcept override { return "oneDNN"; }
 
-  void multiply(product_size size, const float* a, const float* b, const float* bias,
+  factor<float> factor_of(const float* values, std::size_t n, factor_memory& memory) override {
+    if (precision_ == precision::fp32) return {values};
+    if (memory.size() < n) memory.resize(n);
+    round_to_bfloat16(values, memory.data(), n);
+    return {values, memory.data()};
+  }
+
+  void multiply(product_size size, factor<float> a, factor<float> b, const float* bias,
                 float* result) override {
     run({.size = size, .biased = bias != nullptr}, a, b, bias, result);
   }
-  void multiply_transposed(product_size size, const float* a, const float* b,
+  void multiply_transposed(product_size size, factor<float> a, factor<float> b,
                            float* result) override {
     run({.size = size, .left_transposed = true}, a, b, nullptr, result);
   }
-  void multiply_by_transposed(product_size size, const float* a, const float* b,
+  void multiply_by_transposed(product_size size, factor<float> a, factor<float> b,
                               float* result) override {
     run({.size = size, .right_transposed = true}, a, b, nullptr, result);
   }
 
  private:
-  void run(const form& f, const float* a, const float* b, const float* bias, float* result) {
+  void run(const form& f, factor<float> a, factor<float> b, const float* bias, float* result) {
     if (f.size.rows == 0 || f.size.columns == 0) return;
     if (f.size.depth == 0) {
       for (std::size_t i = 0; i < f.size.rows; ++i)
@@ -201,7 +178,11 @@ class onednn_products final : public matrix_products<float> {
       return;
     }
     const one_thread alone;
-    of(f).run(a, b, bias, result, room_.data(), stream_);
+    const auto taken = [&](const factor<float>& x) -> const void* {
+      if (precision_ == precision::bf16) return x.rounded;
+      return x.values;
+    };
+    of(f).run(taken(a), taken(b), bias, result, room_.data(), stream_);
   }
 
   prepared& of(const form& f) {

@@ -165,8 +165,11 @@ const T* basic_sequential<T>::forward(const T* parameters, const basic_batch<T>&
   for (auto& s : stages_) {
     T* output = s.output.data();
     if (s.dense) {
-      products_->multiply({.rows = batch.rows, .columns = s.units, .depth = s.inputs}, input,
-                          parameters + s.weight, parameters + s.bias, output);
+      s.input_factor = products_->factor_of(input, batch.rows * s.inputs, s.input_memory);
+      s.weight_factor =
+          products_->factor_of(parameters + s.weight, s.inputs * s.units, s.weight_memory);
+      products_->multiply({.rows = batch.rows, .columns = s.units, .depth = s.inputs},
+                          s.input_factor, s.weight_factor, parameters + s.bias, output);
     } else {
       std::copy_n(input, batch.rows * s.units, output);
     }
@@ -177,22 +180,22 @@ const T* basic_sequential<T>::forward(const T* parameters, const basic_batch<T>&
 }
 
 template <class T>
-void basic_sequential<T>::backward(const T* parameters, const basic_batch<T>& batch, T* gradient) {
+void basic_sequential<T>::backward(std::size_t rows, T* gradient) {
   for (auto k = stages_.size(); k-- > 0;) {
     const auto& s = stages_[k];
-    const T* input = k == 0 ? batch.features.data() : stages_[k - 1].output.data();
     T* delta = delta_.data();
-    if (s.applied) multiply_derivative(*s.applied, s.output.data(), delta, batch.rows * s.units);
+    if (s.applied) multiply_derivative(*s.applied, s.output.data(), delta, rows * s.units);
     if (!s.dense) continue;
     T* bias = gradient + s.bias;
     std::copy_n(delta, s.units, bias);
-    for (std::size_t i = 1; i < batch.rows; ++i)
+    for (std::size_t i = 1; i < rows; ++i)
       for (std::size_t j = 0; j < s.units; ++j) bias[j] += delta[i * s.units + j];
-    products_->multiply_transposed({.rows = s.inputs, .columns = s.units, .depth = batch.rows},
-                                   input, delta, gradient + s.weight);
+    const auto delta_factor = products_->factor_of(delta, rows * s.units, delta_memory_);
+    products_->multiply_transposed({.rows = s.inputs, .columns = s.units, .depth = rows},
+                                   s.input_factor, delta_factor, gradient + s.weight);
     if (k == 0) break;
-    products_->multiply_by_transposed({.rows = batch.rows, .columns = s.inputs, .depth = s.units},
-                                      delta, parameters + s.weight, next_delta_.data());
+    products_->multiply_by_transposed({.rows = rows, .columns = s.inputs, .depth = s.units},
+                                      delta_factor, s.weight_factor, next_delta_.data());
     std::swap(delta_, next_delta_);
   }
 }
@@ -211,7 +214,7 @@ double basic_sequential<T>::loss_and_gradient(std::span<const T> parameters,
   const T* z = forward(parameters.data(), batch);
   const double result = loss_and_delta(loss_, batch.rows, output_count(), z, batch.answers,
                                        delta_.data(), next_delta_.data());
-  backward(parameters.data(), batch, gradient.data());
+  backward(batch.rows, gradient.data());
   return result;
 }
 
