@@ -17,7 +17,7 @@ using nlohmann::json;
 namespace {
 
 // Every key of a job. A key that is missing here cannot be read.
-constexpr std::array<std::string_view, 40> known_keys = {
+constexpr std::array<std::string_view, 41> known_keys = {
     "name",
     "seed",
     "model",
@@ -40,6 +40,7 @@ constexpr std::array<std::string_view, 40> known_keys = {
     "train.staleness",
     "train.batches_per_step",
     "train.staleness_damping",
+    "train.precision",
     "train.optimizer",
     "train.optimizer.name",
     "train.optimizer.learning_rate",
@@ -69,6 +70,7 @@ constexpr std::array<std::string_view, 4> layer_kinds = {"dense", "relu", "tanh"
 constexpr std::array<std::string_view, 5> formats = {"idx", "csv", "digits", "integers", "own"};
 constexpr std::array<std::string_view, 4> modes = {"hogwild", "async", "ssp", "bsp"};
 constexpr std::array<std::string_view, 1> optimizers = {"sgd"};
+constexpr std::array<std::string_view, 2> precisions = {"fp32", "bf16"};
 
 constexpr std::size_t own_model = 2;
 constexpr std::size_t own_data = 4;
@@ -250,6 +252,7 @@ train_spec read_train(const strict_object& in) {
       in.integer("batch_size", static_cast<std::int64_t>(train.batch_size), 1, max_batch));
   train.consistency = read_consistency(in);
   train.optimizer = read_optimizer(table(in, "optimizer"));
+  train.precision = static_cast<tensor::precision>(in.choice("precision", precisions, 0));
   // Without momentum stale gradients do no harm worth a smaller step.
   train.staleness_damping = in.boolean("staleness_damping", train.optimizer.momentum > 0);
   return train;
@@ -355,6 +358,7 @@ json train_json(const train_spec& train) {
               {"batch_size", train.batch_size},
               {"consistency", scheduler::to_string(train.consistency.type())},
               {"staleness_damping", train.staleness_damping},
+              {"precision", name_of(precisions, train.precision)},
               {"optimizer",
                {{"name", "sgd"},
                 {"learning_rate", readable(train.optimizer.learning_rate)},

@@ -62,7 +62,7 @@ class basic_sequential {
   void check(std::size_t parameters, const basic_batch<T>& batch) const;
   void make_room(std::size_t rows);
   /// Returns z, the last stage's output.
-  const T* forward(const T* parameters, const basic_batch<T>& batch);
+  const T* forward(const T* parameters, const basic_batch<T>& batch, matrix_products<T>& products);
   /// From delta_ and what the forward pass left.
   void backward(std::size_t rows, T* gradient);
 
@@ -74,7 +74,8 @@ class basic_sequential {
   aligned_vector<T> delta_;      ///< derivative of the loss by a stage's output
   aligned_vector<T> next_delta_; ///< the same for the stage before
   factor_memory delta_memory_;
-  std::unique_ptr<matrix_products<T>> products_;
+  std::shared_ptr<matrix_products<T>> products_;       ///< of a training step
+  std::shared_ptr<matrix_products<T>> exact_products_; ///< of predict and evaluate: fp32
 };
 
 } // namespace troupe::tensor

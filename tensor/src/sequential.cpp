@@ -81,7 +81,8 @@ std::vector<layer_spec> checked(std::size_t inputs, std::vector<layer_spec> laye
 template <class T>
 basic_sequential<T>::basic_sequential(std::size_t inputs, const std::vector<layer_spec>& layers,
                                       loss l, precision p)
-    : inputs_(inputs), loss_(l), products_(make_products<T>(p)) {
+    : inputs_(inputs), loss_(l), products_(make_products<T>(p)),
+      exact_products_(p == precision::fp32 ? products_ : make_products<T>(precision::fp32)) {
   for (const auto& layer : checked(inputs, layers, l)) {
     if (layer.type == kind::dense)
       add_dense(layer.units);
@@ -159,17 +160,18 @@ void basic_sequential<T>::make_room(std::size_t rows) {
 }
 
 template <class T>
-const T* basic_sequential<T>::forward(const T* parameters, const basic_batch<T>& batch) {
+const T* basic_sequential<T>::forward(const T* parameters, const basic_batch<T>& batch,
+                                      matrix_products<T>& products) {
   make_room(batch.rows);
   const T* input = batch.features.data();
   for (auto& s : stages_) {
     T* output = s.output.data();
     if (s.dense) {
-      s.input_factor = products_->factor_of(input, batch.rows * s.inputs, s.input_memory);
+      s.input_factor = products.factor_of(input, batch.rows * s.inputs, s.input_memory);
       s.weight_factor =
-          products_->factor_of(parameters + s.weight, s.inputs * s.units, s.weight_memory);
-      products_->multiply({.rows = batch.rows, .columns = s.units, .depth = s.inputs},
-                          s.input_factor, s.weight_factor, parameters + s.bias, output);
+          products.factor_of(parameters + s.weight, s.inputs * s.units, s.weight_memory);
+      products.multiply({.rows = batch.rows, .columns = s.units, .depth = s.inputs}, s.input_factor,
+                        s.weight_factor, parameters + s.bias, output);
     } else {
       std::copy_n(input, batch.rows * s.units, output);
     }
@@ -211,7 +213,7 @@ double basic_sequential<T>::loss_and_gradient(std::span<const T> parameters,
     std::fill(gradient.begin(), gradient.end(), T(0));
     return 0;
   }
-  const T* z = forward(parameters.data(), batch);
+  const T* z = forward(parameters.data(), batch, *products_);
   const double result = loss_and_delta(loss_, batch.rows, output_count(), z, batch.answers,
                                        delta_.data(), next_delta_.data());
   backward(batch.rows, gradient.data());
@@ -225,7 +227,7 @@ void basic_sequential<T>::predict(std::span<const T> parameters, const basic_bat
   if (outputs.size() != batch.rows * output_count())
     refuse("room for " + std::to_string(batch.rows * output_count()) + " outputs", outputs.size());
   if (batch.rows == 0) return;
-  const T* z = forward(parameters.data(), batch);
+  const T* z = forward(parameters.data(), batch, *exact_products_);
   predictions(loss_, batch.rows, output_count(), z, delta_.data());
   std::copy_n(delta_.data(), outputs.size(), outputs.data());
 }
@@ -236,7 +238,7 @@ typename basic_sequential<T>::score basic_sequential<T>::evaluate(std::span<cons
   check(parameters.size(), batch);
   check_answers(loss_, batch.rows, output_count(), batch.answers);
   if (batch.rows == 0) return {};
-  const T* z = forward(parameters.data(), batch);
+  const T* z = forward(parameters.data(), batch, *exact_products_);
   score result;
   result.loss = loss_and_delta(loss_, batch.rows, output_count(), z, batch.answers, delta_.data(),
                                next_delta_.data());
