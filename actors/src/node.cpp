@@ -26,10 +26,44 @@ caf::result<replica_found> node_state::on_find_replica(const find_replica& f) {
                                                    std::to_string(f.version));
   if (f.job_id != job_id_)
     return make_error(errc::job_mismatch, "expected job " + job_id_ + ", found " + f.job_id);
-  auto i = replicas_.find(f.shard);
+  const auto known = views_.find(f.shard); // NODE-7
+  if (known == views_.end() || known->second.number < f.view) {
+    reached(probe::search_waited_for_view);
+    auto promise = self->make_response_promise<replica_found>();
+    searches_.push_back({f, promise});
+    return promise;
+  }
+  if (f.view < known->second.number) {
+    reached(probe::search_of_old_view);
+    return make_error(errc::no_such_shard, to_string(f.shard) + " is in " +
+                                               to_string(known->second.number) + ", not in " +
+                                               to_string(f.view) + " any more");
+  }
+  auto found = replica_of(f.shard);
+  if (!found) return found.error();
+  return *found;
+}
+
+caf::expected<replica_found> node_state::replica_of(shard_id shard) const {
+  auto i = replicas_.find(shard);
   if (i == replicas_.end() || !i->second.actor)
-    return make_error(errc::no_such_shard, to_string(f.shard) + " does not live here");
+    return make_error(errc::no_such_shard, to_string(shard) + " does not live here");
   return replica_found{i->second.actor};
+}
+
+// Of the view that has just become known; those of a view in between are in vain.
+void node_state::answer_searches(shard_id shard) {
+  const auto number = views_.at(shard).number;
+  std::erase_if(searches_, [&](waiting_search& s) {
+    if (s.what.shard != shard || number < s.what.view) return false;
+    auto found = replica_of(shard);
+    if (s.what.view < number) found = make_error(errc::no_such_shard, "the view was replaced");
+    if (found)
+      s.promise.deliver(*found);
+    else
+      s.promise.deliver(found.error());
+    return true;
+  });
 }
 
 void node_state::on_down(const caf::down_msg& d) {

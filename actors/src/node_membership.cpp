@@ -185,6 +185,10 @@ void node_state::clear_roles_then(std::function<void()> then) {
   workers_.clear();
   for (auto& w : std::exchange(waiting_workers_, {}))
     w.promise.deliver(make_error(errc::cannot_place, "the node drops all roles"));
+  for (auto& ready : std::exchange(ready_workers_, {}))
+    ready.then(make_error(errc::cannot_place, "the node drops all roles"));
+  for (auto& s : std::exchange(searches_, {}))
+    s.promise.deliver(make_error(errc::no_such_shard, "the node drops all roles"));
   if (!supervisor_ && after_clearing_.empty()) {
     then();
     return;

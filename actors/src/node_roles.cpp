@@ -115,7 +115,10 @@ bool node_state::primaries_known() const {
 }
 
 void node_state::spawn_waiting_workers() {
-  if (waiting_workers_.empty() || !primaries_known()) return;
+  if (waiting_workers_.empty() && ready_workers_.empty()) return;
+  if (!primaries_known()) return;
+  for (auto& ready : std::exchange(ready_workers_, {}))
+    start_worker(ready.id, std::move(ready.compute), std::move(ready.then));
   for (auto& waiting : std::exchange(waiting_workers_, {})) {
     auto awaited = std::make_shared<std::size_t>(waiting.ids.size());
     for (auto id : waiting.ids)
@@ -160,8 +163,10 @@ void node_state::spawn_worker(worker_id id, std::function<void(caf::error)> then
 
 void node_state::start_worker(worker_id id, compute_actor compute,
                               std::function<void(caf::error)> then) {
-  if (!primaries_known()) {
-    then(make_error(errc::cannot_place, "the node drops all roles"));
+  if (!primaries_known()) { // any more: the connection to one has closed, and is made again or
+                            // replaced
+    reached(probe::primary_lost_before_worker);
+    ready_workers_.push_back({id, std::move(compute), std::move(then)});
     return;
   }
   worker_options w;
@@ -244,6 +249,7 @@ void node_state::on_install_view(const install_view& v) {
     };
     return shard == v.shard && !in(v.chain) && !in(v.learner);
   });
+  answer_searches(v.shard);
   resolve(v.shard);
 }
 
@@ -340,7 +346,8 @@ void node_state::look_up(shard_id shard, const node_contact& where) {
     give_up(); // a greeting comes sooner, or the time to connect all the same
     return;
   }
-  self->request(node, find_timeout, find_replica{protocol_version, job_id_, shard})
+  self->request(node, find_timeout,
+                find_replica{protocol_version, job_id_, shard, views_.at(shard).number})
       .then(
           [this, shard, id = where.node, c = clearings_](const replica_found& f) {
             if (c != clearings_) return;

@@ -308,7 +308,8 @@ void shard_state::compare(std::uint64_t sequence) {
 }
 
 void shard_state::acknowledge() {
-  if (!part_.primary && upstream_)
+  const bool follows = !part_.primary || mutant_active(mutant::old_view_accepted);
+  if (follows && upstream_)
     self->send(upstream_, replicated{options.id, part_.view, log_.applied(), own_peer(),
                                      own_hash_.first, own_hash_.second});
 }

@@ -115,16 +115,22 @@ void scheduler_state::enter_clocks(worker_id id) {
   for (const auto& [other, record] : workers_) worker.clock = std::max(worker.clock, record.clock);
   worker.entering = views_->shards();
   const auto entry = ++worker.entries;
+  const auto at = worker.clock;
   for (std::uint32_t s = 0; s < views_->shards(); ++s)
-    self->request(primary(shard_id{s}), enter_timeout, enter_clock{id, worker.clock})
+    self->request(primary(shard_id{s}), enter_timeout, enter_clock{id, at})
         .then(
-            [this, id, entry](const clock_entered& e) {
+            [this, id, entry, at](const clock_entered& e) {
               auto i = workers_.find(id);
               if (i == workers_.end() || i->second.entries != entry || i->second.entering == 0)
                 return;
               // A scheduler before this one may have let it enter further ahead.
               i->second.clock = std::max(i->second.clock, e.clock);
               if (--i->second.entering > 0) return;
+              if (i->second.clock > at) { // not on every shard, it may be
+                reached(probe::entered_further_ahead);
+                enter_clocks(id);
+                return;
+              }
               i->second.in_clocks = true;
               feed(id, options_.lease_ahead);
             },
@@ -148,8 +154,11 @@ void scheduler_state::on_batch_done(const batch_done& d) {
   if (phase_ != phase::training && phase_ != phase::draining) return;
   auto now = self->clock().now();
   auto worker = workers_.find(d.worker);
-  if (worker == workers_.end() && !mutant_active(mutant::done_of_old_life_accepted))
-    return; // SCHED-7
+  if (worker == workers_.end()) { // SCHED-7
+    reached(probe::done_of_lost_worker);
+    if (generation_ > 0 && !leases_->completed(d.batch)) reached(probe::done_of_old_life);
+    if (!mutant_active(mutant::done_of_old_life_accepted)) return;
+  }
   if (worker != workers_.end()) {
     worker->second.clock = std::max(worker->second.clock, d.clock);
     worker->second.suspended = false;

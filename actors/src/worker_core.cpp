@@ -21,7 +21,12 @@ void worker_core::lease(const std::vector<batch_id>& batches, clock_value clock_
     recent_.clear();  // all applied: an idle worker has nothing in flight
     arrived_ = false; // pulled for an older clock
   }
-  leases_.insert(batches.begin(), batches.end());
+  for (auto batch : batches) {
+    const bool begun = (computing_ && computing_->batch == batch) || in_flight_.contains(batch);
+    if (begun) reached(scheduler::probe::leased_what_it_holds); // WORKER-6
+    if (!begun) leases_.insert(batch);
+  }
+  if (leases_.empty()) return;
   if (pull_open_ && steps_ && step_of(*leases_.begin()) < arriving_step_) {
     reached(scheduler::probe::pull_not_needed);
     pull_open_ = false;

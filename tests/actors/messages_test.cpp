@@ -114,7 +114,7 @@ TEST_CASE("every message makes a round trip") {
   check_round_trip(sys, clear_roles{});
   check_round_trip(sys, roles_cleared{});
   check_round_trip(sys, greet{node, {}});
-  check_round_trip(sys, find_replica{1, "job", shard});
+  check_round_trip(sys, find_replica{1, "job", shard, view});
   check_round_trip(sys, stop_node{"why"});
   check_round_trip(sys, actor_failed{"why"});
   check_round_trip(sys, role_failed{node, true, 3, "why"});

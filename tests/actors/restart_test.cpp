@@ -45,12 +45,12 @@ void run_until(virtual_cluster& c, caf::timespan when) {
   c.run([&] { return c.now() >= when; });
 }
 
-// Null when the node holds none.
+// In the first view; null when the node holds none.
 shard_actor replica_on(virtual_cluster& c, std::size_t node, shard_id shard) {
   caf::scoped_actor self{c.system()};
   shard_actor found;
   bool answered = false;
-  self->send(node_actor{c.nodes().at(node)}, find_replica{protocol_version, "test", shard});
+  self->send(node_actor{c.nodes().at(node)}, find_replica{protocol_version, "test", shard, {1}});
   c.run([&] {
     if (answered || !self->has_next_message()) return answered;
     self->receive(

@@ -76,6 +76,30 @@ TEST_CASE("WORKER-1 and WORKER-2: leases are computed in order while the next pu
   CHECK(second->gradient != push.gradient); // still being pushed
 }
 
+TEST_CASE("WORKER-6: a batch that it computes or pushes is not computed again") {
+  auto w = make(scheduler::consistency::async());
+  w.lease({batch(4)}, 0);
+  REQUIRE(w.begin_pull());
+  land(w);
+  REQUIRE(w.begin_compute());
+  w.lease({batch(4)}, 0);
+  CHECK_FALSE(w.begin_pull());
+  w.computed();
+  w.pushed(s0, batch(4));
+  w.lease({batch(4), batch(5)}, 0);
+  REQUIRE(w.begin_pull());
+  land(w);
+  const auto next = w.begin_compute();
+  REQUIRE(next);
+  CHECK(next->batch == batch(5));
+  CHECK(next->clock == 1);
+  w.computed();
+  CHECK(w.pushed(s1, batch(4))); // told of once
+  // What every shard has is no more held: leased again, it is computed again.
+  w.lease({batch(4)}, 0);
+  REQUIRE(w.begin_pull());
+}
+
 TEST_CASE("WORKER-3: no more than two batches wait for their shards") {
   auto w = make(scheduler::consistency::async());
   w.lease({batch(0), batch(1), batch(2)}, 0);

@@ -74,6 +74,36 @@ TEST_CASE("the sum is exact through partitions that heal and partitions that bre
       10);
 }
 
+TEST_CASE("the sum is exact through partitions from the scheduler alone, of several nodes") {
+  const auto kind = fault_kind::partition;
+  check_exact_through(
+      {{.kind = kind, .target = node, .nodes = 2, .lasts = 3s, .from = scheduler},
+       {.kind = kind, .target = primary, .lasts = 2500ms, .way = direction::out, .from = scheduler},
+       {.kind = kind, .target = primary, .lasts = 2500ms, .way = direction::in, .from = scheduler}},
+      10);
+}
+
+TEST_CASE("the sum is exact through drains, and who takes the place of a drained node joins") {
+  std::size_t drained = 0;
+  for (const auto& mode : modes)
+    for (std::uint64_t seed = 1; seed <= 10; ++seed) {
+      INFO(to_string(mode) << ", seed " << seed);
+      auto o = options_for(mode, seed);
+      o.batch_time = 40ms;
+      cluster c(o);
+      const auto index = static_cast<std::uint32_t>(seed);
+      using enum fault_kind;
+      c.schedule({{.at = 50ms, .kind = drain, .target = node, .index = index, .lasts = 20ms},
+                  {.at = 90ms, .kind = kill, .target = backup, .index = index, .lasts = 50ms},
+                  {.at = 200ms, .kind = drain, .target = primary, .index = index, .lasts = 20ms}});
+      c.run(60s);
+      check_exact(c, o.work);
+      drained += count_notices(c, "was drained and leaves");
+      CHECK(count_notices(c, " joined from") > o.nodes.size());
+    }
+  CHECK(drained > 30);
+}
+
 TEST_CASE("the sum is exact over links that delay, lose, double and reorder") {
   fault bad{.kind = fault_kind::link, .target = everybody, .lasts = 20s};
   bad.link = {.latency = 5ms, .jitter = 20ms, .drop = 0.05, .duplicate = 0.1, .reorder = 0.2};
@@ -121,6 +151,8 @@ TEST_CASE("a fault is done to whom it names, and one that nobody matches has no 
   CHECK(c.done()[0].to == std::vector<std::string>{"node 3"});
   CHECK(c.done()[1].to == std::vector<std::string>{"node 4"});
   CHECK(c.done()[1].at == 50ms);
+  c.apply({.kind = fault_kind::pause, .target = node, .index = 2, .nodes = 2, .lasts = 1ms});
+  CHECK(c.done().back().to == std::vector<std::string>{"node 2", "node 0"});
   c.apply({.kind = fault_kind::pause, .target = everybody, .lasts = 1s});
   CHECK(c.done().back().to.size() == 4);
   CHECK(c.sim().processes()[1]->paused());

@@ -36,8 +36,15 @@ target = "worker_node"
 index = 1
 count = [0, 3]
 lasts_ms = 200
+nodes = [1, 2]
 way = ["in", "out"]
+from = ["everybody", "scheduler"]
 breaks = 0.5
+[[faults]]
+kind = "drain"
+target = "node"
+rate = 1
+lasts_ms = 100
 [[faults]]
 kind = "link"
 target = "everybody"
@@ -83,7 +90,7 @@ TEST_CASE("a scenario file says what is trained, on what, what happens and what 
   CHECK(s.cluster.nodes == std::vector<node_group>{{3, 2, 0}, {2, 0, 1}});
   CHECK(s.node_count() == 5);
 
-  REQUIRE(s.families.size() == 3);
+  REQUIRE(s.families.size() == 4);
   const auto& kills = s.families[0];
   CHECK(kills.kind == fault_kind::kill);
   CHECK(kills.target == fault_target::primary);
@@ -97,9 +104,12 @@ TEST_CASE("a scenario file says what is trained, on what, what happens and what 
   CHECK(partitions.count == range<std::uint32_t>{0, 3});
   CHECK(partitions.window == range<sim_time>{0ms, 1000ms});
   CHECK(partitions.ways == std::vector{direction::in, direction::out});
-  CHECK(s.families[2].link.low.latency == 100us);
-  CHECK(s.families[2].link.high.drop == 0.1);
-  CHECK(s.families[2].link.low.bytes_per_second == 1e5);
+  CHECK(partitions.nodes == range<std::uint32_t>{1, 2});
+  CHECK(partitions.from == std::vector{fault_target::everybody, fault_target::scheduler});
+  CHECK(s.families[2].kind == fault_kind::drain);
+  CHECK(s.families[3].link.low.latency == 100us);
+  CHECK(s.families[3].link.high.drop == 0.1);
+  CHECK(s.families[3].link.low.bytes_per_second == 1e5);
 
   REQUIRE(s.faults.size() == 1);
   CHECK(s.faults[0].at == 12'345'678ns);
@@ -169,6 +179,20 @@ TEST_CASE("a key that would have no effect on its kind of fault is refused") {
              Contains("faults[0].target: expected a node or the scheduler for kind = \"kill\""));
   CHECK_THAT(error_of(replaced(example, "at_ms = 12.345678", "at_ms = 1\nindex = 2")),
              Contains("fault[0].index: expected no index for target = \"scheduler\""));
+  CHECK_THAT(error_of(replaced(example, "rate = 2.5", "rate = 2.5\nnodes = 2")),
+             Contains("faults[0].nodes: expected this key with target = \"node\" or "
+                      "\"worker_node\" only, found target = \"primary\""));
+  CHECK_THAT(error_of(replaced(example, "for_good = 0.125", "from = \"scheduler\"")),
+             Contains("faults[0].from: expected this key with kind = \"partition\" only"));
+  CHECK_THAT(error_of(replaced(example, "[\"everybody\", \"scheduler\"]", "\"primary\"")),
+             Contains("faults[1].from: expected one of \"everybody\", \"scheduler\", found "
+                      "\"primary\""));
+  CHECK_THAT(error_of(replaced(example, "nodes = [1, 2]", "nodes = 0")),
+             Contains("faults[1].nodes: expected an integer from 1 to 64, found 0"));
+  CHECK_THAT(
+      error_of(
+          replaced(example, "\"drain\"\ntarget = \"node\"", "\"drain\"\ntarget = \"scheduler\"")),
+      Contains("faults[2].target: expected nodes for kind = \"drain\", found \"scheduler\""));
   CHECK_THAT(error_of(replaced(example, "at_ms = 12.345678", "")),
              Contains("fault[0].at_ms: expected this key, found nothing"));
 }

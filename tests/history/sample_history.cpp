@@ -188,4 +188,16 @@ std::vector<rule> broken_rules(const report& r) {
   return found;
 }
 
+std::vector<rule> broken(const sample_history& s) { return broken_rules(check(s.processes)); }
+
+std::string first_line(const sample_history& s) {
+  const auto r = check(s.processes);
+  return r.violations.empty() ? "" : r.violations.front().what;
+}
+
+std::string last_line(const sample_history& s) {
+  const auto r = check(s.processes);
+  return r.violations.empty() ? "" : r.violations.back().what;
+}
+
 } // namespace troupe::history

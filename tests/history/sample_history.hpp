@@ -53,5 +53,10 @@ class sample_history {
 
 /// The rules that are broken, each once.
 std::vector<rule> broken_rules(const report& r);
+std::vector<rule> broken(const sample_history& s);
+inline std::vector<rule> only(rule r) { return {r}; }
+/// What the first violation says, or the last; empty without one.
+std::string first_line(const sample_history& s);
+std::string last_line(const sample_history& s);
 
 } // namespace troupe::history

@@ -78,7 +78,7 @@ typename Inspector::result_type inspect(Inspector& f, greet& x) {
 }
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, find_replica& x) {
-  return f(caf::meta::type_name("find_replica"), x.version, x.job_id, x.shard);
+  return f(caf::meta::type_name("find_replica"), x.version, x.job_id, x.shard, x.view);
 }
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, replica_found& x) {

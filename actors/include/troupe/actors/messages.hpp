@@ -120,12 +120,14 @@ struct greet {
   node_actor actor;
 };
 
-/// node -> node, over a connection of their own. Answer: `replica_found`, or
-/// errc::protocol_mismatch, errc::job_mismatch, errc::no_such_shard.
+/// node -> node, over a connection of their own. Answer: `replica_found`, once the node has been
+/// told of that view too (NODE-7); or errc::protocol_mismatch, errc::job_mismatch,
+/// errc::no_such_shard.
 struct find_replica {
   std::uint32_t version = protocol_version;
   std::string job_id;
   shard_id shard;
+  view_number view; ///< the newest that the asker knows of that shard
 };
 
 struct replica_found {

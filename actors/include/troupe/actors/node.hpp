@@ -97,6 +97,9 @@ using node_impl_actor =
 ///         to those with.
 /// NODE-6  When the connection to another node closes, what lives there is looked up again, for as
 ///         long as a view names it: the process may live, and its replicas with their state.
+/// NODE-7  A replica is shown to nodes alone that know the same view of its shard: one that asks
+///         with a view below is refused, one with a view above waits for this node to hear of it.
+///         So nobody who has not heard that the run went back reaches the replicas it goes on with.
 ///
 /// It loads data and connects in its handlers and holds its thread meanwhile. When it dies, its
 /// children die with it. Its heartbeat is an actor of its own (`pulse`).
@@ -136,6 +139,15 @@ struct node_state {
     worker_actor actor;
     compute_actor compute;
   };
+  struct ready_worker { // to start as soon as the primaries are known
+    worker_id id;
+    compute_actor compute;
+    std::function<void(caf::error)> then;
+  };
+  struct waiting_search {
+    find_replica what;
+    caf::typed_response_promise<replica_found> promise;
+  };
   struct waiting_workers {
     std::vector<worker_id> ids;
     caf::typed_response_promise<workers_placed> promise;
@@ -158,6 +170,8 @@ struct node_state {
   void start_worker(worker_id id, compute_actor compute, std::function<void(caf::error)> then);
   void spawn_waiting_workers();
   bool primaries_known() const;
+  caf::expected<replica_found> replica_of(shard_id shard) const;
+  void answer_searches(shard_id shard);
   shard_actor handle_of(shard_id shard, node_id node) const;
   void resolve(shard_id id);
   void resolve_later(shard_id id);
@@ -188,6 +202,8 @@ struct node_state {
   std::uint64_t replicas_begun_ = 0;
   std::map<worker_id, held_worker> workers_;
   std::vector<waiting_workers> waiting_workers_;
+  std::vector<ready_worker> ready_workers_;
+  std::vector<waiting_search> searches_; // for replicas, of views not told here yet
 
   std::map<shard_id, install_view> views_;                       // the newest of each
   std::map<node_id, node_actor> nodes_;                          // reached so far

@@ -51,6 +51,9 @@ struct own_write {
 ///          are used. (Ho et al. 2013, "More effective distributed ML via a stale synchronous
 ///          parallel parameter server": read-my-writes.)
 /// WORKER-5 `bsp`: the batches of one step are computed from one pull.
+/// WORKER-6 A batch that is leased to it again while it computes it, or while its gradient is under
+///          way (it had it as a backup task, and whoever held it was lost), is not computed again:
+///          one clock of a batch would never be whole on the shards that have the other.
 ///
 /// Not thread-safe.
 class worker_core {

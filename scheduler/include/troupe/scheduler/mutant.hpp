@@ -66,7 +66,7 @@ inline constexpr std::array<mutant_text, mutants> mutant_texts = {{
     {mutant::acknowledged_before_whole, "acknowledged_before_whole",
      "a backup acknowledges a change of which it has only the header"},
     {mutant::old_view_accepted, "old_view_accepted",
-     "replicas take changes and acknowledgements of views that are no more"},
+     "replicas follow whoever sends, also the primary of a view that is no more"},
     {mutant::view_number_reused, "view_number_reused",
      "a view without a lost replica has the number of the one with it"},
     {mutant::log_order_ignored, "log_order_ignored",

@@ -69,8 +69,15 @@ enum class probe : std::uint8_t {
   was_declared_lost,
   learner_not_reached_yet,
   old_view_ignored,
+  done_of_lost_worker,
+  done_of_old_life,
+  entered_further_ahead,
+  search_waited_for_view,
+  search_of_old_view,
+  primary_lost_before_worker,
+  leased_what_it_holds,
 };
-inline constexpr std::size_t probes = static_cast<std::size_t>(probe::old_view_ignored) + 1;
+inline constexpr std::size_t probes = static_cast<std::size_t>(probe::leased_what_it_holds) + 1;
 
 struct probe_text {
   probe what;
@@ -167,6 +174,20 @@ inline constexpr std::array<probe_text, probes> probe_texts = {{
     {probe::learner_not_reached_yet, "learner_not_reached_yet",
      "a view had a learner that its tail could not reach yet"},
     {probe::old_view_ignored, "old_view_ignored", "a node was told a view before the one it knew"},
+    {probe::done_of_lost_worker, "done_of_lost_worker",
+     "a worker that was given up told of a batch that it had done"},
+    {probe::done_of_old_life, "done_of_old_life",
+     "the same after the run had gone back, of a batch that is not completed since"},
+    {probe::entered_further_ahead, "entered_further_ahead",
+     "a shard had let a worker enter further ahead than its scheduler knew"},
+    {probe::search_waited_for_view, "search_waited_for_view",
+     "a node was asked for its replica by one that knew a view before it, and let it wait"},
+    {probe::search_of_old_view, "search_of_old_view",
+     "a node was asked for its replica by one that knew an older view, and refused"},
+    {probe::primary_lost_before_worker, "primary_lost_before_worker",
+     "a node lost its way to a primary between a worker's placing and its start"},
+    {probe::leased_what_it_holds, "leased_what_it_holds",
+     "a worker was leased a batch that it was computing or pushing"},
 }};
 
 using probe_counts = std::array<std::uint64_t, probes>;
