@@ -61,7 +61,7 @@ function(troupe_add_test_folder folder)
   if(TROUPE_SANITIZE STREQUAL "thread")
     set_target_properties(${folder}_tests PROPERTIES EXCLUDE_FROM_ALL ON)
   else()
-    # Catch2 2.13 cannot skip: a test without its data or its rights says so, and ctest shows it as skipped.
+    # Catch2 2.13 cannot skip: a test without its data, its rights or its processor says so, and ctest shows it as skipped.
     catch_discover_tests(${folder}_tests TEST_PREFIX "${folder}: "
                          PROPERTIES TIMEOUT 120
                                     SKIP_REGULAR_EXPRESSION "skipped:.no")

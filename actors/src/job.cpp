@@ -17,7 +17,7 @@ using nlohmann::json;
 namespace {
 
 // Every key of a job. A key that is missing here cannot be read.
-constexpr std::array<std::string_view, 43> known_keys = {
+constexpr std::array<std::string_view, 44> known_keys = {
     "name",
     "seed",
     "model",
@@ -41,6 +41,7 @@ constexpr std::array<std::string_view, 43> known_keys = {
     "train.batches_per_step",
     "train.staleness_damping",
     "train.lease_timeout_seconds",
+    "train.precision",
     "train.optimizer",
     "train.optimizer.name",
     "train.optimizer.learning_rate",
@@ -72,6 +73,7 @@ constexpr std::array<std::string_view, 4> layer_kinds = {"dense", "relu", "tanh"
 constexpr std::array<std::string_view, 5> formats = {"idx", "csv", "digits", "integers", "own"};
 constexpr std::array<std::string_view, 4> modes = {"hogwild", "async", "ssp", "bsp"};
 constexpr std::array<std::string_view, 1> optimizers = {"sgd"};
+constexpr std::array<std::string_view, 2> precisions = {"fp32", "bf16"};
 
 constexpr std::size_t own_model = 2;
 constexpr std::size_t own_data = 4;
@@ -253,6 +255,7 @@ train_spec read_train(const strict_object& in) {
       in.integer("batch_size", static_cast<std::int64_t>(train.batch_size), 1, max_batch));
   train.consistency = read_consistency(in);
   train.optimizer = read_optimizer(table(in, "optimizer"));
+  train.precision = static_cast<tensor::precision>(in.choice("precision", precisions, 0));
   // Without momentum stale gradients do no harm worth a smaller step.
   train.staleness_damping = in.boolean("staleness_damping", train.optimizer.momentum > 0);
   train.lease_timeout_seconds =
@@ -371,6 +374,7 @@ json train_json(const train_spec& train) {
               {"consistency", scheduler::to_string(train.consistency.type())},
               {"staleness_damping", train.staleness_damping},
               {"lease_timeout_seconds", train.lease_timeout_seconds},
+              {"precision", name_of(precisions, train.precision)},
               {"optimizer",
                {{"name", "sgd"},
                 {"learning_rate", readable(train.optimizer.learning_rate)},

@@ -134,14 +134,19 @@ workload make_workload(const job& j) {
   auto data = std::make_shared<shared_data>(j);
   workload w;
   w.load_data = [data] { return data->get(); };
-  w.make_model = [data, model = j.model, own = brings_own_model(j)] {
+  w.make_model = [data, model = j.model, precision = j.train.precision, own = brings_own_model(j)] {
     if (own)
       throw job_error("model.kind",
                       "expected sequential or integer_sum, found \"own\": a model that "
                       "only the program which started the job can bring");
     if (model.type == model_spec::kind::integer_sum)
       return tensor::make_integer_sum(model.parameters);
-    return tensor::make_sequential(data->get()->train.feature_count(), model.layers, model.loss);
+    if (!tensor::supports(precision))
+      throw job_error("train.precision",
+                      "expected \"fp32\" where the processor has neither AVX512-BF16 nor AMX-BF16 "
+                      "or Troupe was built without oneDNN, found \"bf16\"");
+    return tensor::make_sequential(data->get()->train.feature_count(), model.layers, model.loss,
+                                   precision);
   };
   return w;
 }

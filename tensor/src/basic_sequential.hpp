@@ -2,8 +2,10 @@
 
 #include "losses.hpp"
 #include "matrix_product.hpp"
+#include "troupe/tensor/aligned.hpp"
 #include "troupe/tensor/sequential.hpp"
 
+#include <memory>
 #include <optional>
 
 namespace troupe::tensor {
@@ -22,7 +24,8 @@ struct basic_batch {
 template <class T>
 class basic_sequential {
  public:
-  basic_sequential(std::size_t inputs, const std::vector<layer_spec>& layers, loss l);
+  basic_sequential(std::size_t inputs, const std::vector<layer_spec>& layers, loss l,
+                   precision p = precision::fp32);
 
   const layout& parameter_layout() const noexcept { return layout_; }
   std::size_t input_count() const noexcept { return inputs_; }
@@ -50,6 +53,8 @@ class basic_sequential {
     std::size_t weight = 0; ///< offsets in the parameters
     std::size_t bias = 0;
     aligned_vector<T> output; ///< rows x units, padded
+    factor_memory input_memory, weight_memory;
+    factor<T> input_factor{}, weight_factor{}; ///< from the forward pass, for the backward
   };
 
   void add_dense(std::size_t units);
@@ -57,8 +62,9 @@ class basic_sequential {
   void check(std::size_t parameters, const basic_batch<T>& batch) const;
   void make_room(std::size_t rows);
   /// Returns z, the last stage's output.
-  const T* forward(const T* parameters, const basic_batch<T>& batch);
-  void backward(const T* parameters, const basic_batch<T>& batch, T* gradient);
+  const T* forward(const T* parameters, const basic_batch<T>& batch, matrix_products<T>& products);
+  /// From delta_ and what the forward pass left.
+  void backward(std::size_t rows, T* gradient);
 
   std::size_t inputs_;
   loss loss_;
@@ -67,7 +73,9 @@ class basic_sequential {
   std::size_t room_ = 0;
   aligned_vector<T> delta_;      ///< derivative of the loss by a stage's output
   aligned_vector<T> next_delta_; ///< the same for the stage before
-  product_memory<T> memory_;
+  factor_memory delta_memory_;
+  std::shared_ptr<matrix_products<T>> products_;       ///< of a training step
+  std::shared_ptr<matrix_products<T>> exact_products_; ///< of predict and evaluate: fp32
 };
 
 } // namespace troupe::tensor

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <string>
+#include <thread>
 
 namespace troupe::tensor {
 
@@ -29,13 +30,33 @@ void check_size(const char* function, std::size_t expected, std::size_t found) {
                 "expected " + std::to_string(expected) + " floats, found " + std::to_string(found));
 }
 
+/// Components whose updates take turns: a page of them. Long enough that the taking of a turn costs
+/// nothing beside the update, short enough that a turn is over in a fraction of a microsecond.
+constexpr std::size_t region = 1024;
+
 } // namespace
 
+class shared_parameters::turn {
+ public:
+  explicit turn(flag& f) : flag_(f) {
+    while (flag_.taken.exchange(true, std::memory_order_acquire))
+      // Whoever has it is about to be done, unless the system took its core away.
+      for (int spins = 0; flag_.taken.load(relaxed); ++spins)
+        if (spins >= 100) std::this_thread::yield();
+  }
+  ~turn() { flag_.taken.store(false, std::memory_order_release); }
+  turn(const turn&) = delete;
+  turn& operator=(const turn&) = delete;
+
+ private:
+  flag& flag_;
+};
+
 shared_parameters::shared_parameters(std::span<const float> initial, sgd_options options,
-                                     std::size_t batch_count, hogwild_addition addition)
+                                     std::size_t batch_count)
     : parameters_(initial.begin(), initial.end()),
-      velocity_(sgd(options).state_size(initial.size())), options_(options), addition_(addition),
-      batch_count_(batch_count),
+      velocity_(sgd(options).state_size(initial.size())), options_(options),
+      turns_((initial.size() + region - 1) / region), batch_count_(batch_count),
       claims_(std::make_unique<std::atomic<std::uint64_t>[]>(batch_count / 64 + 1)) {}
 
 bool shared_parameters::apply(std::uint64_t batch_ordinal, std::span<const float> gradient,
@@ -45,37 +66,36 @@ bool shared_parameters::apply(std::uint64_t batch_ordinal, std::span<const float
   const auto bit = std::uint64_t{1} << (batch_ordinal % 64);
   if ((claims_[batch_ordinal / 64].fetch_or(bit, relaxed) & bit) != 0) return false;
 
-  float* const p = parameters_.data();
-  float* const v = velocity_.data();
+  const auto regions = turns_.size();
+  // Threads that begin at different places seldom meet.
+  const auto begin = regions == 0 ? 0 : batch_ordinal * 0x9e3779b97f4a7c15u % regions;
+  for (std::size_t i = 0; i < regions; ++i) {
+    const auto r = begin + i < regions ? begin + i : begin + i - regions;
+    const turn alone(turns_[r]);
+    const auto first = r * region;
+    apply_to(first, gradient.subspan(first, std::min(region, gradient.size() - first)), scale);
+  }
+  updates_.fetch_add(1, relaxed);
+  return true;
+}
+
+void shared_parameters::apply_to(std::size_t first, std::span<const float> gradient, float scale) {
+  float* const p = parameters_.data() + first;
+  float* const v = velocity_.empty() ? nullptr : velocity_.data() + first; // of whose turn it is
   const float* const g = gradient.data();
   const auto n = gradient.size();
   const auto options = options_;
   with_sgd_step(options, [&](auto step) {
-    if constexpr (!step.has_momentum && !step.has_decay) {
-      if (addition_ == hogwild_addition::atomic) {
-        for (std::size_t i = 0; i < n; ++i) {
-          // Gradients behind a relu or a blank pixel are 0, and the locked instruction is not
-          // cheap.
-          const float change = options.learning_rate * (scale * g[i]);
-          if (change != 0) std::atomic_ref<float>(p[i]).fetch_sub(change, relaxed);
-        }
-        return;
-      }
-    }
     for (std::size_t i = 0; i < n; ++i) {
       float parameter = load(p[i]);
       if constexpr (step.has_momentum) {
-        float velocity = load(v[i]);
-        step(options, parameter, scale * g[i], velocity);
-        store(v[i], velocity);
+        step(options, parameter, scale * g[i], v[i]);
       } else {
         step(options, parameter, scale * g[i]);
       }
       store(p[i], parameter);
     }
   });
-  updates_.fetch_add(1, relaxed);
-  return true;
 }
 
 void shared_parameters::read(std::span<float> out) const {

@@ -1,41 +1,75 @@
 #pragma once
 
 #include "troupe/tensor/aligned.hpp"
+#include "troupe/tensor/precision.hpp"
 
 #include <cstddef>
+#include <cstdint>
+#include <memory>
 
 namespace troupe::tensor {
-
-/// Memory the products pack their operands into. Grows to the largest product seen and stays: a
-/// product of a size seen before allocates nothing.
-template <class T>
-struct product_memory {
-  aligned_vector<T> left;
-  aligned_vector<T> right;
-};
 
 /// Sizes of result [rows x columns] and of the summed dimension.
 struct product_size {
   std::size_t rows;
   std::size_t columns;
   std::size_t depth;
+
+  friend bool operator==(const product_size&, const product_size&) = default;
 };
 
-/// result += a * b, all row-major and dense; a is [rows x depth], b is [depth x columns]. For float
-/// and double.
+/// A matrix that is multiplied, in the form the library takes: from matrix_products::factor_of.
+template <class T>
+struct factor {
+  const T* values;
+  const std::uint16_t* rounded = nullptr; ///< the same in bfloat16, where that is the precision
+};
+
+/// Where a factor's other form lies. Grows to the largest seen.
+using factor_memory = aligned_vector<std::uint16_t>;
+
+/// The matrix products a model is made of: all matrices row-major and dense, results overwritten,
+/// operands of any alignment, none overlapping.
 ///
-/// The operands are always packed first, so the bits of the result do not depend on where they lie.
+/// PRODUCT-1: the bits of a result depend on the sizes and the values alone: not on where the
+/// operands lie, on what was multiplied before, on the instance, or on how many threads there are.
+///
+/// An instance holds what a product of a size needs (packing memory, generated code), made at the
+/// first product of the size. One thread at a time may use it; any may.
 template <class T>
-void add_product(product_size size, const T* a, const T* b, T* result, product_memory<T>& memory);
+class matrix_products {
+ public:
+  virtual ~matrix_products() = default;
 
-/// result += transpose(a) * b; a is [depth x rows].
-template <class T>
-void add_product_of_transposed(product_size size, const T* a, const T* b, T* result,
-                               product_memory<T>& memory);
+  /// The library: "Eigen", "oneDNN".
+  virtual const char* name() const noexcept = 0;
 
-/// result += a * transpose(b); b is [columns x depth].
+  /// The n values as a factor, for any number of products: weights enter the forward and the
+  /// backward pass, and are rounded once. It refers to `values` and `memory`, which must stay as
+  /// they are until its last product.
+  virtual factor<T> factor_of(const T* values, std::size_t n, factor_memory& memory) = 0;
+
+  /// result = a * b, plus bias[j] in column j unless bias is null; a is [rows x depth], b is
+  /// [depth x columns].
+  virtual void multiply(product_size size, factor<T> a, factor<T> b, const T* bias, T* result) = 0;
+
+  /// result = transpose(a) * b; a is [depth x rows].
+  virtual void multiply_transposed(product_size size, factor<T> a, factor<T> b, T* result) = 0;
+
+  /// result = a * transpose(b); b is [columns x depth].
+  virtual void multiply_by_transposed(product_size size, factor<T> a, factor<T> b, T* result) = 0;
+};
+
+/// Runs everywhere, for float and double, and is what the others are compared with.
 template <class T>
-void add_product_with_transposed(product_size size, const T* a, const T* b, T* result,
-                                 product_memory<T>& memory);
+std::unique_ptr<matrix_products<T>> make_eigen_products();
+
+/// Null when Troupe was built without oneDNN. Throws `error` when the precision is not supported.
+std::unique_ptr<matrix_products<float>> make_onednn_products(precision p);
+
+/// The fastest there is. Throws `error` when the precision is not supported; double knows fp32
+/// alone (and means double by it).
+template <class T>
+std::unique_ptr<matrix_products<T>> make_products(precision p);
 
 } // namespace troupe::tensor

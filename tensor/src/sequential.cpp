@@ -80,8 +80,9 @@ std::vector<layer_spec> checked(std::size_t inputs, std::vector<layer_spec> laye
 
 template <class T>
 basic_sequential<T>::basic_sequential(std::size_t inputs, const std::vector<layer_spec>& layers,
-                                      loss l)
-    : inputs_(inputs), loss_(l) {
+                                      loss l, precision p)
+    : inputs_(inputs), loss_(l), products_(make_products<T>(p)),
+      exact_products_(p == precision::fp32 ? products_ : make_products<T>(precision::fp32)) {
   for (const auto& layer : checked(inputs, layers, l)) {
     if (layer.type == kind::dense)
       add_dense(layer.units);
@@ -159,17 +160,18 @@ void basic_sequential<T>::make_room(std::size_t rows) {
 }
 
 template <class T>
-const T* basic_sequential<T>::forward(const T* parameters, const basic_batch<T>& batch) {
+const T* basic_sequential<T>::forward(const T* parameters, const basic_batch<T>& batch,
+                                      matrix_products<T>& products) {
   make_room(batch.rows);
   const T* input = batch.features.data();
   for (auto& s : stages_) {
     T* output = s.output.data();
     if (s.dense) {
-      // The product adds to what is there, so the bias costs no pass of its own.
-      for (std::size_t i = 0; i < batch.rows; ++i)
-        std::copy_n(parameters + s.bias, s.units, output + i * s.units);
-      add_product({.rows = batch.rows, .columns = s.units, .depth = s.inputs}, input,
-                  parameters + s.weight, output, memory_);
+      s.input_factor = products.factor_of(input, batch.rows * s.inputs, s.input_memory);
+      s.weight_factor =
+          products.factor_of(parameters + s.weight, s.inputs * s.units, s.weight_memory);
+      products.multiply({.rows = batch.rows, .columns = s.units, .depth = s.inputs}, s.input_factor,
+                        s.weight_factor, parameters + s.bias, output);
     } else {
       std::copy_n(input, batch.rows * s.units, output);
     }
@@ -180,24 +182,22 @@ const T* basic_sequential<T>::forward(const T* parameters, const basic_batch<T>&
 }
 
 template <class T>
-void basic_sequential<T>::backward(const T* parameters, const basic_batch<T>& batch, T* gradient) {
+void basic_sequential<T>::backward(std::size_t rows, T* gradient) {
   for (auto k = stages_.size(); k-- > 0;) {
     const auto& s = stages_[k];
-    const T* input = k == 0 ? batch.features.data() : stages_[k - 1].output.data();
     T* delta = delta_.data();
-    if (s.applied) multiply_derivative(*s.applied, s.output.data(), delta, batch.rows * s.units);
+    if (s.applied) multiply_derivative(*s.applied, s.output.data(), delta, rows * s.units);
     if (!s.dense) continue;
     T* bias = gradient + s.bias;
     std::copy_n(delta, s.units, bias);
-    for (std::size_t i = 1; i < batch.rows; ++i)
+    for (std::size_t i = 1; i < rows; ++i)
       for (std::size_t j = 0; j < s.units; ++j) bias[j] += delta[i * s.units + j];
-    std::fill_n(gradient + s.weight, s.inputs * s.units, T(0));
-    add_product_of_transposed({.rows = s.inputs, .columns = s.units, .depth = batch.rows}, input,
-                              delta, gradient + s.weight, memory_);
+    const auto delta_factor = products_->factor_of(delta, rows * s.units, delta_memory_);
+    products_->multiply_transposed({.rows = s.inputs, .columns = s.units, .depth = rows},
+                                   s.input_factor, delta_factor, gradient + s.weight);
     if (k == 0) break;
-    std::fill_n(next_delta_.data(), batch.rows * s.inputs, T(0));
-    add_product_with_transposed({.rows = batch.rows, .columns = s.inputs, .depth = s.units}, delta,
-                                parameters + s.weight, next_delta_.data(), memory_);
+    products_->multiply_by_transposed({.rows = rows, .columns = s.inputs, .depth = s.units},
+                                      delta_factor, s.weight_factor, next_delta_.data());
     std::swap(delta_, next_delta_);
   }
 }
@@ -213,10 +213,10 @@ double basic_sequential<T>::loss_and_gradient(std::span<const T> parameters,
     std::fill(gradient.begin(), gradient.end(), T(0));
     return 0;
   }
-  const T* z = forward(parameters.data(), batch);
+  const T* z = forward(parameters.data(), batch, *products_);
   const double result = loss_and_delta(loss_, batch.rows, output_count(), z, batch.answers,
                                        delta_.data(), next_delta_.data());
-  backward(parameters.data(), batch, gradient.data());
+  backward(batch.rows, gradient.data());
   return result;
 }
 
@@ -227,7 +227,7 @@ void basic_sequential<T>::predict(std::span<const T> parameters, const basic_bat
   if (outputs.size() != batch.rows * output_count())
     refuse("room for " + std::to_string(batch.rows * output_count()) + " outputs", outputs.size());
   if (batch.rows == 0) return;
-  const T* z = forward(parameters.data(), batch);
+  const T* z = forward(parameters.data(), batch, *exact_products_);
   predictions(loss_, batch.rows, output_count(), z, delta_.data());
   std::copy_n(delta_.data(), outputs.size(), outputs.data());
 }
@@ -238,7 +238,7 @@ typename basic_sequential<T>::score basic_sequential<T>::evaluate(std::span<cons
   check(parameters.size(), batch);
   check_answers(loss_, batch.rows, output_count(), batch.answers);
   if (batch.rows == 0) return {};
-  const T* z = forward(parameters.data(), batch);
+  const T* z = forward(parameters.data(), batch, *exact_products_);
   score result;
   result.loss = loss_and_delta(loss_, batch.rows, output_count(), z, batch.answers, delta_.data(),
                                next_delta_.data());
@@ -260,8 +260,8 @@ namespace {
 
 class sequential final : public model {
  public:
-  sequential(std::size_t inputs, const std::vector<layer_spec>& layers, loss l)
-      : chain_(inputs, layers, l) {}
+  sequential(std::size_t inputs, const std::vector<layer_spec>& layers, loss l, precision p)
+      : chain_(inputs, layers, l, p) {}
 
   const layout& parameter_layout() const noexcept override { return chain_.parameter_layout(); }
   std::size_t input_count() const noexcept override { return chain_.input_count(); }
@@ -312,8 +312,8 @@ class sequential final : public model {
 } // namespace
 
 std::unique_ptr<model> make_sequential(std::size_t inputs, const std::vector<layer_spec>& layers,
-                                       loss l) {
-  return std::make_unique<sequential>(inputs, layers, l);
+                                       loss l, precision p) {
+  return std::make_unique<sequential>(inputs, layers, l, p);
 }
 
 } // namespace troupe::tensor

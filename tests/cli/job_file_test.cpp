@@ -29,6 +29,7 @@ batch_size = 33
 consistency = "bsp"
 batches_per_step = 5
 lease_timeout_seconds = 1.5
+precision = "bf16"
 optimizer = { name = "sgd", learning_rate = 0.125, momentum = 0.5, nesterov = true, weight_decay = 0.25 }
 [cluster]
 workers = 4
@@ -65,6 +66,7 @@ batch_ms_high = 4
   CHECK(j.train.batch_size == 33);
   CHECK(j.train.consistency == scheduler::consistency::bsp(5));
   CHECK(j.train.optimizer == tensor::sgd_options{0.125f, 0.5f, true, 0.25f});
+  CHECK(j.train.precision == tensor::precision::bf16);
   CHECK(j.cluster.workers == 4);
   CHECK(j.cluster.replicas == 2);
   CHECK(j.checkpoint.every_batches == 500);
@@ -97,6 +99,7 @@ samples = 100
   CHECK(j.train.batch_size == 64);
   CHECK(j.train.consistency == scheduler::consistency::async());
   CHECK(j.train.optimizer == tensor::sgd_options{});
+  CHECK(j.train.precision == tensor::precision::fp32);
   CHECK(j.cluster.workers == 1);
   CHECK(j.cluster.shards == 1);
   CHECK(j.inject.duplicate_push_every == 0);

@@ -1,6 +1,7 @@
 #include "program_fixture.hpp"
 
 #include <catch2/catch.hpp>
+#include <cstdlib>
 #include <nlohmann/json.hpp>
 
 #include "temporary_folder.hpp"
@@ -112,6 +113,16 @@ TEST_CASE("a bad job file gets one line and exit code 2") {
                 "job.toml: model: ");
   check_failure(folder, {"train", "job.toml", "--in-process", "--set", "cluster.workers=0"}, 2,
                 "cluster.workers: expected an integer from 1");
+}
+
+TEST_CASE("bfloat16 on a processor without it is refused by name") {
+  temporary_folder folder;
+  folder.write("job.toml", digits_job());
+  // oneDNN then knows of no instructions beyond these, and without oneDNN there is no bfloat16.
+  ::setenv("DNNL_MAX_CPU_ISA", "AVX2", 1);
+  check_failure(folder, {"train", "job.toml", "--set", "train.precision=bf16"}, 2,
+                "job.toml: train.precision: expected \"fp32\" where the processor has neither");
+  ::unsetenv("DNNL_MAX_CPU_ISA");
 }
 
 TEST_CASE("data that cannot be read gets one line and exit code 3") {

@@ -11,6 +11,7 @@
 
 #include "troupe/scheduler/consistency.hpp"
 #include "troupe/tensor/optimizer.hpp"
+#include "troupe/tensor/precision.hpp"
 #include "troupe/tensor/sequential.hpp"
 
 namespace troupe::actors {
@@ -42,6 +43,8 @@ struct train_spec {
   std::size_t batch_size = 64;
   scheduler::consistency consistency; ///< mode with its bound or step size
   tensor::sgd_options optimizer;
+  /// Of the products of a training step; sequential models alone. See tensor::precision.
+  tensor::precision precision = tensor::precision::fp32;
   /// Scale a gradient down by the updates that it has not seen; see
   /// tensor::staleness_scale. Has no effect in bsp, where a gradient misses nothing.
   bool staleness_damping = false;

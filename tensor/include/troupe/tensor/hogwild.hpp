@@ -8,33 +8,24 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <vector>
 
 namespace troupe::tensor {
 
-/// What happens when two threads subtract from the same component at the same instant.
-enum class hogwild_addition {
-  /// Both subtractions count, as the paper assumes. A locked instruction per component: about ten
-  /// times slower than `racy`.
-  atomic,
-  /// One may overwrite the other. Rare with sparse gradients, and training forgives it.
-  racy
-};
-
-/// Parameters that the threads of one process read and write at the same time without locks, after
-/// Niu, Recht, Re, Wright 2011, "HOGWILD!: A Lock-Free Approach to Parallelizing Stochastic
-/// Gradient Descent". Every access is a relaxed atomic, so there is no data race in the language's
-/// sense.
+/// Parameters that the threads of one process read and write at the same time, after Niu, Recht,
+/// Re, Wright 2011, "HOGWILD!: A Lock-Free Approach to Parallelizing Stochastic Gradient Descent".
+/// Nobody holds the array: a reader never waits, and writers take turns at 1024 components each,
+/// which is one atomic exchange for a page. Every access is a relaxed atomic, so there is no data
+/// race in the language's sense.
 ///
 /// Promised:
 /// HOGWILD-1: a batch is applied at most once, whoever applies it and however often.
-/// HOGWILD-2: without momentum and weight decay no update is lost: the addition of each component
-/// is
-///            atomic, as the paper assumes, and integer gradients end in their exact sum.
+/// HOGWILD-2: no update is lost: that of a component is atomic, as the paper assumes, and integer
+///            gradients end in their exact sum.
 /// HOGWILD-3: every value read was written by someone: no torn floats.
 ///
-/// Not promised: that read() is a snapshot (it may mix parameters of before and after an update);
-/// an order of updates; and with momentum or weight decay, that of two updates which meet on the
-/// same component at the same instant both survive. Results differ from run to run.
+/// Not promised: that read() is a snapshot (it may mix parameters of before and after an update),
+/// and an order of updates. Results differ from run to run.
 ///
 /// Any number of threads may call every member function at once. What a thread did before apply()
 /// is not ordered with another thread's read(); join the threads or send a message to have the
@@ -43,8 +34,7 @@ class shared_parameters {
  public:
   /// `batch_count`: how many batches will ever be applied; their ordinals are [0, batch_count).
   /// Throws `error` on options sgd refuses.
-  shared_parameters(std::span<const float> initial, sgd_options options, std::size_t batch_count,
-                    hogwild_addition addition = hogwild_addition::atomic);
+  shared_parameters(std::span<const float> initial, sgd_options options, std::size_t batch_count);
 
   /// Claims the batch and applies `scale` times the gradient. False, and nothing done, when it was
   /// claimed before. Throws `error`, nothing claimed, when the ordinal is not below batch_count or
@@ -74,11 +64,18 @@ class shared_parameters {
   std::size_t batch_count() const noexcept { return batch_count_; }
 
  private:
+  struct alignas(64) flag {
+    std::atomic<bool> taken = false;
+  };
+  class turn;
+
+  void apply_to(std::size_t first, std::span<const float> gradient, float scale);
+
   // Mutable because std::atomic_ref<const float> is C++26.
   mutable aligned_vector<float> parameters_;
   aligned_vector<float> velocity_;
   sgd_options options_;
-  hogwild_addition addition_;
+  std::vector<flag> turns_;
   std::size_t batch_count_;
   std::unique_ptr<std::atomic<std::uint64_t>[]> claims_;
   std::atomic<std::uint64_t> updates_ = 0;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "troupe/tensor/model.hpp"
+#include "troupe/tensor/precision.hpp"
 
 #include <cstddef>
 #include <memory>
@@ -42,9 +43,13 @@ struct layer_spec {
 /// start as He et al. 2015 (normal, variance 2 / in), all others as Glorot and Bengio 2010
 /// (uniform, variance 2 / (in + units)); biases start at 0.
 ///
+/// The precision is that of loss_and_gradient. predict and evaluate multiply in fp32, so a model is
+/// measured alike wherever it was trained.
+///
 /// Throws `error` when the description is impossible: no inputs, no dense layer, a dense layer of
-/// no units, units on another layer, or a softmax over fewer than two outputs.
+/// no units, units on another layer, or a softmax over fewer than two outputs; and when this build
+/// on this processor does not support the precision (supports()).
 std::unique_ptr<model> make_sequential(std::size_t inputs, const std::vector<layer_spec>& layers,
-                                       loss l);
+                                       loss l, precision p = precision::fp32);
 
 } // namespace troupe::tensor

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <cstdio>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <sys/types.h>
+
+/// PyTorch in a process of its own that lives as long as this object: bench/peers/pytorch_step.py.
+class peer {
+ public:
+  /// Starts it with the kernels of that name (OPENBLAS_CORETYPE), or with those its library chooses
+  /// when empty. Nothing when it cannot run, and `why` says what is missing.
+  static std::optional<peer> start(const std::string& python, const std::string& core,
+                                   std::string& why);
+
+  peer(peer&& other) noexcept;
+  peer& operator=(peer&&) = delete;
+  ~peer();
+
+  /// Version and linear algebra: "PyTorch 1.13.0, OpenBLAS Haswell".
+  const std::string& name() const noexcept { return name_; }
+
+  /// How many seconds each step took. Ends the program when the process is gone.
+  std::vector<double> steps(const std::vector<std::size_t>& layers, std::size_t batch,
+                            double seconds);
+
+ private:
+  peer(pid_t process, int requests, int answers);
+  std::optional<std::string> line();
+
+  pid_t process_;
+  std::FILE* requests_;
+  std::FILE* answers_;
+  std::string name_;
+};

@@ -1,0 +1,10 @@
+// What stands in for onednn_products.cpp in a build without oneDNN.
+#include "matrix_product.hpp"
+
+namespace troupe::tensor {
+
+bool supports(precision p) noexcept { return p == precision::fp32; }
+
+std::unique_ptr<matrix_products<float>> make_onednn_products(precision) { return nullptr; }
+
+} // namespace troupe::tensor
