@@ -196,9 +196,10 @@ void push_more(client_actor::stateful_pointer<client_state> self) {
     auto id = s.ids.next();
     batch_id batch{0, static_cast<std::uint32_t>(s.clock)};
     s.open[batch] = bench_clock::now();
-    self->send(s.primary, push{worker_id{0}, s.clock, batch, s.clock, id, pusher_actor{self}});
-    ++s.clock;
     s.out.add(id, 0, s.gradient, s.gradient->data(), s.gradient->size() * sizeof(float));
+    self->send(s.primary, push{worker_id{0}, s.clock, batch, s.clock, id, pusher_actor{self},
+                               s.out.next_of(id)});
+    ++s.clock;
     flush(self);
   }
   if (s.open.empty()) s.promise.deliver(std::exchange(s.done, {}));
@@ -218,6 +219,8 @@ client_actor::behavior_type client(client_actor::stateful_pointer<client_state> 
       },
       [self](const pushed& p) {
         auto& s = self->state;
+        s.out.settle(p.transfer, p.key);
+        flush(self);
         auto i = s.open.find(p.batch);
         if (i == s.open.end()) return;
         s.done.seconds_each.push_back(since(i->second));

@@ -205,31 +205,39 @@ client_actor::behavior_type client(client_actor::stateful_pointer<client_state> 
   auto landed = [&s](const auto& whole) {
     if (whole) s.promise.deliver(true);
   };
+  auto take = [self, &s, landed](const part& p) {
+    auto whole = s.pulls.add(p);
+    for (const auto& c : s.pulls.credit_due(0, 0)) self->send(s.shard, c);
+    landed(whole);
+  };
   return {
-      [&s, landed](const parameters& p) {
+      [&s, landed, take](const parameters& p) {
         landed(s.pulls.announced(0, p.transfer, p.own_applied, p.seen_updates));
+        for (const auto& first : p.first) take(first);
       },
-      [self, &s, landed](const part& p) {
-        self->send(s.shard, credit_for(p, 0));
-        landed(s.pulls.add(p));
-      },
+      take,
       [&s, flush](const credit& c) {
         s.out.credit(c.transfer, c.parts, c.key);
         flush();
       },
-      [&s](const pushed&) { s.promise.deliver(true); },
+      [&s](const pushed& p) {
+        s.out.settle(p.transfer, p.key);
+        s.promise.deliver(true);
+      },
       [self, &s](pull_once) -> caf::result<bool> {
         auto id = s.ids.next();
         s.pulls.begin(0, s.target, id);
-        self->send(s.shard, pull{worker_id{0}, s.clock, 0, id, puller_actor{self}});
+        self->send(s.shard, pull{worker_id{0}, s.clock, 0, id, puller_actor{self},
+                                 shared_pools::of_process().key()});
         return s.promise = self->make_response_promise<bool>();
       },
       [self, &s, flush](push_once) -> caf::result<bool> {
         auto id = s.ids.next();
         batch_id batch{0, static_cast<std::uint32_t>(s.clock)};
-        self->send(s.shard, push{worker_id{0}, s.clock, batch, s.clock, id, pusher_actor{self}});
-        ++s.clock;
         s.out.add(id, 0, s.gradient, s.gradient->data(), s.gradient->size() * sizeof(float));
+        self->send(s.shard, push{worker_id{0}, s.clock, batch, s.clock, id, pusher_actor{self},
+                                 s.out.next_of(id)});
+        ++s.clock;
         flush();
         return s.promise = self->make_response_promise<bool>();
       },

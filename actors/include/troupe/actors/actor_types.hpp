@@ -16,7 +16,7 @@
 namespace troupe::actors {
 
 /// Raised with every change of a message's form or meaning. Peers of another version are refused.
-inline constexpr std::uint32_t protocol_version = 4;
+inline constexpr std::uint32_t protocol_version = 5;
 
 using scheduler::batch_id;
 using scheduler::clock_value;
@@ -67,7 +67,6 @@ struct pull;
 struct pull_snapshot;
 struct parameters;
 struct applied_in_place;
-struct credit;
 
 // -- leases, clocks, reports ----------------------------------------------------------------------
 struct batch_lease;
