@@ -260,7 +260,13 @@ void cluster::on_node_end(std::size_t i, std::uint32_t incarnation, const node_r
   if (!n.where->alive() || n.where->incarnation() != incarnation) return;
   n.actor = nullptr;
   sim_.kill(*n.where);
-  if (r.outcome == node_result::status::finished || result_) return;
+  if (result_) return;
+  if (r.outcome == node_result::status::finished) { // drained
+    if (n.back_after_drain.count() > 0)
+      sim_.schedule_at(sim_.now() + n.back_after_drain,
+                       [this, i] { bring_back(*nodes_[i].where); });
+    return;
+  }
   const auto pause =
       std::min(last_restart_pause, first_restart_pause * (1 << std::min(n.failures++, 10u)));
   sim_.schedule_at(sim_.now() + pause, [this, i] { bring_back(*nodes_[i].where); });

@@ -33,9 +33,10 @@ std::vector<process*> cluster::targets_of(const fault& f) {
       if (auto* p = place_of(id)) result.push_back(p);
     return result;
   };
-  const auto one_of = [&f](const std::vector<process*>& all) {
+  const auto some_of = [&f](const std::vector<process*>& all) {
     std::vector<process*> result;
-    if (!all.empty()) result.push_back(all[f.index % all.size()]);
+    for (std::size_t i = 0; i < std::min<std::size_t>(f.nodes, all.size()); ++i)
+      result.push_back(all[(f.index + i) % all.size()]);
     return result;
   };
   switch (f.target) {
@@ -55,7 +56,7 @@ std::vector<process*> cluster::targets_of(const fault& f) {
         continue;
       all.push_back(n.where);
     }
-    return one_of(all);
+    return some_of(all);
   }
   case fault_target::primary: {
     auto chain = chain_of(f.index);
@@ -108,6 +109,7 @@ void cluster::apply(const fault& f) {
     for (auto* p : targets)
       for (const auto& other : sim_.processes()) {
         if (std::ranges::find(targets, other.get()) != targets.end()) continue;
+        if (f.from == fault_target::scheduler && other.get() != scheduler_) continue;
         if (f.way == direction::both)
           cuts.push_back(sim_.partition(*p, *other));
         else if (f.way == direction::out)
@@ -140,7 +142,27 @@ void cluster::apply(const fault& f) {
   case fault_kind::disk:
     damage_disk(f);
     return;
+  case fault_kind::drain:
+    for (auto* p : targets) drain(*p, f.lasts);
+    return;
   }
+}
+
+// As `troupe drain` asks. A refusal is the scheduler's right: the node stays.
+void cluster::drain(process& p, sim_time back_after) {
+  for (auto& n : nodes_)
+    if (n.where == &p) {
+      n.back_after_drain = back_after;
+      if (const auto id = id_of(n); id && root_ && scheduler_->alive())
+        caf::anon_send(root_, actors::drain_request{*id});
+    }
+}
+
+// By the journal, which names the nodes' ports.
+std::optional<scheduler::node_id> cluster::id_of(const node& n) const {
+  const auto& known = journal_ ? journal_->read().nodes : last_journal_.nodes;
+  const auto i = std::ranges::find(known, n.port, &actors::run_journal::node_entry::port);
+  return i != known.end() ? std::optional(i->id) : std::nullopt;
 }
 
 void cluster::damage_disk(const fault& f) {

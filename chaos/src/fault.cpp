@@ -12,15 +12,22 @@ std::string seconds(sim_time t) {
   return text;
 }
 
+// "node 3", "2 nodes from 3 on"
+std::string several(const fault& f, const std::string& what) {
+  const auto index = std::to_string(f.index);
+  if (f.nodes == 1) return what + " " + index;
+  return std::to_string(f.nodes) + " " + what + "s from " + index + " on";
+}
+
 std::string target_of(const fault& f) {
   const auto index = std::to_string(f.index);
   switch (f.target) {
   case fault_target::scheduler:
     return "the scheduler";
   case fault_target::node:
-    return "node " + index;
+    return several(f, "node");
   case fault_target::worker_node:
-    return "worker node " + index;
+    return several(f, "worker node");
   case fault_target::primary:
     return "the primary of shard " + index;
   case fault_target::backup:
@@ -41,7 +48,8 @@ std::string what_happens(const fault& f) {
   case fault_kind::pause:
     return "pause of " + target;
   case fault_kind::partition:
-    return "partition of " + target;
+    return "partition of " + target +
+           (f.from == fault_target::scheduler ? " from the scheduler" : "");
   case fault_kind::link:
     return "bad links of " + target;
   case fault_kind::disk:
@@ -58,6 +66,8 @@ std::string what_happens(const fault& f) {
     return "power loss of " + target;
   case fault_kind::clock_jump:
     return "clock jump of " + target;
+  case fault_kind::drain:
+    return "drain of " + target;
   }
   return {};
 }
@@ -67,7 +77,7 @@ std::string what_happens(const fault& f) {
 std::string to_string(const fault& f) {
   auto text = what_happens(f) + " at " + seconds(f.at);
   if (f.kind == fault_kind::clock_jump) return text + " by " + seconds(f.lasts);
-  if (f.kind == fault_kind::kill || f.kind == fault_kind::power_loss)
+  if (f.kind == fault_kind::kill || f.kind == fault_kind::power_loss || f.kind == fault_kind::drain)
     return text + (f.lasts.count() == 0 ? ", for good" : ", back after " + seconds(f.lasts));
   return text + " for " + seconds(f.lasts);
 }

@@ -29,15 +29,19 @@ constexpr std::array<std::string_view, 10> workload_keys = {
     "epochs", "batch_size", "batch_ms",         "checkpoint_every", "lease_timeout_ms"};
 constexpr std::array<std::string_view, 4> cluster_keys = {"workers", "shards", "replicas", "nodes"};
 constexpr std::array<std::string_view, 3> node_keys = {"count", "shards", "workers"};
-constexpr std::array<std::string_view, 12> family_keys = {
-    "kind",     "target",   "index", "rate",   "count", "window_ms",
-    "lasts_ms", "for_good", "way",   "breaks", "link",  "disk"};
-constexpr std::array<std::string_view, 9> fault_keys = {
-    "kind", "target", "index", "at_ms", "lasts_ms", "way", "breaks", "link", "disk"};
+constexpr std::array<std::string_view, 14> family_keys = {
+    "kind",     "target",   "index", "nodes", "rate",   "count", "window_ms",
+    "lasts_ms", "for_good", "way",   "from",  "breaks", "link",  "disk"};
+constexpr std::array<std::string_view, 11> fault_keys = {"kind",   "target",   "index", "nodes",
+                                                         "at_ms",  "lasts_ms", "way",   "from",
+                                                         "breaks", "link",     "disk"};
 constexpr std::array<std::string_view, 6> link_keys = {
     "latency_ms", "jitter_ms", "drop", "duplicate", "reorder", "bytes_per_second"};
 constexpr std::array<std::string_view, 2> quiet_keys = {"from_ms", "finish_by_ms"};
 constexpr std::array<std::string_view, 3> mode_names = {"async", "ssp", "bsp"};
+constexpr std::array<std::string_view, 2> from_names = {"everybody", "scheduler"};
+constexpr std::array<fault_target, 2> from_targets = {fault_target::everybody,
+                                                      fault_target::scheduler};
 
 constexpr std::int64_t max_count = 10'000;
 constexpr std::int64_t max_members = 64;
@@ -112,6 +116,18 @@ class table {
     if (r.low > r.high)
       throw job_error(in_.path(key), "expected the lower number first, found " + value.dump());
     return r;
+  }
+
+  /// The same in whole numbers.
+  range<std::uint32_t> counts(std::string_view key, range<std::uint32_t> fallback,
+                              std::uint32_t min, std::uint32_t max) const {
+    const auto words = "an integer from " + std::to_string(min) + " to " + std::to_string(max);
+    const auto n =
+        numbers(key, {static_cast<double>(fallback.low), static_cast<double>(fallback.high)},
+                {.min = static_cast<double>(min), .max = static_cast<double>(max), .words = words});
+    if (n.low != std::floor(n.low) || n.high != std::floor(n.high))
+      throw job_error(in_.path(key), expected_found(words, in_.at(key)));
+    return {static_cast<std::uint32_t>(n.low), static_cast<std::uint32_t>(n.high)};
   }
 
   range<sim_time> times(std::string_view key, range<sim_time> fallback) const {
@@ -248,14 +264,21 @@ void check_meaning(const table& in, fault_kind kind, fault_target target) {
                        std::string(name_of(kind)) + "\"");
   };
   using enum fault_kind;
-  only("for_good", {kill, power_loss});
+  only("for_good", {kill, power_loss, drain});
   only("way", {partition});
+  only("from", {partition});
   only("breaks", {partition});
   only("link", {fault_kind::link});
   only("disk", {disk});
   if (target == fault_target::everybody && kind != fault_kind::link && kind != clock_jump)
     in.refuse("target", "expected a node or the scheduler for kind = \"" +
                             std::string(name_of(kind)) + "\", found \"everybody\"");
+  if (kind == drain && target == fault_target::scheduler)
+    in.refuse("target", "expected nodes for kind = \"drain\", found \"scheduler\"");
+  if (in->has("nodes") && target != fault_target::node && target != fault_target::worker_node)
+    in.refuse("nodes", "expected this key with target = \"node\" or \"worker_node\" only, found "
+                       "target = \"" +
+                           std::string(name_of(target)) + "\"");
   if (in->has("index") && (target == fault_target::scheduler || target == fault_target::everybody))
     in.refuse("index", "expected no index for target = \"" + std::string(name_of(target)) + "\"");
 }
@@ -290,6 +313,7 @@ fault_family read_family(const table& in, const quiet_phase& quiet) {
   f.target = static_cast<fault_target>(in->choice("target", fault_target_names, 0));
   check_meaning(in, f.kind, f.target);
   if (in->has("index")) f.index = in.integer("index", 0, 0, max_members);
+  f.nodes = in.counts("nodes", f.nodes, 1, max_members);
   if (in->has("rate") == in->has("count"))
     in.refuse(in->has("rate") ? "rate" : "count", in->has("rate")
                                                       ? "expected one of rate and count, found both"
@@ -298,11 +322,7 @@ fault_family read_family(const table& in, const quiet_phase& quiet) {
     f.rate = in->number("rate", 0, any_rate);
     f.count = {0, 0};
   } else {
-    const auto n = in.numbers("count", {},
-                              {.min = 0, .max = max_count, .words = "an integer from 0 to 10000"});
-    if (n.low != std::floor(n.low) || n.high != std::floor(n.high))
-      in.refuse("count", expected_found("an integer from 0 to 10000", in->at("count")));
-    f.count = {static_cast<std::uint32_t>(n.low), static_cast<std::uint32_t>(n.high)};
+    f.count = in.counts("count", {}, 0, max_count);
   }
   f.window = in.times("window_ms", {sim_time{}, quiet.from});
   if (f.window.low >= quiet.from)
@@ -312,6 +332,8 @@ fault_family read_family(const table& in, const quiet_phase& quiet) {
   if (f.for_good < 1) in->at("lasts_ms");
   f.lasts = in.times("lasts_ms", {});
   f.ways = as<direction>(in.choices("way", direction_names, 0));
+  f.from.clear();
+  for (const auto i : in.choices("from", from_names, 0)) f.from.push_back(from_targets[i]);
   f.breaks = in->number("breaks", 0, probability);
   f.disks = as<disk_fault>(in.choices("disk", disk_fault_names, 0));
   if (f.kind == fault_kind::link) {
@@ -330,10 +352,13 @@ fault read_fault(const table& in) {
   f.target = static_cast<fault_target>(in->choice("target", fault_target_names, 0));
   check_meaning(in, f.kind, f.target);
   f.index = in.integer("index", 0, 0, max_members);
+  f.nodes = in.integer("nodes", 1, 1, max_members);
   f.at = in.time("at_ms", {});
-  if (f.kind != fault_kind::kill && f.kind != fault_kind::power_loss) in->at("lasts_ms");
+  using enum fault_kind;
+  if (f.kind != kill && f.kind != power_loss && f.kind != drain) in->at("lasts_ms");
   f.lasts = in.time("lasts_ms", {});
   f.way = static_cast<direction>(in->choice("way", direction_names, 0));
+  f.from = from_targets[in->choice("from", from_names, 0)];
   f.breaks = in->boolean("breaks", false);
   f.disk = static_cast<disk_fault>(in->choice("disk", disk_fault_names, 0));
   if (f.kind == fault_kind::link) {

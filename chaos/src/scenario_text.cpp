@@ -99,12 +99,14 @@ std::string text(const fault_family& f) {
   std::string out = "\n[[faults]]\n" + line("kind", in_quotes(name_of(f.kind))) +
                     line("target", in_quotes(name_of(f.target)));
   if (f.index && has_index(f.target)) out += line("index", text(*f.index));
+  if (f.nodes != range<std::uint32_t>{1, 1}) out += line("nodes", text(f.nodes));
   out += f.rate > 0 ? line("rate", text(f.rate)) : line("count", text(f.count));
   out += line("window_ms", "[" + text(f.window.low) + ", " + text(f.window.high) + "]") +
          line("lasts_ms", text(f.lasts));
   if (f.for_good > 0) out += line("for_good", text(f.for_good));
   if (f.kind == fault_kind::partition)
-    out += line("way", in_quotes(f.ways)) + line("breaks", text(f.breaks));
+    out += line("way", in_quotes(f.ways)) + line("from", in_quotes(f.from)) +
+           line("breaks", text(f.breaks));
   if (f.kind == fault_kind::link) out += line("link", link_text(f.link));
   if (f.kind == fault_kind::disk) out += line("disk", in_quotes(f.disks));
   return out;
@@ -115,9 +117,11 @@ std::string text(const fault& f) {
                     line("kind", in_quotes(name_of(f.kind))) +
                     line("target", in_quotes(name_of(f.target)));
   if (has_index(f.target)) out += line("index", text(f.index));
+  if (f.nodes != 1) out += line("nodes", text(f.nodes));
   out += line("at_ms", text(f.at)) + line("lasts_ms", text(f.lasts));
   if (f.kind == fault_kind::partition)
-    out += line("way", in_quotes(name_of(f.way))) + line("breaks", f.breaks ? "true" : "false");
+    out += line("way", in_quotes(name_of(f.way))) + line("from", in_quotes(name_of(f.from))) +
+           line("breaks", f.breaks ? "true" : "false");
   if (f.kind == fault_kind::link)
     out += line("link", link_text(range<link_properties>{f.link, f.link}));
   if (f.kind == fault_kind::disk) out += line("disk", in_quotes(name_of(f.disk)));

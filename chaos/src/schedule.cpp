@@ -82,13 +82,17 @@ fault draw_fault(const scenario& s, const fault_family& family, generator& rando
   const auto way = one_of(random, family.ways);
   const bool breaks = befalls(random, family.breaks);
   const auto disk = one_of(random, family.disks);
+  f.nodes = static_cast<std::uint32_t>(between(random, family.nodes.low, family.nodes.high));
+  const auto from = one_of(random, family.from);
   switch (family.kind) {
   case fault_kind::kill:
   case fault_kind::power_loss:
+  case fault_kind::drain:
     if (for_good) f.lasts = sim_time{};
     break;
   case fault_kind::partition:
     f.way = way;
+    f.from = from;
     f.breaks = breaks;
     break;
   case fault_kind::link:

@@ -136,6 +136,7 @@ class shrinking {
       edit(simpler);
       return fails_with(i, simpler);
     };
+    change([](fault& f) { f.nodes = 1; });
     change([](fault& f) { f.breaks = false; });
     change([](fault& f) { f.link.latency = {}; });
     change([](fault& f) { f.link.jitter = {}; });

@@ -178,16 +178,90 @@ void check_takeovers(verdicts& v, const shard_life& life, const shown_views& vie
   }
 }
 
+// CHECK-6, with one clock: a read has whatever was acknowledged before it was served.
+void check_reads_in_time(verdicts& v, const shard_life& life) {
+  const auto& known = v.known();
+  std::vector<place> shown;
+  for (auto i : life.replicas)
+    for (auto index : known.replicas[i].events) {
+      const place here{known.replicas[i].process, index};
+      const auto what = known.at(here).what;
+      if (what == event_kind::push_acknowledged || what == event_kind::pull_served)
+        shown.push_back(here);
+    }
+  // At the same instant, reads first: which came first is not known.
+  std::ranges::stable_sort(shown, {}, [&](place p) {
+    const auto& e = known.at(p);
+    return std::pair{e.time_ns, e.what == event_kind::push_acknowledged};
+  });
+  place newest;
+  std::uint64_t acknowledged = 0;
+  for (const auto& here : shown) {
+    const auto& e = known.at(here);
+    if (e.what == event_kind::push_acknowledged) {
+      if (e.sequence > acknowledged) newest = here;
+      acknowledged = std::max(acknowledged, e.sequence);
+      continue;
+    }
+    v.judged(rule::one_primary);
+    if (e.sequence < acknowledged)
+      v.broken(rule::one_primary, here,
+               to_string(life.shard) + ": " + to_string(e.node) + " served a pull in view " +
+                   to_string(e.view) + " after change " + to_string(e.sequence) + ", when " +
+                   to_string(known.at(newest).node) + " had acknowledged change " +
+                   to_string(acknowledged),
+               [&](const event& x) {
+                 return about(x, life.shard) &&
+                        (x.what == event_kind::view_decided ||
+                         x.what == event_kind::view_installed ||
+                         (x.what == event_kind::push_acknowledged && x.sequence > e.sequence));
+               });
+  }
+}
+
+// CHECK-7: an image has what its maker had applied.
+void check_images(verdicts& v, const shard_life& life) {
+  const auto& known = v.known();
+  for (auto i : life.replicas) {
+    const auto& r = known.replicas[i];
+    std::optional<std::uint64_t> applied;
+    for (auto index : r.events) {
+      const place here{r.process, index};
+      const auto& e = known.at(here);
+      if (e.what == event_kind::replica_began && e.detail == 1) applied = 0;
+      if (e.what == event_kind::image_used || e.what == event_kind::change_applied)
+        applied = e.sequence;
+      if (e.what != event_kind::image_sent) continue;
+      if (!applied) {
+        v.unknown(rule::replicas_equal);
+        continue;
+      }
+      v.judged(rule::replicas_equal);
+      if (e.sequence != *applied)
+        v.broken(rule::replicas_equal, here,
+                 to_string(life.shard) + ": " + to_string(e.node) + " sent an image as of change " +
+                     to_string(e.sequence) + ", and had applied the changes up to " +
+                     to_string(*applied),
+                 [&](const event& x) {
+                   return about(x, life.shard) && x.node == e.node &&
+                          x.what != event_kind::pull_served;
+                 });
+    }
+  }
+}
+
 } // namespace
 
 void check_views(verdicts& v, const shard_life& life) {
   const auto views = what_was_shown(v, life);
   check_members(v, life, views);
   check_takeovers(v, life, views);
+  if (v.options().one_clock) check_reads_in_time(v, life);
 }
 
 void check_hashes(verdicts& v, const shard_life& life) {
   const auto& known = v.known();
+  check_images(v, life);
   if (known.mode.in_place()) return; // the array changes without the shard's changes
   std::map<std::uint64_t, place> first;
   for (auto i : life.replicas) {

@@ -20,6 +20,7 @@ class verdicts {
   void broken(rule r, place at, std::string what, const std::function<bool(const event&)>& led);
 
   const facts& known() const noexcept { return facts_; }
+  const check_options& options() const noexcept { return options_; }
 
  private:
   rule_count& count(rule r) { return report_.counts[static_cast<std::size_t>(r) - 1]; }

@@ -99,7 +99,8 @@ class cluster {
     process* where = nullptr;
     actors::node_impl_actor actor;
     std::uint16_t port = 0;
-    std::uint32_t failures = 0; // in a row
+    std::uint32_t failures = 0;  // in a row
+    sim_time back_after_drain{}; // 0: nobody takes its place
   };
   struct bad_links {
     std::vector<process*> who; // empty: everybody
@@ -118,6 +119,8 @@ class cluster {
   void bring_back(process& p);
   void set_links();
   void damage_disk(const fault& f);
+  void drain(process& p, sim_time back_after);
+  std::optional<scheduler::node_id> id_of(const node& n) const;
   void remember_journal();
 
   cluster_options options_;

@@ -16,12 +16,14 @@ using sim_time = std::chrono::nanoseconds;
 enum class fault_kind : std::uint8_t {
   kill,       ///< the process ends at once (SIGKILL); another takes its place after `lasts`
   pause,      ///< it stands still (SIGSTOP) for `lasts`; its connections stay
-  partition,  ///< messages between it and all others are held back for `lasts`, then connections
-              ///< break or go on, as `breaks` says
+  partition,  ///< messages between it and all others (or the scheduler alone, `from`) are held
+              ///< back for `lasts`, then connections break or go on, as `breaks` says
   link,       ///< its links have the properties `link` for `lasts`
   disk,       ///< its disk has the fault `disk` for `lasts`
   power_loss, ///< kill, and the disk loses or tears what was not synced
   clock_jump, ///< its clock moves forward by `lasts` at once
+  drain,      ///< the scheduler is asked to let the node go (troupe drain); another takes its place
+              ///< `lasts` after it went
 };
 
 /// Who a fault is done to.
@@ -58,9 +60,11 @@ struct fault {
   fault_kind kind = fault_kind::kill;
   fault_target target = fault_target::node;
   std::uint32_t index = 0;         ///< of the node or the shard
-  sim_time lasts{};                ///< kill: 0 means that nobody takes its place
+  std::uint32_t nodes = 1;         ///< target node, worker_node: so many, from `index` on
+  sim_time lasts{};                ///< kill, drain: 0 means that nobody takes its place
   direction way = direction::both; ///< partition
-  bool breaks = false;             ///< partition: connections are broken, not only silent
+  fault_target from = fault_target::everybody; ///< partition: or scheduler
+  bool breaks = false; ///< partition: connections are broken, not only silent
   link_properties link = {};
   disk_fault disk = disk_fault::full;
   friend bool operator==(const fault&, const fault&) = default;

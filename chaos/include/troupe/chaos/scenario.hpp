@@ -57,13 +57,15 @@ struct cluster_shape {
 struct fault_family {
   fault_kind kind = fault_kind::kill;
   fault_target target = fault_target::node;
-  std::optional<std::uint32_t> index; ///< of the node or shard; none: drawn
-  double rate = 0;                    ///< 0: `count` says how many
+  std::optional<std::uint32_t> index;  ///< of the node or shard; none: drawn
+  range<std::uint32_t> nodes = {1, 1}; ///< target node, worker_node: how many at once
+  double rate = 0;                     ///< 0: `count` says how many
   range<std::uint32_t> count = {1, 1};
   range<sim_time> window; ///< in which they begin
   range<sim_time> lasts;
-  double for_good = 0; ///< kill, power_loss: the probability that nobody takes its place
+  double for_good = 0; ///< kill, power_loss, drain: the probability that nobody takes its place
   std::vector<direction> ways = {direction::both};
+  std::vector<fault_target> from = {fault_target::everybody}; ///< partition: or scheduler
   double breaks = 0; ///< partition: the probability that connections break
   range<link_properties> link;
   std::vector<disk_fault> disks = {disk_fault::full};
@@ -120,8 +122,8 @@ std::string_view name_of(disk_fault disk);
 std::string_view name_of(direction way);
 std::string_view name_of(invariant i);
 
-inline constexpr std::array<std::string_view, 7> fault_kind_names = {
-    "kill", "pause", "partition", "link", "disk", "power_loss", "clock_jump"};
+inline constexpr std::array<std::string_view, 8> fault_kind_names = {
+    "kill", "pause", "partition", "link", "disk", "power_loss", "clock_jump", "drain"};
 inline constexpr std::array<std::string_view, 7> fault_target_names = {
     "scheduler", "node", "worker_node", "primary", "backup", "chain", "everybody"};
 inline constexpr std::array<std::string_view, 3> disk_fault_names = {"full", "slow", "flipped_bit"};

@@ -41,8 +41,10 @@ namespace troupe::history {
 /// CHECK-6   One primary. In a view of a shard one replica alone acknowledges and serves, the one
 ///           that the scheduler decided. No read is of the past: it contains what its reader had
 ///           seen acknowledged, and what had been completed before the scheduler gave a lease that
-///           its reader had received.
-/// CHECK-7   Replicas equal. All hashes of states after the same change of a life are the same.
+///           its reader had received; where all processes have one clock, whatever had been
+///           acknowledged to anybody before it was served.
+/// CHECK-7   Replicas equal. All hashes of states after the same change of a life are the same. An
+///           image for another replica has the changes that its maker had applied, and no more.
 /// CHECK-8   Every sample once. A batch is completed once in a life; the scheduler's count adds up
 /// to
 ///           the job when the run has finished; an epoch's snapshot has all batches of the epoch.
@@ -110,6 +112,9 @@ struct report {
 struct check_options {
   std::size_t violations_kept = 20; ///< of each rule
   std::size_t events_shown = 12;    ///< that led to a violation
+  /// The times of all processes are of one clock, and nothing happens between what a process does
+  /// and its taking it down: so in a simulation. A real process can be stopped in between.
+  bool one_clock = false;
 };
 
 /// Checks the history of one run: the events of all its processes, in any order of the processes,
