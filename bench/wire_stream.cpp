@@ -170,6 +170,14 @@ struct raw_order {
   std::uint64_t back = 0; // the other process sends, for so many microseconds; 0: this one does
 };
 
+// With the buffers that the kernel would choose, several MB, the bytes on their way leave the
+// caches and the upper limit would be half as high.
+void bound_buffers(int fd) {
+  const int bytes = 512 * 1024;
+  ::setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
+  ::setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
+}
+
 bool write_all(int fd, const void* data, std::size_t size) {
   const auto* at = static_cast<const char*>(data);
   while (size > 0) {
@@ -228,6 +236,7 @@ double raw_stream(std::uint16_t port, bool back, double seconds) {
   at.sin_family = AF_INET;
   at.sin_port = htons(port);
   at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  bound_buffers(fd);
   raw_order order{back ? static_cast<std::uint64_t>(seconds * 1e6) : 0};
   if (::connect(fd, reinterpret_cast<sockaddr*>(&at), sizeof at) != 0 ||
       !write_all(fd, &order, sizeof order))
@@ -254,6 +263,7 @@ struct served {
 [[noreturn]] void serve(int out, bool shares) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   int listener = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  bound_buffers(listener); // and what it accepts
   sockaddr_in at{};
   at.sin_family = AF_INET;
   at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
