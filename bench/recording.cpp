@@ -28,6 +28,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "report.hpp"
 #include "troupe/history/file_recorder.hpp"
 
 namespace fs = std::filesystem;
@@ -195,13 +196,6 @@ outcome run_job(const fs::path& program, const fs::path& folder, const std::stri
   fail("a run without a finished event");
 }
 
-std::string processor() {
-  std::ifstream info("/proc/cpuinfo");
-  for (std::string line; std::getline(info, line);)
-    if (line.starts_with("model name")) return line.substr(line.find(':') + 2);
-  return "unknown";
-}
-
 void print(const char* what, const spread& s, const char* unit) {
   std::printf("%-44s %9.3f %s (%.3f to %.3f)\n", what, s.median, unit, s.least, s.most);
 }
@@ -233,8 +227,8 @@ int main(int argc, char** argv) {
   const auto cores = std::max(1u, std::thread::hardware_concurrency());
   double load[1] = {0};
   ::getloadavg(load, 1);
-  std::printf("%s\n%s, %u cores, load %.1f before\n\n", command.c_str(), processor().c_str(), cores,
-              load[0]);
+  std::printf("%s\n%s, %u cores, load %.1f before\n\n", command.c_str(),
+              troupe::bench::processor().c_str(), cores, load[0]);
   const scratch folder;
   std::vector<double> least, one, many;
   for (int i = 0; i < 5; ++i) {
@@ -278,7 +272,7 @@ int main(int argc, char** argv) {
   std::ofstream out(json_file);
   out << nlohmann::json{{"benchmark", "recording"},
                         {"command", command},
-                        {"processor", processor()},
+                        {"processor", troupe::bench::processor()},
                         {"cores", cores},
                         {"load_before", load[0]},
                         {"ns_at_least", as_json(spread_of(least))},

@@ -35,6 +35,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "report.hpp"
 #include "troupe/actors/connect.hpp"
 #include "troupe/actors/shard.hpp"
 #include "troupe/actors/system_config.hpp"
@@ -43,6 +44,7 @@ using namespace troupe::actors;
 namespace fs = std::filesystem;
 namespace scheduler = troupe::scheduler;
 namespace tensor = troupe::tensor;
+using troupe::bench::percentile;
 using bench_clock = std::chrono::steady_clock;
 
 namespace {
@@ -72,11 +74,6 @@ spread spread_of(std::vector<double> values) {
   auto middle = values.size() / 2;
   return {values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2,
           values.front(), values.back()};
-}
-
-double percentile(const std::vector<double>& sorted, std::size_t percent) {
-  if (sorted.empty()) return 0;
-  return sorted[std::min(sorted.size() - 1, sorted.size() * percent / 100)];
 }
 
 nlohmann::json as_json(const spread& s) {
@@ -196,9 +193,10 @@ void push_more(client_actor::stateful_pointer<client_state> self) {
     auto id = s.ids.next();
     batch_id batch{0, static_cast<std::uint32_t>(s.clock)};
     s.open[batch] = bench_clock::now();
-    self->send(s.primary, push{worker_id{0}, s.clock, batch, s.clock, id, pusher_actor{self}});
-    ++s.clock;
     s.out.add(id, 0, s.gradient, s.gradient->data(), s.gradient->size() * sizeof(float));
+    self->send(s.primary, push{worker_id{0}, s.clock, batch, s.clock, id, pusher_actor{self},
+                               s.out.next_of(id)});
+    ++s.clock;
     flush(self);
   }
   if (s.open.empty()) s.promise.deliver(std::exchange(s.done, {}));
@@ -218,6 +216,8 @@ client_actor::behavior_type client(client_actor::stateful_pointer<client_state> 
       },
       [self](const pushed& p) {
         auto& s = self->state;
+        s.out.settle(p.transfer, p.key);
+        flush(self);
         auto i = s.open.find(p.batch);
         if (i == s.open.end()) return;
         s.done.seconds_each.push_back(since(i->second));
@@ -439,21 +439,14 @@ nlohmann::json job_table(const bench_job& job, int rounds, std::uint32_t replica
   return rows;
 }
 
-std::string processor() {
-  std::ifstream info("/proc/cpuinfo");
-  for (std::string line; std::getline(info, line);)
-    if (line.starts_with("model name")) return line.substr(line.find(':') + 2);
-  return "unknown";
-}
-
 } // namespace
 
 int main(int argc, char** argv) {
   double seconds = 1;
   int rounds = 7, jobs = 5;
   std::uint32_t replicas = 2;
-  std::string json_file, command;
-  for (int i = 0; i < argc; ++i) command += (i > 0 ? " " : "") + std::string(argv[i]);
+  std::string json_file;
+  const auto command = troupe::bench::command_of(argc, argv);
   for (int i = 1; i < argc; ++i) {
     std::string argument = argv[i];
     if (argument == "--seconds" && i + 1 < argc)
@@ -477,8 +470,8 @@ int main(int argc, char** argv) {
   const auto cores = std::thread::hardware_concurrency();
   double load[1] = {0};
   ::getloadavg(load, 1);
-  std::printf("%s\n%s, %u cores, load %.1f before\n", command.c_str(), processor().c_str(), cores,
-              load[0]);
+  std::printf("%s\n%s, %u cores, load %.1f before\n", command.c_str(),
+              troupe::bench::processor().c_str(), cores, load[0]);
   if (cores < 2 * (replicas + 1))
     std::printf("the pusher and the replicas share %u cores: a backup's own work also slows down "
                 "the primary\n",
@@ -489,16 +482,12 @@ int main(int argc, char** argv) {
     for (auto& row : job_table(job, jobs, replicas)) job_rows.push_back(row);
   if (json_file.empty()) return 0;
   std::ofstream out(json_file);
-  out << nlohmann::json{{"benchmark", "replication"},
-                        {"command", command},
-                        {"processor", processor()},
-                        {"cores", cores},
-                        {"load_before", load[0]},
-                        {"seconds_each", seconds},
-                        {"rounds", rounds},
-                        {"pushes", pushes},
-                        {"jobs", job_rows}}
-             .dump(2)
-      << '\n';
+  auto all = troupe::bench::origin("replication", command);
+  all.update({{"load_before", load[0]},
+              {"seconds_each", seconds},
+              {"rounds", rounds},
+              {"pushes", pushes},
+              {"jobs", job_rows}});
+  out << all.dump(2) << '\n';
   if (!out) fail(json_file + ": cannot write");
 }

@@ -6,7 +6,10 @@
 // The shard is the production actor in a process of its own; the client pulls its whole range again
 // and again, or pushes gradients for it, one after the other (so a figure includes the request's
 // way there and the answer's way back, and for a push the application of the gradient). Prints a
-// table: MB/s (10^6 bytes), the ratio to raw TCP, and p50 and p99 of one transfer.
+// table: MB/s (10^6 bytes), the ratio to raw TCP, and p50 and p99 of one transfer. Then a table of
+// streams (wire_stream.hpp): blocks of 1 MiB in the transport's window, each way and both at once,
+// as messages and through shared memory; what a request of 64 bytes takes meanwhile; and what the
+// sender's memory grows by while the other process is stopped.
 #include <algorithm>
 #include <chrono>
 #include <csignal>
@@ -27,9 +30,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "report.hpp"
 #include "troupe/actors/connect.hpp"
 #include "troupe/actors/shard.hpp"
 #include "troupe/actors/system_config.hpp"
+#include "wire_stream.hpp"
 
 using namespace troupe::actors;
 namespace scheduler = troupe::scheduler;
@@ -205,31 +210,39 @@ client_actor::behavior_type client(client_actor::stateful_pointer<client_state> 
   auto landed = [&s](const auto& whole) {
     if (whole) s.promise.deliver(true);
   };
+  auto take = [self, &s, landed](const part& p) {
+    auto whole = s.pulls.add(p);
+    for (const auto& c : s.pulls.credit_due(0, 0)) self->send(s.shard, c);
+    landed(whole);
+  };
   return {
-      [&s, landed](const parameters& p) {
+      [&s, landed, take](const parameters& p) {
         landed(s.pulls.announced(0, p.transfer, p.own_applied, p.seen_updates));
+        for (const auto& first : p.first) take(first);
       },
-      [self, &s, landed](const part& p) {
-        self->send(s.shard, credit_for(p, 0));
-        landed(s.pulls.add(p));
-      },
+      take,
       [&s, flush](const credit& c) {
         s.out.credit(c.transfer, c.parts, c.key);
         flush();
       },
-      [&s](const pushed&) { s.promise.deliver(true); },
+      [&s](const pushed& p) {
+        s.out.settle(p.transfer, p.key);
+        s.promise.deliver(true);
+      },
       [self, &s](pull_once) -> caf::result<bool> {
         auto id = s.ids.next();
         s.pulls.begin(0, s.target, id);
-        self->send(s.shard, pull{worker_id{0}, s.clock, 0, id, puller_actor{self}});
+        self->send(s.shard, pull{worker_id{0}, s.clock, 0, id, puller_actor{self},
+                                 shared_pools::of_process().key()});
         return s.promise = self->make_response_promise<bool>();
       },
       [self, &s, flush](push_once) -> caf::result<bool> {
         auto id = s.ids.next();
         batch_id batch{0, static_cast<std::uint32_t>(s.clock)};
-        self->send(s.shard, push{worker_id{0}, s.clock, batch, s.clock, id, pusher_actor{self}});
-        ++s.clock;
         s.out.add(id, 0, s.gradient, s.gradient->data(), s.gradient->size() * sizeof(float));
+        self->send(s.shard, push{worker_id{0}, s.clock, batch, s.clock, id, pusher_actor{self},
+                                 s.out.next_of(id)});
+        ++s.clock;
         flush();
         return s.promise = self->make_response_promise<bool>();
       },
@@ -270,6 +283,9 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(pull_once)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(push_once)
 
 int main(int argc, char** argv) {
+  const auto command = troupe::bench::command_of(argc, argv);
+  std::printf("%s\n%s, %u cores\n", command.c_str(), troupe::bench::processor().c_str(),
+              std::thread::hardware_concurrency());
   double seconds = 1;
   std::string json_file;
   for (int i = 1; i < argc; ++i) {
@@ -318,10 +334,12 @@ int main(int argc, char** argv) {
     }
     caf::anon_send_exit(c, caf::exit_reason::user_shutdown);
   }
+  auto streams = troupe::bench::stream_table(seconds);
   if (!json_file.empty()) {
     std::ofstream out(json_file);
-    out << nlohmann::json{{"benchmark", "wire"}, {"seconds_each", seconds}, {"rows", rows}}.dump(2)
-        << '\n';
+    auto all = troupe::bench::origin("wire", command);
+    all.update({{"seconds_each", seconds}, {"rows", rows}, {"streams", streams}});
+    out << all.dump(2) << '\n';
     if (!out) fail(json_file + ": cannot write");
   }
 }

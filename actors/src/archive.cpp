@@ -32,7 +32,9 @@ void archive_state::give_up(const std::string& why) {
 }
 
 void archive_state::on_image(const replica_image& i) {
-  senders_[i.sender] = i.from;
+  auto& from = senders_[i.sender];
+  from.handle = i.from;
+  give_credit(from);
   if (!open_ || i.checkpoint != open_->number || i.shard.value >= options_.ranges.size()) return;
   arriving_[i.transfer].header = i;
   announced_.insert(i.shard.value);
@@ -42,11 +44,17 @@ void archive_state::on_image(const replica_image& i) {
 }
 
 void archive_state::on_part(const part& p) {
-  if (auto i = senders_.find(p.from); i != senders_.end())
-    self->send(i->second, credit_for(p, archive_peer));
+  auto& from = senders_[p.from];
+  from.owed.add(p);
+  give_credit(from);
   if (!open_) return;
   arriving_[p.transfer].bytes.add(p);
   store_if_whole(p.transfer);
+}
+
+void archive_state::give_credit(sender& to) {
+  if (!to.handle) return;
+  for (const auto& c : to.owed.due(archive_peer)) self->send(to.handle, c);
 }
 
 void archive_state::store_if_whole(transfer_id id) {
@@ -56,6 +64,9 @@ void archive_state::store_if_whole(transfer_id id) {
     return;
   auto arrived = std::move(i->second);
   arriving_.erase(i);
+  auto& from = senders_[arrived.header->sender];
+  from.owed.close(id);
+  give_credit(from);
   auto shard = arrived.header->shard.value;
   try {
     tensor::aligned_vector<std::byte> bytes(arrived.header->bytes);

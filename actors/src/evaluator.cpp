@@ -27,22 +27,27 @@ void evaluator_state::begin_next() {
 
 void evaluator_state::send_pull(std::uint32_t shard, transfer_id id) {
   self->send(options_.peers.shard(shard_id{shard}),
-             pull_snapshot{requests_.front().epoch, id, puller_actor{self}});
+             pull_snapshot{requests_.front().epoch, id, puller_actor{self},
+                           shared_pools::of_process().key()});
 }
 
 void evaluator_state::on_part(const part& p) {
   if (p.from >= options_.ranges.size()) return;
   moved_ = self->clock().now();
-  self->send(options_.peers.shard(shard_id{p.from}), credit_for(p, evaluator_peer));
-  landed(pulls.add(p));
+  auto range = pulls.add(p);
+  for (const auto& c : pulls.credit_due(p.from, evaluator_peer))
+    self->send(options_.peers.shard(shard_id{p.from}), c);
+  landed(range);
 }
 
 void evaluator_state::on_parameters(const parameters& p) {
   landed(pulls.announced(p.shard.value, p.transfer, p.own_applied, p.seen_updates));
+  for (const auto& first : p.first) on_part(first);
 }
 
 void evaluator_state::on_moved(const shard_moved& m) {
   if (!options_.peers.replace(m)) return;
+  pulls.moved(m.shard.value);
   for (auto shard : pulls.open())
     if (shard == m.shard.value) {
       auto id = ids_.next();

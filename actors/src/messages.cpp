@@ -2,10 +2,6 @@
 
 namespace troupe::actors {
 
-credit credit_for(const part& p, peer_number from) {
-  return {1, from, p.transfer, p.data.unreadable() ? 0 : shared_pools::of_process().key()};
-}
-
 void add_message_types(caf::actor_system_config& config) {
   config.add_message_type<part>("troupe::part");
   config.add_message_type<contact>("troupe::contact");

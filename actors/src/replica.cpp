@@ -41,6 +41,7 @@ void shard_state::on_become(const become_replica& b) {
   if (part_.downstream) peers_.erase(downstream_peer());
   if (b.learning && !part_.learning) image_taken_ = false;
   part_ = b;
+  sent_as_.clear();
   const auto part = b.primary    ? history::role::primary
                     : b.learning ? history::role::learner
                                  : history::role::backup;
@@ -54,6 +55,7 @@ void shard_state::on_become(const become_replica& b) {
   if (b.downstream) introduce(downstream_peer(), b.downstream);
   if (b.primary && !was_primary) {
     upstream_ = nullptr;
+    came_as_.clear();
     took_over_ = was_backup;
     if (was_backup) reached(probe::took_over);
     if (was_backup && log_.last() > log_.applied()) reached(probe::took_over_with_open_changes);
@@ -93,20 +95,24 @@ void shard_state::accept_waiting_pushes() {
 // -- from the replica before ----------------------------------------------------------------------
 
 void shard_state::on_replicate(const replicate& r) {
+  for (const auto& p : r.first) took_in(p);
   if (r.view < part_.view) reached(probe::stale_view_refused);
   if (r.view < part_.view && !mutant_active(mutant::old_view_accepted)) return; // REPLICA-2
   const bool waits_for_image = part_.learning && !core() && !image_;
   if (r.view > part_.view || waits_for_image) {
     reached(probe::change_came_early);
     early_.push_back(r);
+    for (const auto& p : std::exchange(early_.back().first, {})) changes_[r.transfer].bytes.add(p);
     return;
   }
   if (part_.primary && !mutant_active(mutant::old_view_accepted)) return;
   introduce(r.sender, r.from);
   upstream_ = r.from;
+  upstream_peer_ = r.sender;
   if (r.sequence <= log_.applied()) {
     reached(probe::change_repeated);
     changes_.erase(r.transfer);
+    came_as_[r.sequence] = r.transfer;
     acknowledge();
     return;
   }
@@ -116,7 +122,9 @@ void shard_state::on_replicate(const replicate& r) {
   }
   if (mutant_active(mutant::acknowledged_before_whole))
     self->send(upstream_, replicated{options.id, part_.view, r.sequence, own_peer()});
-  changes_[r.transfer].header = r;
+  auto& arriving = changes_[r.transfer];
+  arriving.header = r;
+  for (const auto& p : r.first) arriving.bytes.add(p);
   receive_if_whole(r.transfer);
 }
 
@@ -141,6 +149,7 @@ void shard_state::receive_if_whole(transfer_id id) {
 }
 
 void shard_state::receive(const replicate& r, gradient_blocks gradient) {
+  if (r.transfer != 0) came_as_[r.sequence] = r.transfer;
   log_.receive(r.sequence, {static_cast<shard_change::kind>(r.what), r.worker, r.clock, r.batch,
                             r.seen_updates, std::move(gradient)});
   pump();
@@ -183,6 +192,9 @@ void shard_state::use_image_if_whole() {
   options.slot->core = std::make_shared<shard_core>(options.core, decode(bytes));
   auto done = *std::exchange(image_, std::nullopt);
   image_bytes_ = {};
+  auto& from = peers_[done.sender];
+  from.owed.close(done.transfer);
+  give_credit(done.sender, from);
   if (options.recorder) record_image(done);
   image_taken_ = part_.learning;
   self->send(done.from, replicated{options.id, part_.view, done.sequence, own_peer()});
@@ -214,15 +226,21 @@ void shard_state::send_change(std::uint64_t sequence, const shard_change& change
               0,
               own_peer(),
               shard_actor{self}};
-  auto& to = peers_[downstream_peer()];
-  if (!change.gradient.empty()) r.transfer = ids_.next();
-  self->send(part_.downstream, r);
+  if (change.gradient.empty()) {
+    self->send(part_.downstream, r);
+    return;
+  }
+  r.transfer = ids_.next();
+  sent_as_[sequence] = r.transfer;
   std::uint64_t total = 0;
   for (const auto& [offset, b] : change.gradient) total += b.size();
   std::vector<part> parts;
   for (const auto& [offset, b] : change.gradient)
     parts.push_back({r.transfer, own_peer(), offset, total, b});
+  auto& to = peers_[downstream_peer()];
   to.out.add(std::move(parts));
+  r.first = to.out.next_of(r.transfer);
+  self->send(part_.downstream, std::move(r));
   flush(to);
 }
 
@@ -231,6 +249,10 @@ void shard_state::on_replicated(const replicated& r) {
   if (!of_view || !part_.downstream || r.sender != downstream_peer()) return;
   downstream_moved_ = true;
   log_.acknowledge(r.sequence);
+  auto& to = peers_[downstream_peer()];
+  const auto open = sent_as_.upper_bound(r.sequence);
+  for (auto i = sent_as_.begin(); i != open; i = sent_as_.erase(i)) to.out.settle(i->second, r.key);
+  flush(to);
   if (r.compared > downstream_hash_.first) downstream_hash_ = {r.compared, r.hash};
   if (part_.downstream_learns && r.sequence >= learner_image_) learner_has_image_ = true;
   tell_if_caught_up();
@@ -258,6 +280,8 @@ void shard_state::send_image(peer_number to, const shard_image& image, replica_i
   header.sender = own_peer();
   header.from = shard_actor{self};
   auto& p = peers_[to];
+  p.out.cancel(p.sending); // an earlier one was used or given up
+  p.sending = header.transfer;
   if (to == archive_peer)
     self->send(caf::actor_cast<archive_actor>(p.handle), header);
   else
@@ -309,9 +333,13 @@ void shard_state::compare(std::uint64_t sequence) {
 
 void shard_state::acknowledge() {
   const bool follows = !part_.primary || mutant_active(mutant::old_view_accepted);
-  if (follows && upstream_)
-    self->send(upstream_, replicated{options.id, part_.view, log_.applied(), own_peer(),
-                                     own_hash_.first, own_hash_.second});
+  if (!follows || !upstream_) return;
+  auto& owed = peers_[upstream_peer_].owed;
+  const auto open = came_as_.upper_bound(log_.applied());
+  for (auto i = came_as_.begin(); i != open; i = came_as_.erase(i)) owed.settle(i->second);
+  self->send(upstream_,
+             replicated{options.id, part_.view, log_.applied(), own_peer(), own_hash_.first,
+                        own_hash_.second, shared_pools::of_process().key()});
 }
 
 // -- checkpoints, and a scheduler that was started again ------------------------------------------

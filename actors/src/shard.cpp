@@ -30,7 +30,7 @@ void shard_state::start(shard_options o) {
 shard_state::peer& shard_state::introduce(peer_number number, const transfer_actor& handle) {
   auto& p = peers_[number];
   p.handle = handle;
-  for (auto& c : std::exchange(p.owed, {})) self->send(p.handle, c);
+  give_credit(number, p);
   return p;
 }
 
@@ -44,19 +44,26 @@ void shard_state::flush(peer& p) {
   while (auto next = p.out.next()) self->send(p.handle, std::move(*next));
 }
 
-void shard_state::on_part(const part& p) {
+// Every part is credited, also one that is dropped (TRANSFER-3).
+void shard_state::took_in(const part& p) {
   auto& from = peers_[p.from];
-  // Every part is credited, also one that is dropped (TRANSFER-3).
-  const bool of_replica = is_replica_peer(p.from);
-  const auto taken = credit_for(p, of_replica ? own_peer() : options.id.value);
-  if (from.handle)
-    self->send(from.handle, taken);
-  else
-    from.owed.push_back(taken);
-  if (of_replica) {
+  from.owed.add(p);
+  give_credit(p.from, from);
+}
+
+void shard_state::give_credit(peer_number number, peer& to) {
+  if (!to.handle) return;
+  for (const auto& c : to.owed.due(is_replica_peer(number) ? own_peer() : options.id.value))
+    self->send(to.handle, c);
+}
+
+void shard_state::on_part(const part& p) {
+  took_in(p);
+  if (is_replica_peer(p.from)) {
     take_replica_part(p);
     return;
   }
+  auto& from = peers_[p.from];
   if (core() && p.total != core()->size() * sizeof(float)) return;
   if (!from.inbound[p.transfer].bytes.add(p)) return;
   if (from.inbound.size() > inbound_per_peer_max) from.inbound.erase(from.inbound.begin());
@@ -71,6 +78,7 @@ void shard_state::on_push(const push& p) {
   });
   if (dropped > 0) reached(probe::old_attempt_dropped);
   from.inbound[p.transfer].header = p;
+  for (const auto& first : p.first) on_part(first);
   accept_if_whole(from, p.transfer);
 }
 
@@ -91,13 +99,14 @@ void shard_state::accept_if_whole(peer& from, transfer_id id) {
   if (known && took_over_) reached(probe::duplicate_after_failover);
   if (mutant_active(mutant::duplicate_applied)) known = false;
   if (mutant_active(mutant::acknowledged_before_applied))
-    self->send(p.from, pushed{options.id, p.batch});
+    self->send(p.from, pushed{options.id, p.batch, id});
   shard_change change{known ? repeated : gradient, p.worker, p.clock, p.batch, p.seen_updates, {}};
   if (!known) change.gradient = arrived.bytes.parts();
-  acknowledge_after(std::move(change), p.from);
+  acknowledge_after(std::move(change), id, p.from);
 }
 
-void shard_state::acknowledge_after(shard_change change, const pusher_actor& to) {
+void shard_state::acknowledge_after(shard_change change, transfer_id came_as,
+                                    const pusher_actor& to) {
   const auto worker = change.worker;
   const auto clock = change.clock;
   const auto batch = change.batch;
@@ -107,7 +116,8 @@ void shard_state::acknowledge_after(shard_change change, const pusher_actor& to)
             .clock = clock,
             .sequence = sequence,
             .batch = batch});
-    self->send(to, pushed{options.id, batch});
+    if (auto i = peers_.find(worker.value); i != peers_.end()) i->second.owed.settle(came_as);
+    self->send(to, pushed{options.id, batch, came_as, shared_pools::of_process().key()});
   });
 }
 
@@ -160,11 +170,12 @@ void shard_state::on_applied_in_place(const applied_in_place& p) {
   if (!core()) return;
   staleness_.add(core()->clocks().staleness(p.clock));
   acknowledge_after({shard_change::kind::in_place, p.worker, p.clock, p.batch, unknown_updates, {}},
-                    p.from);
+                    0, p.from);
 }
 
 void shard_state::on_pull(const pull& p) {
   auto& from = introduce_puller(p.worker.value, p.from);
+  from.out.settle(from.sending, p.key);
   auto since = from.waiting ? from.waiting->since : self->clock().now();
   from.waiting = waiting_pull{p, since};
   serve_waiting();
@@ -210,14 +221,16 @@ void shard_state::send_range(peer& to, transfer_id id, const shard_core::reading
   // A puller has one pull open: it has the earlier range by now, or gave it up.
   to.out.cancel(to.sending);
   to.sending = id;
-  self->send(to.puller, parameters{options.id, id, range.own_applied, range.seen_updates});
   to.out.add(id, options.id.value, range.parameters, range.parameters->data(),
              range.parameters->size() * sizeof(float));
+  self->send(to.puller,
+             parameters{options.id, id, range.own_applied, range.seen_updates, to.out.next_of(id)});
   flush(to);
 }
 
 void shard_state::on_pull_snapshot(const pull_snapshot& p) {
-  introduce_puller(evaluator_peer, p.from);
+  auto& from = introduce_puller(evaluator_peer, p.from);
+  from.out.settle(from.sending, p.key);
   waiting_snapshots_.assign(1, p);
   after_change();
 }

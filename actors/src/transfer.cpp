@@ -1,6 +1,7 @@
 #include "troupe/actors/transfer.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace troupe::actors {
 
@@ -66,8 +67,28 @@ std::optional<part> outbound_queue::next() {
   return p;
 }
 
-void outbound_queue::credit(transfer_id id, std::uint32_t parts, std::uint64_t key) {
+std::vector<part> outbound_queue::next_of(transfer_id id) {
+  std::vector<part> first;
+  while (!waiting_.empty() && waiting_.front().transfer == id) {
+    auto p = next();
+    if (!p) break;
+    first.push_back(std::move(*p));
+    if (!first.back().data.lent()) break; // a message holds one part's bytes at most
+  }
+  return first;
+}
+
+void outbound_queue::learn(std::uint64_t key) {
   if (!shares_) shares_ = shared_pools::of_process().shares_with(key);
+}
+
+void outbound_queue::settle(transfer_id id, std::uint64_t key) {
+  learn(key);
+  cancel(id);
+}
+
+void outbound_queue::credit(transfer_id id, std::uint32_t parts, std::uint64_t key) {
+  learn(key);
   if (*shares_ && key == 0) {
     shares_ = false;
     for (auto& [transfer, sent] : std::exchange(sent_, {}))
@@ -85,6 +106,34 @@ void outbound_queue::credit(transfer_id id, std::uint32_t parts, std::uint64_t k
   sent.erase(sent.begin(), sent.begin() + static_cast<std::ptrdiff_t>(taken));
   on_their_way_ -= static_cast<std::uint32_t>(taken);
   if (sent.empty()) sent_.erase(i);
+}
+
+void owed_credit::add(const part& p) {
+  if (p.data.unreadable()) { // TRANSFER-5
+    due_.push_back({1, 0, p.transfer, 0});
+    return;
+  }
+  ++owed_[p.transfer];
+  ++parts_;
+}
+
+void owed_credit::settle(transfer_id id) {
+  if (auto gone = owed_.extract(id)) parts_ -= gone.mapped();
+}
+
+void owed_credit::close(transfer_id id) {
+  auto gone = owed_.extract(id);
+  if (!gone) return;
+  parts_ -= gone.mapped();
+  due_.push_back({gone.mapped(), 0, id, shared_pools::of_process().key()});
+}
+
+std::vector<credit> owed_credit::due(peer_number from) {
+  if (parts_ >= most_)
+    while (!owed_.empty()) close(owed_.begin()->first);
+  auto now = std::exchange(due_, {});
+  for (auto& c : now) c.from = from;
+  return now;
 }
 
 bool inbound_transfer::add(const part& p) {
@@ -110,6 +159,7 @@ bool landing::add(const part& p) {
 
 void range_pulls::begin(std::uint32_t shard, std::span<float> target, transfer_id id) {
   open_[shard] = {id, landing{std::as_writable_bytes(target)}, std::nullopt, 0};
+  owed_[shard].clear();
 }
 
 void range_pulls::restart(std::uint32_t shard, transfer_id id) {
@@ -117,6 +167,7 @@ void range_pulls::restart(std::uint32_t shard, transfer_id id) {
   p.transfer = id;
   p.bytes.restart();
   p.own_applied.reset();
+  owed_[shard].clear();
 }
 
 std::optional<range_pulls::whole> range_pulls::announced(std::uint32_t shard, transfer_id id,
@@ -129,7 +180,13 @@ std::optional<range_pulls::whole> range_pulls::announced(std::uint32_t shard, tr
   return close_if_whole(i);
 }
 
+std::vector<credit> range_pulls::credit_due(std::uint32_t shard, peer_number own) {
+  auto i = owed_.find(shard);
+  return i != owed_.end() ? i->second.due(own) : std::vector<credit>{};
+}
+
 std::optional<range_pulls::whole> range_pulls::add(const part& p) {
+  if (auto owed = owed_.find(p.from); owed != owed_.end()) owed->second.add(p);
   auto i = open_.find(p.from);
   if (i == open_.end() || i->second.transfer != p.transfer || !i->second.bytes.add(p))
     return std::nullopt;

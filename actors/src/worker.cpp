@@ -68,18 +68,22 @@ void worker_state::send_pull(shard_id shard, transfer_id id) {
           .clock = pull_->clock,
           .batch = history::as_batch(pull_->step)});
   self->send(options_.peers.shard(shard),
-             pull{options_.id, pull_->clock, pull_->step, id, puller_actor{self}});
+             pull{options_.id, pull_->clock, pull_->step, id, puller_actor{self},
+                  shared_pools::of_process().key()});
 }
 
 void worker_state::on_parameters(const parameters& p) {
   landed(pulls_.announced(p.shard.value, p.transfer, p.own_applied, p.seen_updates));
+  for (const auto& first : p.first) on_part(first);
 }
 
 void worker_state::on_part(const part& p) {
   if (p.from >= options_.peers.shard_count()) return;
   pull_moved_ = self->clock().now();
-  self->send(options_.peers.shard(shard_id{p.from}), credit_for(p, options_.id.value));
-  landed(pulls_.add(p));
+  auto range = pulls_.add(p);
+  for (const auto& c : pulls_.credit_due(p.from, options_.id.value))
+    self->send(options_.peers.shard(shard_id{p.from}), c);
+  landed(range);
 }
 
 void worker_state::landed(const std::optional<range_pulls::whole>& range) {
@@ -150,13 +154,14 @@ void worker_state::send_push(shard_id shard, const worker_core::push_order& orde
   auto id = ids_.next();
   open.transfers[shard] = id;
   auto seen = order.seen_updates.find(shard);
+  const auto& range = options_.core.ranges[shard.value];
+  auto& out = out_[shard];
+  out.add(id, options_.id.value, order.gradient, order.gradient->data() + range.first,
+          range.size * sizeof(float));
   self->send(options_.peers.shard(shard),
              push{options_.id, order.clock, order.batch,
                   seen != order.seen_updates.end() ? seen->second : unknown_updates, id,
-                  pusher_actor{self}});
-  const auto& range = options_.core.ranges[shard.value];
-  out_[shard].add(id, options_.id.value, order.gradient, order.gradient->data() + range.first,
-                  range.size * sizeof(float));
+                  pusher_actor{self}, out.next_of(id)});
   flush(shard);
 }
 
@@ -176,6 +181,15 @@ void worker_state::on_credit(const credit& c) {
 
 void worker_state::on_pushed(const pushed& p) {
   record({.what = history::event_kind::acknowledgement_seen, .shard = p.shard, .batch = p.batch});
+  if (options_.core.remote.contains(p.shard)) {
+    auto& out = out_[p.shard];
+    out.settle(p.transfer, p.key);
+    // Of an attempt after the one that is answered nothing more is needed either.
+    if (auto i = pushes_.find(p.batch); i != pushes_.end())
+      if (auto last = i->second.transfers.find(p.shard); last != i->second.transfers.end())
+        out.cancel(last->second);
+    flush(p.shard);
+  }
   if (!core_->pushed(p.shard, p.batch)) return;
   auto done = pushes_.extract(p.batch);
   record({.what = history::event_kind::batch_finished,
@@ -191,6 +205,7 @@ void worker_state::on_moved(const shard_moved& m) {
   if (!options_.peers.replace(m)) return;
   // What the old primary has not confirmed goes to the new one, which drops what it has.
   out_[m.shard] = outbound_queue{};
+  pulls_.moved(m.shard.value);
   for (auto shard : pulls_.open())
     if (shard == m.shard.value) {
       reached(probe::pull_from_new_primary);

@@ -156,7 +156,7 @@ TEST_CASE("bsp stays bitwise the same though a worker is lost, at any instant") 
       virtual_cluster cluster{{j, seed, time, {{1, 1}, {1, 1}, {1, 0}, {0, 1}}}};
       if (seed > 0) {
         cluster.run([&] { return all<notice_event>(cluster).size() > 4; });
-        cluster.run(nullptr, seed * 13);
+        cluster.run(nullptr, seed * 10);
         REQUIRE_FALSE(cluster.result());
         cluster.kill(3);
       }
@@ -206,7 +206,7 @@ TEST_CASE("the loss of a worker's node costs nothing but time") {
       };
       virtual_cluster cluster{{j, seed, uneven, {{3, 1}, {0, 2}, {0, 1}}}};
       cluster.run([&] { return all<notice_event>(cluster).size() > 3; }); // training has begun
-      cluster.run(nullptr, seed * 37);                                    // any instant after that
+      cluster.run(nullptr, seed * 29);                                    // any instant after that
       REQUIRE_FALSE(cluster.result());
       cluster.kill(1);
       REQUIRE(cluster.run());

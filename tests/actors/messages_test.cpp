@@ -76,8 +76,13 @@ TEST_CASE("a block of shared memory that cannot be had arrives as unreadable (BL
   REQUIRE_FALSE(read(local.system, bytes, lost));
   CHECK(lost.unreadable());
   CHECK(lost.size() == 0);
-  part p{5, 1, 0, 12, lost};
-  CHECK(credit_for(p, 3).key == 0);
+  owed_credit owed;
+  owed.add({5, 1, 0, 12, lost});
+  const auto due = owed.due(3); // at once (TRANSFER-5)
+  REQUIRE(due.size() == 1);
+  CHECK(due[0].key == 0);
+  CHECK(due[0].from == 3);
+  CHECK(due[0].transfer == 5);
 }
 
 TEST_CASE("every message makes a round trip") {
@@ -88,6 +93,7 @@ TEST_CASE("every message makes a round trip") {
   const batch_id batch{7, 9};
   const view_number view{6};
   const node_id node{4};
+  const std::vector<part> first{{77, 2, 0, 1024, block_of({1, 2, 3})}};
   check_round_trip(sys, contact{"host", 4000});
   check_round_trip(sys, held_replica{shard, view, {}});
   const leases_held held{w, 12, {batch, {7, 10}}, {}};
@@ -122,14 +128,15 @@ TEST_CASE("every message makes a round trip") {
   check_round_trip(sys, heartbeat{node, 77, {}});
   check_round_trip(sys, heartbeat_seen{77});
   check_round_trip(sys, declared_lost{"silent for 1900 ms"});
-  check_round_trip(sys, push{w, 8, batch, 55, 77, {}});
+  check_round_trip(sys, push{w, 8, batch, 55, 77, {}, first});
   check_round_trip(sys, applied_in_place{w, 8, batch, false, {}});
-  check_round_trip(sys, pushed{shard, batch});
-  check_round_trip(sys, pull{w, 8, 2, 77, {}});
-  check_round_trip(sys, pull_snapshot{2, 77, {}});
-  check_round_trip(sys, parameters{shard, 77, 6, 55});
-  check_round_trip(sys, replicate{shard, view, 1'000'000'007'000, 4, w, 8, batch, 55, 77, 3, {}});
-  check_round_trip(sys, replicated{shard, view, 1'000'000'007'000, 3, 5, 1'000'000'009});
+  check_round_trip(sys, pushed{shard, batch, 77, 99});
+  check_round_trip(sys, pull{w, 8, 2, 77, {}, 99});
+  check_round_trip(sys, pull_snapshot{2, 77, {}, 99});
+  check_round_trip(sys, parameters{shard, 77, 6, 55, first});
+  check_round_trip(sys,
+                   replicate{shard, view, 1'000'000'007'000, 4, w, 8, batch, 55, 77, 3, {}, first});
+  check_round_trip(sys, replicated{shard, view, 1'000'000'007'000, 3, 5, 1'000'000'009, 99});
   check_round_trip(sys, diverged{shard, view, node});
   check_round_trip(sys, replica_image{shard, view, 99, 2, 1'000'000'007'000, 77, 3, {}});
   check_round_trip(sys, caught_up{shard, view, node});

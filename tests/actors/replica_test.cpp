@@ -272,6 +272,30 @@ TEST_CASE("REPLICA-3: a primary whose read lease has run out serves no read unti
   CHECK(f.log.ranges.size() == 2); // the pull and the snapshot
 }
 
+TEST_CASE("acknowledgements are all the credit that pushes and changes need") {
+  replica_stage f;
+  auto a = f.spawn(), b = f.spawn();
+  f.install(1, {a, b});
+  for (std::uint32_t batch = 0; batch < 40; ++batch) f.send_push(a, batch);
+  REQUIRE(f.log.confirmed.size() == 40);
+  CHECK(f.log.confirmed[39].transfer > f.log.confirmed[38].transfer); // that it came as
+  CHECK(f.log.credits.empty());
+  CHECK(b.applied(39)); // no part of the chain ran out of window
+}
+
+TEST_CASE("an acknowledgement lets the parts of later changes go") {
+  replica_stage f;
+  auto a = f.spawn();
+  f.install(1, {a, f.probe});
+  for (std::uint32_t batch = 0; batch < 10; ++batch) f.send_push(a, batch);
+  CHECK(f.log.changes.size() == 10);
+  CHECK(f.log.parts.size() == default_window);
+  f.acknowledge(a, 1, 1);
+  CHECK(f.log.parts.size() == default_window + 2);
+  f.acknowledge(a, 1, 8);
+  CHECK(f.log.parts.size() == 20);
+}
+
 TEST_CASE("a change that was lost on its way is sent again") {
   replica_stage f;
   auto a = f.spawn();

@@ -11,7 +11,8 @@
 /// test answers itself.
 namespace troupe::actors {
 
-/// What they were sent, in order.
+/// What they were sent, in order. The first part of a transfer, which comes within its
+/// announcement, stands in `parts` like the others.
 struct received {
   std::vector<push> pushes;
   std::vector<pull> pulls;
@@ -26,16 +27,23 @@ struct received {
   std::vector<diverged> differing;
   std::vector<batch_done> done;
   std::vector<epoch_evaluated> evaluated;
+  std::vector<credit> credits;
 };
 
 inline shard_actor::behavior_type silent_shard(shard_actor::pointer, received* log) {
-  return {[=](const push& p) { log->pushes.push_back(p); },
+  return {[=](const push& p) {
+            log->pushes.push_back(p);
+            for (const auto& first : p.first) log->parts.push_back(first);
+          },
           [=](const pull& p) { log->pulls.push_back(p); },
           [=](const pull_snapshot& p) { log->snapshots.push_back(p); },
           [](const applied_in_place&) {},
           [=](const part& p) { log->parts.push_back(p); },
-          [](const credit&) {},
-          [=](const replicate& r) { log->changes.push_back(r); },
+          [=](const credit& c) { log->credits.push_back(c); },
+          [=](const replicate& r) {
+            log->changes.push_back(r);
+            for (const auto& first : r.first) log->parts.push_back(first);
+          },
           [=](const replicated& r) { log->acknowledged.push_back(r); },
           [=](const replica_image& i) { log->images.push_back(i); },
           [](const become_replica&) {},
@@ -65,13 +73,18 @@ inline scheduler_actor::behavior_type silent_scheduler(scheduler_actor::pointer,
 
 /// A worker as a shard sees it.
 inline pusher_actor::behavior_type silent_worker(pusher_actor::pointer, received* log) {
-  return {[=](const part& p) { log->parts.push_back(p); }, [](const credit&) {},
-          [=](const parameters& p) { log->ranges.push_back(p); },
+  return {[=](const part& p) { log->parts.push_back(p); },
+          [=](const credit& c) { log->credits.push_back(c); },
+          [=](const parameters& p) {
+            log->ranges.push_back(p);
+            for (const auto& first : p.first) log->parts.push_back(first);
+          },
           [=](const pushed& p) { log->confirmed.push_back(p); }};
 }
 
 inline archive_actor::behavior_type silent_archive(archive_actor::pointer, received* log) {
-  return {[=](const part& p) { log->parts.push_back(p); }, [](const credit&) {},
+  return {[=](const part& p) { log->parts.push_back(p); },
+          [=](const credit& c) { log->credits.push_back(c); },
           [=](const replica_image& i) { log->images.push_back(i); },
           [=](const replicated& r) { log->acknowledged.push_back(r); }};
 }

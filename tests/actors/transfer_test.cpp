@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <numeric>
 #include <set>
+#include <utility>
 
 #include <catch2/catch.hpp>
 
@@ -162,6 +163,121 @@ TEST_CASE("TRANSFER-5: what a peer cannot read is sent again as bytes, and so is
   CHECK(here.pools.free_slots() == free);
   queue.add(parts_of(values, 5));
   CHECK_FALSE(here.shared(*queue.next()));
+}
+
+TEST_CASE("an answer gives back a transfer's place in the window, and says who the peer is") {
+  sharing_process here;
+  outbound_queue queue{3};
+  auto values = ramp(65536 * 2);
+  for (transfer_id id : {1, 2}) queue.add(parts_of(values, id));
+  while (queue.next()) {
+  }
+  CHECK(queue.on_their_way() == 3);
+  queue.settle(1, here.peer());
+  CHECK(queue.on_their_way() == 1);
+  auto next = queue.next();
+  REQUIRE(next);
+  CHECK(next->transfer == 2);
+  CHECK(here.shared(*next));
+  queue.settle(9, here.peer()); // unknown
+  CHECK(queue.on_their_way() == 2);
+}
+
+TEST_CASE("with its announcement goes one part of a transfer, or all that lie in shared memory") {
+  sharing_process here;
+  auto values = ramp(65536 * 10);
+  const auto bytes = values->size() * sizeof(float);
+  outbound_queue queue;
+  queue.add(1, 3, values, values->data(), bytes);
+  auto first = queue.next_of(1);
+  REQUIRE(first.size() == 1);
+  CHECK(first[0].offset == 0);
+  queue.add(2, 3, values, values->data(), bytes);
+  CHECK(queue.next_of(2).empty()); // parts of 1 wait before it
+  while (queue.next()) {
+  }
+  for (transfer_id id : {1, 2}) queue.settle(id, here.peer());
+  queue.add(3, 3, values, values->data(), bytes);
+  CHECK(queue.next_of(3).size() == 3); // 2.5 MiB
+  CHECK_FALSE(queue.next());
+  queue.settle(3, here.peer());
+
+  outbound_queue small{2};
+  small.settle(0, here.peer());
+  small.add(4, 3, values, values->data(), bytes);
+  CHECK(small.next_of(4).size() == 2); // TRANSFER-2
+}
+
+TEST_CASE("TRANSFER-6: of a window that has arrived more than half is credited") {
+  auto values = ramp(65536 * 40);
+  for (std::uint32_t window : {2u, 3u, 4u, 16u}) {
+    INFO(window);
+    outbound_queue queue{window};
+    owed_credit owed{window};
+    for (transfer_id id : {1, 2, 3}) queue.add(parts_of(values, id));
+    std::size_t sent = 0, credits = 0;
+    for (bool moved = true; std::exchange(moved, false);) {
+      std::vector<part> arriving;
+      while (auto p = queue.next()) arriving.push_back(std::move(*p));
+      moved = !arriving.empty();
+      sent += arriving.size();
+      for (const auto& p : arriving) {
+        owed.add(p);
+        for (const auto& c : owed.due(5)) {
+          CHECK(c.from == 5);
+          ++credits;
+          queue.credit(c.transfer, c.parts, c.key);
+        }
+      }
+      CHECK(queue.on_their_way() < std::max(2u, (window + 1) / 2));
+    }
+    CHECK(sent == 120);
+    CHECK(credits <= 120 / (window / 2) + 2); // two where a transfer ends
+  }
+}
+
+TEST_CASE("credit that an answer stands for is not given again") {
+  auto values = ramp(65536 * 7);
+  owed_credit owed{16};
+  for (transfer_id id = 1; id <= 20; ++id) {
+    for (const auto& p : parts_of(values, id)) owed.add(p);
+    CHECK(owed.due(3).empty());
+    owed.settle(id);
+  }
+  for (const auto& p : parts_of(values, 21)) owed.add(p);
+  owed.close(21); // nothing will answer it
+  owed.close(22); // unknown
+  const auto due = owed.due(3);
+  REQUIRE(due.size() == 1);
+  CHECK(due[0].parts == 7);
+  CHECK(due[0].transfer == 21);
+  CHECK(owed.due(3).empty());
+}
+
+TEST_CASE("a pull credits the one before it, and a long one credits itself on the way") {
+  auto values = ramp(65536 * 20);
+  std::vector<float> target(values->size());
+  range_pulls pulls;
+  pulls.begin(3, target, 1);
+  auto parts = parts_of(values, 1);
+  std::uint32_t credited = 0;
+  for (const auto& p : parts) {
+    pulls.add(p);
+    for (const auto& c : pulls.credit_due(3, 4)) {
+      CHECK(c.from == 4);
+      credited += c.parts;
+    }
+  }
+  CHECK(credited == 16);
+  pulls.restart(3, 2); // the four are forgotten
+  parts = parts_of(values, 2);
+  for (int i = 0; i < 7; ++i) {
+    pulls.add(parts[i]);
+    CHECK(pulls.credit_due(3, 4).empty());
+  }
+  pulls.add(parts[7]);
+  CHECK(pulls.credit_due(3, 4).size() == 1);
+  CHECK(pulls.credit_due(77, 4).empty());
 }
 
 TEST_CASE("TRANSFER-4: parts in any order make the transfer whole") {

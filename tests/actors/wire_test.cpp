@@ -128,7 +128,8 @@ TEST_CASE("the same through shared memory, from this process to another (BLOCK-3
             },
             [](const caf::error& err) { FAIL(reason_of(err)); });
   }
-  // The other process lets go of a slot when it has destroyed its message, which may be after the answer.
+  // The other process lets go of a slot when it has destroyed its message, which may be after the
+  // answer.
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
   while (pools.free_slots() != free && std::chrono::steady_clock::now() < deadline)
     std::this_thread::yield();

@@ -67,7 +67,6 @@ struct pull;
 struct pull_snapshot;
 struct parameters;
 struct applied_in_place;
-struct credit;
 
 // -- leases, clocks, reports ----------------------------------------------------------------------
 struct batch_lease;

@@ -124,6 +124,10 @@ struct archive_state {
     std::optional<replica_image> header;
     inbound_transfer bytes;
   };
+  struct sender {
+    transfer_actor handle; // null until its first image
+    owed_credit owed;
+  };
   struct receiver { // of an image that it does not use yet
     shard_actor replica;
     std::shared_ptr<const tensor::aligned_vector<std::byte>> image;
@@ -132,13 +136,14 @@ struct archive_state {
     bool moved = true; // since the last tick
   };
   void hand_out(std::uint32_t shard, receiver& r);
+  void give_credit(sender& to);
   void store_if_whole(transfer_id id);
 
   archive_options options_;
   std::optional<checkpoint_store> store_;
   std::optional<open_checkpoint> open_;
   std::map<transfer_id, arriving> arriving_;
-  std::map<peer_number, transfer_actor> senders_;
+  std::map<peer_number, sender> senders_;
   std::set<std::uint32_t> announced_; // shards of the open checkpoint
   std::map<std::uint32_t, scheduler::applied_set> stored_;
   std::optional<checkpoint_store::loaded> loaded_;

@@ -79,6 +79,9 @@ class block {
     return b;
   }
 
+  /// It goes to another process through shared memory.
+  bool lent() const noexcept { return lent_; }
+
   /// It came through shared memory that this process cannot read; `size()` is 0.
   bool unreadable() const noexcept { return unreadable_; }
 

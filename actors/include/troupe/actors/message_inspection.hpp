@@ -115,7 +115,7 @@ typename Inspector::result_type inspect(Inspector& f, declared_lost& x) {
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, push& x) {
   return f(caf::meta::type_name("push"), x.worker, x.clock, x.batch, x.seen_updates, x.transfer,
-           x.from);
+           x.from, x.first);
 }
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, applied_in_place& x) {
@@ -123,29 +123,30 @@ typename Inspector::result_type inspect(Inspector& f, applied_in_place& x) {
 }
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, pushed& x) {
-  return f(caf::meta::type_name("pushed"), x.shard, x.batch);
+  return f(caf::meta::type_name("pushed"), x.shard, x.batch, x.transfer, x.key);
 }
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, pull& x) {
-  return f(caf::meta::type_name("pull"), x.worker, x.clock, x.step, x.transfer, x.from);
+  return f(caf::meta::type_name("pull"), x.worker, x.clock, x.step, x.transfer, x.from, x.key);
 }
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, pull_snapshot& x) {
-  return f(caf::meta::type_name("pull_snapshot"), x.epoch, x.transfer, x.from);
+  return f(caf::meta::type_name("pull_snapshot"), x.epoch, x.transfer, x.from, x.key);
 }
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, parameters& x) {
-  return f(caf::meta::type_name("parameters"), x.shard, x.transfer, x.own_applied, x.seen_updates);
+  return f(caf::meta::type_name("parameters"), x.shard, x.transfer, x.own_applied, x.seen_updates,
+           x.first);
 }
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, replicate& x) {
   return f(caf::meta::type_name("replicate"), x.shard, x.view, x.sequence, x.what, x.worker,
-           x.clock, x.batch, x.seen_updates, x.transfer, x.sender, x.from);
+           x.clock, x.batch, x.seen_updates, x.transfer, x.sender, x.from, x.first);
 }
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, replicated& x) {
   return f(caf::meta::type_name("replicated"), x.shard, x.view, x.sequence, x.sender, x.compared,
-           x.hash);
+           x.hash, x.key);
 }
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, diverged& x) {

@@ -179,9 +179,9 @@ struct declared_lost {
 };
 
 /// worker -> shard: the gradient of one batch for the shard's range, mean over the batch's samples.
-/// Its bytes come as the parts of `transfer`, in any order with this message. Sent again under a
-/// new transfer until `pushed` arrives; the shard's applied set drops what it already has
-/// (SHARD-1).
+/// Its bytes come as the parts of `transfer`, the first with this message, the others before or
+/// after it. Sent again under a new transfer until `pushed` arrives; the shard's applied set drops
+/// what it already has (SHARD-1).
 struct push {
   worker_id worker;
   clock_value clock = 0; ///< the worker's, of this batch
@@ -189,6 +189,7 @@ struct push {
   std::uint64_t seen_updates = 0; ///< `parameters::seen_updates` of what it was computed from
   transfer_id transfer = 0;
   pusher_actor from;
+  std::vector<part> first = {}; ///< of the transfer; the others follow
 };
 
 /// worker -> shard of the same process, `hogwild`: the gradient is already in the shared array.
@@ -204,16 +205,20 @@ struct applied_in_place {
 struct pushed {
   shard_id shard;
   batch_id batch;
+  transfer_id transfer = 0; ///< that it came as, credited with this; 0: in place
+  std::uint64_t key = 0;    ///< as in `credit`
 };
 
 /// worker -> shard: send the parameters of the shard's range, once the mode lets a worker at this
-/// clock (bsp: this step) read. A newer pull of the same worker replaces an older one.
+/// clock (bsp: this step) read. A newer pull of the same worker replaces an older one, and credits
+/// what was sent for it.
 struct pull {
   worker_id worker;
   clock_value clock = 0;
   std::uint64_t step = 0; ///< bsp: of the batch that needs the parameters
   transfer_id transfer = 0;
   puller_actor from;
+  std::uint64_t key = 0; ///< as in `credit`
 };
 
 /// Stands where an epoch does and means: whatever the state is now.
@@ -225,6 +230,7 @@ struct pull_snapshot {
   std::uint32_t epoch = no_epoch;
   transfer_id transfer = 0;
   puller_actor from;
+  std::uint64_t key = 0; ///< as in `credit`
 };
 
 /// shard -> puller: what the parts of `transfer` hold.
@@ -234,6 +240,7 @@ struct parameters {
   /// Batches of the puller that are in these parameters: its clocks below this one.
   clock_value own_applied = 0;
   std::uint64_t seen_updates = 0; ///< updates that these parameters contain
+  std::vector<part> first = {};   ///< of the transfer; the others follow
 };
 
 // -- replicas -------------------------------------------------------------------------------------
@@ -252,9 +259,11 @@ struct replicate {
   transfer_id transfer = 0; ///< 0: no gradient
   peer_number sender = 0;
   shard_actor from;
+  std::vector<part> first = {}; ///< of the transfer; the others follow
 };
 
-/// replica -> the one before: everything up to `sequence` is applied here and further on.
+/// replica -> the one before: everything up to `sequence` is applied here and further on. Credits
+/// what these changes came as.
 struct replicated {
   shard_id shard;
   view_number view;
@@ -262,6 +271,7 @@ struct replicated {
   peer_number sender = 0;
   std::uint64_t compared = 0; ///< the newest comparison made here; 0: none
   std::uint64_t hash = 0;     ///< state_hash at that one
+  std::uint64_t key = 0;      ///< as in `credit`
 };
 
 /// replica -> scheduler: the state of the next replica of the chain is not this one's.
@@ -325,17 +335,6 @@ struct applied_report {
   shard_id shard;
   scheduler::applied_set applied;
 };
-
-/// receiver -> sender: so many parts were taken in.
-struct credit {
-  std::uint32_t parts = 0;
-  peer_number from = 0; ///< who took them in
-  transfer_id transfer = 0;
-  std::uint64_t key = 0; ///< shared_pools::key of its process, or 0: it cannot read them
-};
-
-/// That `from` took this part in.
-credit credit_for(const part& p, peer_number from);
 
 /// scheduler -> worker: compute these batches, in this order.
 struct batch_lease {

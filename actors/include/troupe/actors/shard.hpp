@@ -118,11 +118,11 @@ struct shard_state {
     caf::actor_clock::time_point since;
   };
   struct peer {
-    transfer_actor handle;    ///< null until its first message that names it
-    puller_actor puller;      ///< the same, of one that pulls
-    std::vector<credit> owed; ///< kept until then; the peer's window bounds it
+    transfer_actor handle; ///< null until its first message that names it
+    puller_actor puller;   ///< the same, of one that pulls
+    owed_credit owed;
     outbound_queue out;
-    transfer_id sending = 0; ///< the last transfer begun
+    transfer_id sending = 0; ///< the last range or image begun
     std::map<transfer_id, arriving> inbound;
     std::optional<waiting_pull> waiting;
   };
@@ -133,8 +133,10 @@ struct shard_state {
   peer& introduce(peer_number number, const transfer_actor& handle);
   peer& introduce_puller(peer_number number, const puller_actor& handle);
   void flush(peer& p);
+  void took_in(const part& p);
+  void give_credit(peer_number number, peer& to);
   void accept_if_whole(peer& p, transfer_id id);
-  void acknowledge_after(shard_change change, const pusher_actor& to);
+  void acknowledge_after(shard_change change, transfer_id came_as, const pusher_actor& to);
   void append(shard_change change, std::function<void(std::uint64_t sequence)> then);
   void pump();
   void serve_waiting();
@@ -174,8 +176,11 @@ struct shard_state {
       then_;                        // by sequence: what the primary owes
   std::set<batch_id> open_batches_; // the primary's, in the log and not applied
   shard_actor upstream_;
+  peer_number upstream_peer_ = 0;
   std::map<transfer_id, arriving_change> changes_;
-  std::vector<replicate> early_; // of a view not installed yet, or before the image
+  std::map<std::uint64_t, transfer_id> sent_as_; // changes not acknowledged, by sequence
+  std::map<std::uint64_t, transfer_id> came_as_; // the same, of those from upstream
+  std::vector<replicate> early_;                 // of a view not installed yet, or before the image
   std::optional<replica_image> early_image_;
   std::optional<replica_image> image_; // arriving
   inbound_transfer image_bytes_;

@@ -17,24 +17,32 @@
 /// A transfer is a run of bytes cut into parts of at most `part_bytes`:
 ///
 ///     sender                                   receiver
-///       part{id, offset, total, block}  ---->    inbound_transfer / landing: copies or keeps it
+///       announcement{id, part}          ---->    inbound_transfer / landing: copies or keeps it
+///       part{id, offset, total, block}  ---->
 ///       part ...  (at most `window` not credited)
-///                              <----  credit{parts}   one per part taken in
+///                              <----  credit{parts}   when half a window is owed
+///                              <----  an answer       stands for the credit that is left
 ///
-/// With each credit the receiver says who it is to those that may share memory with it: from then
-/// on parts go through shared memory where they can.
+/// A message costs more than a small part, so what the window lets go at once comes within the
+/// message that announces the transfer (one part, or all that lie in shared memory), and what
+/// answers a transfer (`pushed`, `replicated`, the next `pull`) credits all of it.
+///
+/// With each credit and answer the receiver says who it is to those that may share memory with it:
+/// from then on parts go through shared memory where they can.
 ///
 /// TRANSFER-1 Offsets and lengths of parts are multiples of a float's size but for the end of the
 ///            transfer, and parts do not overlap.
 /// TRANSFER-2 At most `window` parts are on their way to one peer at any time, whatever the number
-/// of
-///            transfers: memory in flight is bounded however slow the peer is.
+///            of transfers: memory in flight is bounded however slow the peer is.
 /// TRANSFER-3 A part that does not fit what is expected (unknown id, other total, out of range,
-///            repeated) changes nothing and is still credited, so a sender never starves.
+///            repeated) changes nothing and is still credited as others are.
 /// TRANSFER-4 Parts may arrive in any order and before the message that announces them.
 /// TRANSFER-5 A part that the receiver cannot read because it cannot have the memory it lies in is
-///            credited with key 0. The sender shares nothing with this peer from then on, and sends
-///            again what was on its way.
+///            credited at once, with key 0. The sender shares nothing with this peer from then on,
+///            and sends again what was on its way.
+/// TRANSFER-6 A receiver owes credit for less than half a window, so a sender never starves: of a
+///            full window that has arrived, more than half is credited, whether answers come or
+///            not.
 namespace troupe::actors {
 
 /// Chosen by whoever asks for the transfer, unique within the job: the asker's number in the upper
@@ -75,6 +83,14 @@ struct part {
   block data;
 };
 
+/// receiver -> sender: so many parts were taken in.
+struct credit {
+  std::uint32_t parts = 0;
+  peer_number from = 0; ///< who took them in
+  transfer_id transfer = 0;
+  std::uint64_t key = 0; ///< shared_pools::key of its process, or 0: it cannot read them
+};
+
 /// 256 KiB: large enough for 90 % of the rate of larger ones, small enough that a control message
 /// behind a few of them waits a millisecond or two.
 inline constexpr std::uint32_t part_bytes = 256 * 1024;
@@ -106,9 +122,14 @@ class outbound_queue {
   /// The next part that may be sent now; none: nothing waits or the window is full. A part that is
   /// handed out counts as on its way.
   std::optional<part> next();
+  /// The same for what goes with the announcement of this transfer: one part, or all that lie in
+  /// shared memory. Empty when parts of others wait before it.
+  std::vector<part> next_of(transfer_id id);
   /// The peer took in `parts` parts of the transfer; more than are on their way count as all.
   /// `key`: the peer's (shared_pools::key), 0 if it could not read them (TRANSFER-5).
   void credit(transfer_id id, std::uint32_t parts, std::uint64_t key);
+  /// The peer of this key needs no more of the transfer: it has answered it.
+  void settle(transfer_id id, std::uint64_t key);
   /// Forgets everything that is to be sent or on its way; what is known of the peer stays.
   void clear();
 
@@ -116,11 +137,34 @@ class outbound_queue {
   std::size_t waiting() const noexcept { return waiting_.size(); }
 
  private:
+  void learn(std::uint64_t key);
+
   std::uint32_t window_;
   std::optional<bool> shares_;                    // memory with the peer; none: nothing is known
   std::uint32_t on_their_way_ = 0;                // the number of parts in `sent_`
   std::map<transfer_id, std::vector<part>> sent_; // not credited; none is empty
   std::deque<part> waiting_;
+};
+
+/// What a receiver owes one sender for parts that it took in. Not thread-safe.
+class owed_credit {
+ public:
+  explicit owed_credit(std::uint32_t window = default_window) : most_(window / 2) {}
+
+  void add(const part& p);
+  /// An answer of the receiver's credits the transfer.
+  void settle(transfer_id id);
+  /// The transfer is whole, and no answer will say so.
+  void close(transfer_id id);
+  void clear() { *this = owed_credit{2 * most_}; }
+  /// What is to be sent now, as credit of `from` (TRANSFER-5, TRANSFER-6).
+  std::vector<credit> due(peer_number from);
+
+ private:
+  std::uint32_t most_;
+  std::uint32_t parts_ = 0; // of all transfers
+  std::map<transfer_id, std::uint32_t> owed_;
+  std::vector<credit> due_; // whatever else is owed
 };
 
 /// Collects the parts of one transfer without copying them. Not thread-safe.
@@ -178,6 +222,11 @@ class range_pulls {
   std::optional<whole> announced(std::uint32_t shard, transfer_id id, std::uint64_t own_applied,
                                  std::uint64_t seen_updates);
   std::optional<whole> add(const part& p);
+  /// What is to be sent to the shard now for parts that came from it. The next pull stands for the
+  /// rest.
+  std::vector<credit> credit_due(std::uint32_t shard, peer_number own);
+  /// Another replica answers for the shard from now on.
+  void moved(std::uint32_t shard) { owed_.erase(shard); }
 
   /// The shards whose ranges have not landed.
   std::vector<std::uint32_t> open() const;
@@ -192,6 +241,7 @@ class range_pulls {
   std::optional<whole> close_if_whole(std::map<std::uint32_t, pull_of_range>::iterator i);
 
   std::map<std::uint32_t, pull_of_range> open_;
+  std::map<std::uint32_t, owed_credit> owed_;
 };
 
 } // namespace troupe::actors

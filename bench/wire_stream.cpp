@@ -1,0 +1,473 @@
+#include "wire_stream.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <iostream>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <caf/all.hpp>
+#include <caf/io/all.hpp>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "report.hpp"
+#include "troupe/actors/connect.hpp"
+#include "troupe/actors/messages.hpp"
+#include "troupe/actors/system_config.hpp"
+
+namespace troupe::bench {
+
+namespace {
+
+using namespace troupe::actors;
+using bench_clock = std::chrono::steady_clock;
+
+constexpr std::uint64_t block_bytes = 1u << 20;
+constexpr std::size_t blocks_kept = 8; // that it takes in turn
+
+[[noreturn]] void fail(const std::string& why) {
+  std::cerr << "bench_wire: " << why << '\n';
+  std::exit(1);
+}
+
+double since(bench_clock::time_point begun) {
+  return std::chrono::duration<double>(bench_clock::now() - begun).count();
+}
+
+// Every cache line of the bytes, so that no path is credited with bytes that nobody has touched.
+std::uint64_t touch(std::span<const std::byte> bytes) {
+  std::uint64_t sum = 0;
+  for (std::size_t i = 0; i < bytes.size(); i += 64) sum += static_cast<std::uint64_t>(bytes[i]);
+  return sum;
+}
+
+std::shared_ptr<const std::vector<std::byte>> blocks() {
+  return std::make_shared<const std::vector<std::byte>>(block_bytes * blocks_kept, std::byte{1});
+}
+
+// -- one end of a stream --------------------------------------------------------------------------
+
+struct stream_for { // to the peer; answered when it is over
+  std::uint64_t us = 0;
+};
+struct taken { // asked of a receiver: the bytes so far
+  std::uint64_t bytes = 0;
+};
+struct question { // its answer says the same
+  std::string text;
+};
+struct peer_is;
+using end_actor = transfer_actor::extend<
+    caf::replies_to<stream_for>::with<taken>, caf::replies_to<taken>::with<taken>,
+    caf::replies_to<question>::with<question>, caf::replies_to<peer_is>::with<taken>>;
+struct peer_is {
+  end_actor peer;
+};
+
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, stream_for& x) {
+  return f(caf::meta::type_name("stream_for"), x.us);
+}
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, taken& x) {
+  return f(caf::meta::type_name("taken"), x.bytes);
+}
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, question& x) {
+  return f(caf::meta::type_name("question"), x.text);
+}
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, peer_is& x) {
+  return f(caf::meta::type_name("peer_is"), x.peer);
+}
+
+struct bench_config : system_config {
+  explicit bench_config(bool shares) : system_config(true) {
+    if (!shares) shared_pools::of_process().disable();
+    add_message_type<stream_for>("bench::stream_for");
+    add_message_type<taken>("bench::taken");
+    add_message_type<question>("bench::question");
+    add_message_type<peer_is>("bench::peer_is");
+  }
+};
+
+// Blocks are transfers of the production queue, with its window, parts and credit.
+struct end_state {
+  end_actor peer;
+  std::shared_ptr<const std::vector<std::byte>> source = blocks();
+  outbound_queue out;
+  owed_credit owed;
+  transfer_ids ids{0};
+  taken so_far;
+  std::uint64_t sum = 0;
+  std::size_t next_block = 0;
+  bench_clock::time_point until;
+  caf::typed_response_promise<taken> promise; // pending while it streams
+};
+using end_pointer = end_actor::stateful_pointer<end_state>;
+
+void send_more(end_pointer self) {
+  auto& s = self->state;
+  if (!s.promise.pending()) return;
+  if (bench_clock::now() >= s.until) {
+    s.out.clear();
+    s.promise.deliver(s.so_far);
+    return;
+  }
+  for (;;) {
+    if (s.out.waiting() == 0) {
+      const auto at = s.next_block++ % blocks_kept * block_bytes;
+      s.out.add(s.ids.next(), 0, s.source, s.source->data() + at, block_bytes);
+    }
+    auto next = s.out.next();
+    if (!next) return;
+    self->send(s.peer, std::move(*next));
+  }
+}
+
+end_actor::behavior_type end_of_stream(end_pointer self) {
+  return {[self](const part& p) {
+            auto& s = self->state;
+            s.sum += touch(p.data.bytes());
+            s.so_far.bytes += p.data.size();
+            s.owed.add(p);
+            for (const auto& c : s.owed.due(0)) self->send(s.peer, c);
+          },
+          [self](const credit& c) {
+            self->state.out.credit(c.transfer, c.parts, c.key);
+            send_more(self);
+          },
+          [self](const stream_for& f) -> caf::result<taken> {
+            auto& s = self->state;
+            s.until = bench_clock::now() + std::chrono::microseconds(f.us);
+            s.promise = self->make_response_promise<taken>();
+            auto promise = s.promise;
+            send_more(self);
+            return promise;
+          },
+          [self](const taken&) { return self->state.so_far; },
+          [](const question& q) { return q; },
+          [self](const peer_is& p) {
+            self->state.peer = p.peer;
+            return self->state.so_far;
+          }};
+}
+
+// -- raw TCP --------------------------------------------------------------------------------------
+
+struct raw_order {
+  std::uint64_t back = 0; // the other process sends, for so many microseconds; 0: this one does
+};
+
+// With the buffers that the kernel would choose, several MB, the bytes on their way leave the
+// caches and the upper limit would be half as high.
+void bound_buffers(int fd) {
+  const int bytes = 512 * 1024;
+  ::setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
+  ::setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
+}
+
+bool write_all(int fd, const void* data, std::size_t size) {
+  const auto* at = static_cast<const char*>(data);
+  while (size > 0) {
+    auto n = ::send(fd, at, size, MSG_NOSIGNAL);
+    if (n <= 0) return false;
+    at += n;
+    size -= static_cast<std::size_t>(n);
+  }
+  return true;
+}
+
+void raw_send(int fd, double seconds) {
+  auto source = blocks();
+  auto begun = bench_clock::now();
+  for (std::size_t i = 0; since(begun) < seconds; ++i)
+    if (!write_all(fd, source->data() + i % blocks_kept * block_bytes, block_bytes)) break;
+  ::shutdown(fd, SHUT_WR);
+}
+
+// Bytes that came until the other side stopped.
+std::uint64_t raw_receive(int fd, std::uint64_t& sum) {
+  std::vector<std::byte> buffer(block_bytes);
+  std::uint64_t bytes = 0;
+  for (;;) {
+    auto n = ::recv(fd, buffer.data(), buffer.size(), 0);
+    if (n <= 0) return bytes;
+    sum += touch({buffer.data(), static_cast<std::size_t>(n)});
+    bytes += static_cast<std::uint64_t>(n);
+  }
+}
+
+void serve_raw(int listener) {
+  for (;;) {
+    int fd = ::accept(listener, nullptr, nullptr);
+    if (fd < 0) return;
+    std::thread([fd] {
+      raw_order order;
+      std::uint64_t sum = 0;
+      if (::recv(fd, &order, sizeof order, MSG_WAITALL) == sizeof order) {
+        if (order.back > 0)
+          raw_send(fd, static_cast<double>(order.back) / 1e6);
+        else {
+          auto bytes = raw_receive(fd, sum);
+          write_all(fd, &bytes, sizeof bytes);
+        }
+      }
+      ::close(fd);
+    }).detach();
+  }
+}
+
+// MB/s.
+double raw_stream(std::uint16_t port, bool back, double seconds) {
+  int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in at{};
+  at.sin_family = AF_INET;
+  at.sin_port = htons(port);
+  at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  bound_buffers(fd);
+  raw_order order{back ? static_cast<std::uint64_t>(seconds * 1e6) : 0};
+  if (::connect(fd, reinterpret_cast<sockaddr*>(&at), sizeof at) != 0 ||
+      !write_all(fd, &order, sizeof order))
+    fail("no raw connection");
+  auto begun = bench_clock::now();
+  std::uint64_t bytes = 0, sum = 0;
+  if (back)
+    bytes = raw_receive(fd, sum);
+  else {
+    raw_send(fd, seconds);
+    if (::recv(fd, &bytes, sizeof bytes, MSG_WAITALL) != sizeof bytes) fail("no raw answer");
+  }
+  auto took = since(begun);
+  ::close(fd);
+  return static_cast<double>(bytes) / took / 1e6;
+}
+
+// -- the other process ----------------------------------------------------------------------------
+
+struct served {
+  std::uint16_t end = 0, echo = 0, raw = 0;
+};
+
+[[noreturn]] void serve(int out, bool shares) {
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  int listener = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  bound_buffers(listener); // and what it accepts
+  sockaddr_in at{};
+  at.sin_family = AF_INET;
+  at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof at;
+  if (::bind(listener, reinterpret_cast<sockaddr*>(&at), sizeof at) != 0 ||
+      ::listen(listener, 4) != 0 ||
+      ::getsockname(listener, reinterpret_cast<sockaddr*>(&at), &size) != 0)
+    ::_exit(1);
+  bench_config config{shares};
+  caf::actor_system system{config};
+  auto end = system.spawn(end_of_stream), echo = system.spawn(end_of_stream);
+  auto port = system.middleman().publish(end, 0, "127.0.0.1");
+  auto echo_port = system.middleman().publish(echo, 0, "127.0.0.1");
+  if (!port || !echo_port) ::_exit(1);
+  served s{*port, *echo_port, ntohs(at.sin_port)};
+  if (::write(out, &s, sizeof s) != sizeof s) ::_exit(1);
+  serve_raw(listener);
+  ::_exit(1);
+}
+
+class other_process {
+ public:
+  explicit other_process(bool shares) {
+    int ends[2];
+    if (::pipe(ends) != 0) fail("no pipe");
+    pid_ = ::fork();
+    if (pid_ == 0) serve(ends[1], shares);
+    ::close(ends[1]);
+    pollfd ready{ends[0], POLLIN, 0};
+    if (::poll(&ready, 1, 30'000) != 1 || ::read(ends[0], &at_, sizeof at_) != sizeof at_)
+      fail("the other process did not start");
+    ::close(ends[0]);
+  }
+  other_process(const other_process&) = delete;
+  other_process& operator=(const other_process&) = delete;
+  ~other_process() {
+    ::kill(pid_, SIGKILL);
+    ::waitpid(pid_, nullptr, 0);
+  }
+  pid_t pid() const { return pid_; }
+  const served& at() const { return at_; }
+
+ private:
+  pid_t pid_;
+  served at_;
+};
+
+// -- the table ------------------------------------------------------------------------------------
+
+constexpr auto patience = std::chrono::seconds(60);
+
+template <class Answer, class Handle, class Request>
+Answer ask(caf::scoped_actor& self, const Handle& to, const Request& request) {
+  Answer answer;
+  self->request(to, patience, request)
+      .receive([&](const Answer& a) { answer = a; },
+               [](const caf::error& e) { fail("no answer: " + reason_of(e)); });
+  return answer;
+}
+
+double resident_mb() {
+  std::ifstream statm("/proc/self/statm");
+  double whole = 0, resident = 0;
+  statm >> whole >> resident;
+  return resident * static_cast<double>(::sysconf(_SC_PAGESIZE)) / 1e6;
+}
+
+// One pair of ends; rates in MB/s, of what the receivers took while the senders sent.
+class measured_path {
+ public:
+  measured_path(const char* name, bool shares, const other_process& other)
+      : name_(name), other_(other), config_(shares), system_(config_), self_(system_),
+        asker_(system_) {
+    here_ = system_.spawn(end_of_stream);
+    there_ = reach(other.at().end);
+    echo_ = reach(other.at().echo);
+    ask<taken>(self_, here_, peer_is{there_});
+    ask<taken>(self_, there_, peer_is{here_});
+    idle_mb_ = resident_mb();
+  }
+  ~measured_path() { caf::anon_send_exit(here_, caf::exit_reason::user_shutdown); }
+
+  struct rates {
+    double there = 0, back = 0;
+    std::vector<double> request_us; // ascending
+  };
+  rates stream(bool there, bool back, double seconds) {
+    const stream_for order{static_cast<std::uint64_t>(seconds * 1e6)};
+    auto at_there = bytes_at(there_), at_here = bytes_at(here_);
+    auto begun = bench_clock::now();
+    std::vector<decltype(self_->request(here_, patience, order))> open;
+    if (there) open.push_back(self_->request(here_, patience, order));
+    if (back) open.push_back(self_->request(there_, patience, order));
+    rates r;
+    while (since(begun) < seconds * 0.9) {
+      auto at = bench_clock::now();
+      ask<question>(asker_, echo_, question{std::string(64, 'q')});
+      r.request_us.push_back(since(at) * 1e6);
+    }
+    for (auto& o : open)
+      o.receive([](const taken&) {},
+                [](const caf::error& e) { fail("no answer: " + reason_of(e)); });
+    auto took = since(begun);
+    r.there = static_cast<double>(bytes_at(there_) - at_there) / took / 1e6;
+    r.back = static_cast<double>(bytes_at(here_) - at_here) / took / 1e6;
+    std::ranges::sort(r.request_us);
+    return r;
+  }
+
+  // By how much the sender's memory is above what it was before it streamed, at most, while the
+  // other process is stopped; MB.
+  double growth_when_stopped(double seconds) {
+    auto answer =
+        self_->request(here_, patience, stream_for{static_cast<std::uint64_t>(seconds * 1e6)});
+    std::this_thread::sleep_for(std::chrono::milliseconds(50)); // it streams
+    ::kill(other_.pid(), SIGSTOP);
+    auto stopped = bench_clock::now();
+    double most = 0;
+    while (since(stopped) < seconds) {
+      most = std::max(most, resident_mb());
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    }
+    ::kill(other_.pid(), SIGCONT);
+    answer.receive([](const taken&) {},
+                   [](const caf::error& e) { fail("no answer: " + reason_of(e)); });
+    return most - idle_mb_;
+  }
+
+  const char* name() const { return name_; }
+
+ private:
+  end_actor reach(std::uint16_t port) {
+    auto reached = connect<end_actor>(system_, {"127.0.0.1", port}, std::chrono::seconds(10));
+    if (!reached) fail(reason_of(reached.error()));
+    return *reached;
+  }
+  template <class Handle>
+  std::uint64_t bytes_at(const Handle& end) {
+    return ask<taken>(self_, end, taken{}).bytes;
+  }
+
+  const char* name_;
+  const other_process& other_;
+  bench_config config_;
+  caf::actor_system system_;
+  caf::scoped_actor self_, asker_;
+  end_actor here_;
+  end_actor there_, echo_;
+  double idle_mb_ = 0;
+};
+
+nlohmann::json row(const char* path, const char* way, double rate, double raw,
+                   const std::vector<double>& requests) {
+  const auto p50 = percentile(requests, 50), p99 = percentile(requests, 99);
+  std::printf("%-14s %-5s", path, way);
+  if (raw > 0) std::printf(" %6.0f MB/s  %5.2f of raw TCP", rate, rate / raw);
+  if (!requests.empty())
+    std::printf("  request p50 %5.0f us  p99 %5.0f us  n %zu", p50, p99, requests.size());
+  std::printf("\n");
+  std::fflush(stdout);
+  nlohmann::json j{{"path", path}, {"way", way}};
+  if (raw > 0) j.update({{"mb_per_second", rate}, {"of_raw_tcp", rate / raw}});
+  if (!requests.empty())
+    j.update({{"request_p50_us", p50}, {"request_p99_us", p99}, {"requests", requests.size()}});
+  return j;
+}
+
+} // namespace
+
+nlohmann::json stream_table(double seconds) {
+  std::printf(
+      "\nblocks of 1 MiB in the transport's window, every cache line looked at, and requests "
+      "of 64 bytes meanwhile\n");
+  auto rows = nlohmann::json::array();
+  struct way {
+    const char* name;
+    bool there, back;
+  };
+  constexpr way ways[] = {{"there", true, false}, {"back", false, true}, {"both", true, true}};
+  double raw[std::size(ways)];
+  for (bool shares : {false, true}) {
+    other_process other{shares};
+    for (std::size_t i = 0; i < std::size(ways) && !shares; ++i) {
+      double there = 0, back = 0;
+      std::thread second;
+      if (ways[i].there)
+        second = std::thread([&] { there = raw_stream(other.at().raw, false, seconds); });
+      if (ways[i].back) back = raw_stream(other.at().raw, true, seconds);
+      if (second.joinable()) second.join();
+      raw[i] = there + back;
+      rows.push_back(row("raw TCP", ways[i].name, raw[i], raw[i], {}));
+    }
+    measured_path path{shares ? "shared memory" : "messages", shares, other};
+    rows.push_back(row(path.name(), "idle", 0, 0, path.stream(false, false, seconds).request_us));
+    path.stream(true, true, seconds / 4); // the ends get to know each other
+    for (std::size_t i = 0; i < std::size(ways); ++i) {
+      auto r = path.stream(ways[i].there, ways[i].back, seconds);
+      rows.push_back(row(path.name(), ways[i].name, r.there + r.back, raw[i], r.request_us));
+    }
+    const auto grown = path.growth_when_stopped(2);
+    std::printf("%-14s stopped: the sender's memory is %.1f MB above idle\n", path.name(), grown);
+    rows.push_back({{"path", path.name()}, {"above_idle_when_stopped_mb", grown}});
+  }
+  return rows;
+}
+
+} // namespace troupe::bench
