@@ -143,6 +143,8 @@ void scheduler_state::on_reconcile_timeout() {
     reached(probe::missing_after_restart);
     lose(id, "it did not come back to the restarted scheduler");
   }
+  // The journal may know of nobody: the one before had just lost all of them.
+  if (phase_ == phase::reconciling && asking_round_ == 0) reconcile_if_complete();
   if (phase_ == phase::reconciling) self->delayed_send(self, reconcile_look, reconcile_timeout{});
 }
 

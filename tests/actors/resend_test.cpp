@@ -131,7 +131,7 @@ TEST_CASE("a slow transfer is not begun again while it moves") {
   auto parts = cut(id, 0, range, range->data(), fixture::parameters * sizeof(float));
   caf::anon_send(w, parameters{shard_id{0}, id, 0, 0});
   for (auto& p : parts) { // each takes most of the time after which a silent one is given up
-    f.pass(std::chrono::seconds(8));
+    f.pass(std::chrono::seconds(2));
     caf::anon_send(w, std::move(p));
     f.settle();
   }
@@ -139,7 +139,7 @@ TEST_CASE("a slow transfer is not begun again while it moves") {
   REQUIRE(f.log.pushes.size() == 1);
 
   for (int i = 0; i < 2; ++i) {
-    f.pass(std::chrono::seconds(8));
+    f.pass(std::chrono::seconds(2));
     caf::anon_send(w, credit{1, 0, f.log.pushes[0].transfer});
     f.settle();
   }
