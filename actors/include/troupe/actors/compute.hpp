@@ -75,7 +75,7 @@ struct cpu_compute_state {
  private:
   const std::vector<std::uint32_t>& order_of(std::uint32_t epoch);
 
-  std::optional<tensor::generator> random_; // of how long batches take
+  std::optional<tensor::generator> random_;                    // of how long batches take
   std::map<std::uint32_t, std::vector<std::uint32_t>> orders_; // of the last two epochs asked for
   tensor::batch_buffer batch_;
 };

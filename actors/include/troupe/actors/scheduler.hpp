@@ -303,7 +303,7 @@ struct scheduler_state {
 
   // Placing. What was begun for an earlier generation has no effect any more.
   std::uint64_t generation_ = 0;
-  std::size_t placing_ = 0;  // answers awaited
+  std::size_t placing_ = 0;    // answers awaited
   std::set<node_id> clearing_; // that still drop their roles
   scheduler::placement placement_;
   bool going_back_ = false;                     // to a checkpoint, or to the start

@@ -78,7 +78,8 @@ enum class probe : std::uint8_t {
   leased_what_it_holds,
   unreachable_while_placing,
 };
-inline constexpr std::size_t probes = static_cast<std::size_t>(probe::unreachable_while_placing) + 1;
+inline constexpr std::size_t probes =
+    static_cast<std::size_t>(probe::unreachable_while_placing) + 1;
 
 struct probe_text {
   probe what;
