@@ -20,6 +20,7 @@ void scheduler_state::on_heartbeat(const heartbeat& h) {
   if (auto i = nodes_.find(h.node); i != nodes_.end()) {
     i->second.detector.heard(awake_->look(now));
     i->second.heard_at = now;
+    if (i->second.reads_until) return; // LEASE-2
     self->send(h.from, heartbeat_seen{h.number});
   } else {
     reached(probe::lost_node_heard);
@@ -43,6 +44,7 @@ void scheduler_state::on_look() {
     reached(probe::node_silent);
     lose(id, why);
   }
+  if (!draining_.empty() && (phase_ == phase::training || phase_ == phase::draining)) drain_on();
 }
 
 // SCHED-6
@@ -317,14 +319,32 @@ caf::result<drain_accepted> scheduler_state::on_drain(const drain_request& d) {
   return drain_accepted{};
 }
 
+// LEASE-2: it may be cut off, and would go on to serve reads that lack what its successor
+// acknowledges.
+bool scheduler_state::may_be_relieved(node_id id, member& m) {
+  const bool leads = std::ranges::any_of(all_shards(), [&](shard_id shard) {
+    const auto& chain = views_->view(shard).chain;
+    return !chain.empty() && chain.front() == id;
+  });
+  if (!leads) return true;
+  if (!m.reads_until) m.reads_until = m.heard_at + read_lease::length;
+  return self->clock().now() >= *m.reads_until;
+}
+
 // Lets the nodes go that nothing depends on any more.
 void scheduler_state::drain_on() {
-  for (auto id : views_->may_leave(draining_)) {
+  const auto may_leave = views_->may_leave(draining_);
+  for (auto& [id, m] : nodes_) // it has to stay after all: a replica was lost meanwhile
+    if (m.reads_until && !m.told_to_go && std::ranges::find(may_leave, id) == may_leave.end())
+      m.reads_until.reset();
+  for (auto id : may_leave) {
     auto m = nodes_.find(id);
     const bool busy = std::ranges::any_of(workers_, [&](const auto& w) {
       return w.second.node == id && !leases_->held_by(w.first).empty();
     });
-    if (m == nodes_.end() || !m->second.actor || busy) continue;
+    if (m == nodes_.end() || !m->second.actor || m->second.told_to_go || busy) continue;
+    if (!may_be_relieved(id, m->second)) continue;
+    m->second.told_to_go = true;
     auto changed = views_->remove(id);
     std::erase_if(replicas_, [id](const auto& r) { return r.first.second == id; });
     install(changed);

@@ -237,6 +237,7 @@ void scheduler_state::go_back(const std::string& why) {
   if (!mutant_active(mutant::done_of_old_life_accepted)) done_meanwhile_.clear();
   checkpoint_.reset();
   clearing_.clear();
+  for (auto& [id, m] : nodes_) m.reads_until.reset();
   // A scheduler that is started again before the roles are placed finds nothing to go on with, and
   // counts nothing of what is given up here.
   views_->clear();

@@ -89,7 +89,7 @@ TEST_CASE("the sum is exact through drains, and who takes the place of a drained
     for (std::uint64_t seed = 1; seed <= 10; ++seed) {
       INFO(to_string(mode) << ", seed " << seed);
       auto o = options_for(mode, seed);
-      o.batch_time = 40ms;
+      o.batch_time = 250ms; // a primary leaves when its read lease has run out
       cluster c(o);
       const auto index = static_cast<std::uint32_t>(seed);
       using enum fault_kind;

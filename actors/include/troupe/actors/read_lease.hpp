@@ -11,8 +11,9 @@ namespace troupe::actors {
 ///
 /// LEASE-1  A heartbeat sent at t and answered allows reads until t + length: counted from before
 ///          the scheduler heard it, by the clock of the node alone.
-/// LEASE-2  The scheduler replaces a node that may still run no earlier than `length` after the
-///          last heartbeat it heard from it, counted from after it was sent.
+/// LEASE-2  The scheduler replaces a node that may still run, one that is drained too, no earlier
+///          than `length` after the last heartbeat that it answered it, counted from after it was
+///          sent.
 ///
 /// Thread-safe.
 class read_lease {

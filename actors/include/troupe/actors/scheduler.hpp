@@ -180,11 +180,15 @@ struct scheduler_state {
     scheduler::node_offer offer;
     scheduler::phi_accrual detector; ///< by the awake clock
     time_point heard_at;             ///< by the real one
-    std::uint64_t connection = 0;    ///< counts hellos
-    bool knows_views = false;        ///< was told of all of them
-    bool staffed = false;            ///< its workers have been placed or are being placed
-    std::uint32_t placing = 0;       ///< roles that it is being given while others train
-    std::uint32_t failures = 0;      ///< of its roles
+    /// It is about to be relieved of its shards, and its heartbeats are not answered any more: its
+    /// read lease has run out by then (LEASE-2).
+    std::optional<time_point> reads_until = std::nullopt;
+    bool told_to_go = false;
+    std::uint64_t connection = 0; ///< counts hellos
+    bool knows_views = false;     ///< was told of all of them
+    bool staffed = false;         ///< its workers have been placed or are being placed
+    std::uint32_t placing = 0;    ///< roles that it is being given while others train
+    std::uint32_t failures = 0;   ///< of its roles
   };
   struct lost_member {
     caf::actor_addr actor;
@@ -258,6 +262,7 @@ struct scheduler_state {
   void tell_who_left(const shard_actor& primary);
   void repair();
   void drain_on();
+  bool may_be_relieved(node_id id, member& m);
 
   // scheduler_restart.cpp
   void begin_again(const run_journal::content& known);
