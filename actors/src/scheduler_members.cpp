@@ -345,7 +345,8 @@ void scheduler_state::drain_on() {
     if (m == nodes_.end() || !m->second.actor || m->second.told_to_go || busy) continue;
     if (!may_be_relieved(id, m->second)) continue;
     m->second.told_to_go = true;
-    // A scheduler that is restarted must not extend the read lease of one that has not heard of this.
+    // A scheduler that is restarted must not extend the read lease of one that has not heard of
+    // this.
     record([id](run_journal& j) { j.save_node_gone(id); });
     auto changed = views_->remove(id);
     std::erase_if(replicas_, [id](const auto& r) { return r.first.second == id; });
