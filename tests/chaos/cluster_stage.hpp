@@ -28,7 +28,7 @@ inline std::string told(const cluster& c) {
   std::string lines;
   for (const auto& d : c.done()) {
     lines += to_string(d.what) + ":";
-    for (const auto& name : d.to) lines += " " + name;
+    for (const auto process : d.to) lines += " " + std::to_string(process);
     lines += "\n";
   }
   for (const auto& e : c.events())
