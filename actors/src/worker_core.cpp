@@ -113,7 +113,8 @@ worker_core::push_order worker_core::computed() {
   open_push open{done, {}};
   for (std::uint32_t s = 0; s < options_.ranges.size(); ++s) open.missing.insert(shard_id{s});
   in_flight_[done.batch] = std::move(open);
-  if (options_.mode.own_writes_are_read()) recent_.push_back(done);
+  // What is pulled may lack it; what lies in the arrays of this process does not.
+  if (options_.mode.own_writes_are_read() && !options_.remote.empty()) recent_.push_back(done);
   return done;
 }
 

@@ -244,6 +244,21 @@ TEST_CASE("gradient buffers are used again once nobody reads them, and only then
   CHECK(run(batch(2)).gradient.get() == memory);
 }
 
+TEST_CASE("hogwild: a worker that pulls nothing computes every gradient into the same memory") {
+  auto w = make(scheduler::consistency::hogwild(), {});
+  w.lease({batch(0), batch(1), batch(2), batch(3)}, 0);
+  const void* memory = nullptr;
+  for (std::uint32_t b = 0; b < 4; ++b) {
+    auto order = w.begin_compute();
+    REQUIRE(order);
+    if (b > 0) CHECK(order->gradient.get() == memory);
+    memory = order->gradient.get();
+    order.reset();
+    w.computed();
+    push_everywhere(w, batch(b));
+  }
+}
+
 TEST_CASE("a result without a computation is a mistake of the caller") {
   auto w = make(scheduler::consistency::async());
   CHECK_THROWS_AS(w.computed(), std::logic_error);
