@@ -12,6 +12,7 @@
 // second, and ratios: medians over all rounds, and the range of the ratio of a round.
 #include "matrix_product.hpp"
 #include "peer.hpp"
+#include "report.hpp"
 #include "troupe/tensor/optimizer.hpp"
 #include "troupe/tensor/permutation.hpp"
 #include "troupe/tensor/random.hpp"
@@ -21,7 +22,6 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
-#include <fstream>
 #include <iostream>
 #include <thread>
 
@@ -238,13 +238,6 @@ void print(const char* what, const nlohmann::json& r) {
               r["least"].get<double>(), r["most"].get<double>());
 }
 
-std::string processor() {
-  std::ifstream info("/proc/cpuinfo");
-  for (std::string line; std::getline(info, line);)
-    if (line.starts_with("model name")) return line.substr(line.find(':') + 2);
-  return "unknown";
-}
-
 std::string name_of(const std::vector<std::size_t>& widths) {
   std::string name;
   for (auto w : widths) name += (name.empty() ? "" : "-") + std::to_string(w);
@@ -323,7 +316,9 @@ nlohmann::json measure_one(const options& o, const std::vector<std::size_t>& wid
     measure(peak_time, o.seconds / 4, [&] { best = std::max(best, limit.measure(peak_rounds)); });
     peak_flops.push_back(best);
     for (std::size_t p = 0; p < peers.size(); ++p) {
-      const auto steps = peers[p].steps(widths, batch, o.seconds);
+      const auto steps = peers[p]
+                             .ask({{"layers", widths}, {"batch", batch}, {"seconds", o.seconds}})
+                             .get<std::vector<double>>();
       of_peer[p].all.insert(of_peer[p].all.end(), steps.begin(), steps.end());
       of_peer[p].end_round();
     }
@@ -370,13 +365,15 @@ std::vector<peer> start_peers(const options& o) {
   std::vector<peer> peers;
   if (!o.peer) return peers;
   std::string why;
-  if (auto first = peer::start(o.python, "", why)) peers.push_back(std::move(*first));
+  if (auto first = peer::start(o.python, "pytorch_step.py", "", why))
+    peers.push_back(std::move(*first));
   if (peers.empty()) {
     std::printf("SKIPPED: PyTorch (%s)\n", why.c_str());
     return peers;
   }
   if (__builtin_cpu_supports("avx512f") && peers.front().name().ends_with("Haswell"))
-    if (auto second = peer::start(o.python, "SkylakeX", why)) peers.push_back(std::move(*second));
+    if (auto second = peer::start(o.python, "pytorch_step.py", "SkylakeX", why))
+      peers.push_back(std::move(*second));
   return peers;
 }
 
@@ -384,14 +381,11 @@ std::vector<peer> start_peers(const options& o) {
 
 int main(int argc, char** argv) {
   const auto o = parse(argc, argv);
-  std::string command;
-  for (int i = 0; i < argc; ++i) command += (i > 0 ? " " : "") + std::string(argv[i]);
-  double load[1] = {0};
-  ::getloadavg(load, 1);
+  auto figures = troupe::bench::origin("compute", troupe::bench::command_of(argc, argv));
+  troupe::bench::print_origin(figures);
   const auto limit = processor_peak();
   const auto library = std::string(tensor::make_products<float>(o.precision)->name());
-  std::printf("%s\n%s, %u cores, load %.1f before; one thread; products by %s\n\n", command.c_str(),
-              processor().c_str(), std::thread::hardware_concurrency(), load[0], library.c_str());
+  std::printf("one thread; products by %s\n\n", library.c_str());
   auto peers = start_peers(o);
   nlohmann::json results = nlohmann::json::array();
   for (const auto& widths : std::vector<std::vector<std::size_t>>{
@@ -400,13 +394,9 @@ int main(int argc, char** argv) {
       if ((o.model.empty() || o.model == name_of(widths)) && (o.batch == 0 || o.batch == batch))
         results.push_back(measure_one(o, widths, batch, limit, peers));
   if (results.empty()) fail("expected one of the models and batch sizes above, found none");
-  if (o.json_file.empty()) return 0;
-  std::ofstream out(o.json_file);
-  out << nlohmann::json{{"benchmark", "compute"},   {"command", command},
-                        {"processor", processor()}, {"cores", std::thread::hardware_concurrency()},
-                        {"load_before", load[0]},   {"library", library},
-                        {"peak", limit.name},       {"results", results}}
-             .dump(2)
-      << '\n';
-  if (!out) fail(o.json_file + ": cannot write");
+  figures.update({{"precision", o.precision == tensor::precision::bf16 ? "bf16" : "fp32"},
+                  {"library", library},
+                  {"peak", limit.name},
+                  {"results", results}});
+  if (!troupe::bench::write_json(o.json_file, figures)) fail(o.json_file + ": cannot write");
 }

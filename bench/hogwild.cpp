@@ -25,7 +25,12 @@
 
 #include <nlohmann/json.hpp>
 
+#include "report.hpp"
+
 namespace tensor = troupe::tensor;
+using troupe::bench::percentile;
+using troupe::bench::spread;
+using troupe::bench::spread_of;
 using bench_clock = std::chrono::steady_clock;
 
 namespace {
@@ -90,7 +95,8 @@ double rate(const network& n, const tensor::data_set& data, const tensor::sgd_op
   return static_cast<double>(done.load() * batch_size) / took;
 }
 
-double us_of_apply(const network& n, const tensor::sgd_options& options) {
+/// Microseconds of applications when nobody else applies, ascending.
+std::vector<double> us_of_apply(const network& n, const tensor::sgd_options& options) {
   const auto size = make(n)->parameter_layout().size();
   const std::vector<float> gradient(size, 1e-6f);
   tensor::shared_parameters array(std::vector<float>(size), options, 1000);
@@ -101,25 +107,12 @@ double us_of_apply(const network& n, const tensor::sgd_options& options) {
     took.push_back(1e6 * seconds_since(begun));
   }
   std::ranges::sort(took);
-  return took[took.size() / 2];
+  return took;
 }
 
-nlohmann::json spread(std::vector<double> values) {
-  std::ranges::sort(values);
-  return {
-      {"median", values[values.size() / 2]}, {"least", values.front()}, {"most", values.back()}};
-}
-
-void print(const char* what, const nlohmann::json& s, int digits) {
-  std::printf("  %-44s %12.*f (%.*f to %.*f)\n", what, digits, s["median"].get<double>(), digits,
-              s["least"].get<double>(), digits, s["most"].get<double>());
-}
-
-std::string processor() {
-  std::ifstream info("/proc/cpuinfo");
-  for (std::string line; std::getline(info, line);)
-    if (line.starts_with("model name")) return line.substr(line.find(':') + 2);
-  return "unknown";
+void print(const char* what, const spread& s, int digits) {
+  std::printf("  %-44s %12.*f (%.*f to %.*f)\n", what, digits, s.median, digits, s.least, digits,
+              s.most);
 }
 
 } // namespace
@@ -128,9 +121,8 @@ int main(int argc, char** argv) {
   unsigned threads = 2;
   double seconds = 0.5;
   int rounds = 7;
-  std::string json_file, command;
+  std::string json_file;
   tensor::sgd_options options{.learning_rate = 0.001f};
-  for (int i = 0; i < argc; ++i) command += (i > 0 ? " " : "") + std::string(argv[i]);
   for (int i = 1; i < argc; i += 2) {
     const std::string argument = argv[i];
     if (i + 1 < argc && argument == "--threads")
@@ -149,10 +141,8 @@ int main(int argc, char** argv) {
       return 2;
     }
   }
-  double load[1] = {0};
-  ::getloadavg(load, 1);
-  std::printf("%s\n%s, %u cores, load %.1f before\n\n", command.c_str(), processor().c_str(),
-              std::thread::hardware_concurrency(), load[0]);
+  auto figures = troupe::bench::origin("hogwild", troupe::bench::command_of(argc, argv));
+  troupe::bench::print_origin(figures);
   const auto data = tensor::make_digits(4000, 1);
   using kind = tensor::layer_spec::kind;
   auto results = nlohmann::json::array();
@@ -173,35 +163,29 @@ int main(int argc, char** argv) {
       limit.push_back(apart.back() / one.back());
     }
     const auto apply = us_of_apply(n, options);
+    const auto p50 = percentile(apply, 50), p99 = percentile(apply, 99);
     results.push_back({{"model", n.name},
-                       {"one", spread(one)},
-                       {"threads", spread(many)},
-                       {"apart", spread(apart)},
-                       {"ratio", spread(ratio)},
-                       {"limit", spread(limit)},
-                       {"apply_us", apply}});
+                       {"one", spread_of(one)},
+                       {"threads", spread_of(many)},
+                       {"apart", spread_of(apart)},
+                       {"ratio", spread_of(ratio)},
+                       {"limit", spread_of(limit)},
+                       {"apply", {{"p50_us", p50}, {"p99_us", p99}, {"count", apply.size()}}}});
     std::printf("%s, batches of %zu, samples/s\n", n.name, batch_size);
-    print("one thread", results.back()["one"], 0);
-    print("all threads, one array", results.back()["threads"], 0);
-    print("all threads, an array each", results.back()["apart"], 0);
-    print("one array, times one thread", results.back()["ratio"], 2);
-    print("an array each, times one thread", results.back()["limit"], 2);
-    std::printf("  %-44s %12.1f us\n", "one application, alone", apply);
+    print("one thread", spread_of(one), 0);
+    print("all threads, one array", spread_of(many), 0);
+    print("all threads, an array each", spread_of(apart), 0);
+    print("one array, times one thread", spread_of(ratio), 2);
+    print("an array each, times one thread", spread_of(limit), 2);
+    std::printf("  %-44s %12.1f us   p99 %.1f   n %zu\n", "one application, alone", p50, p99,
+                apply.size());
     std::fflush(stdout);
   }
-  if (json_file.empty()) return 0;
-  std::ofstream out(json_file);
-  out << nlohmann::json{{"benchmark", "hogwild"},
-                        {"command", command},
-                        {"processor", processor()},
-                        {"cores", std::thread::hardware_concurrency()},
-                        {"load_before", load[0]},
-                        {"threads", threads},
-                        {"momentum", options.momentum},
-                        {"results", results}}
-             .dump(2)
-      << '\n';
-  if (!out) {
+  figures.update({{"threads", threads},
+                  {"rounds", rounds},
+                  {"momentum", options.momentum},
+                  {"results", results}});
+  if (!troupe::bench::write_json(json_file, figures)) {
     std::cerr << "bench_hogwild: " << json_file << ": cannot write\n";
     return 1;
   }

@@ -34,8 +34,9 @@ std::optional<std::string> peer::line() {
   return result;
 }
 
-std::optional<peer> peer::start(const std::string& python, const std::string& core,
-                                std::string& why) {
+std::optional<peer> peer::start(const std::string& python, const std::string& script,
+                                const std::string& core, std::string& why) {
+  const auto file = TROUPE_PEERS "/" + script;
   int requests[2], answers[2];
   if (::pipe2(requests, O_CLOEXEC) != 0 || ::pipe2(answers, O_CLOEXEC) != 0) {
     why = "no pipe";
@@ -47,8 +48,7 @@ std::optional<peer> peer::start(const std::string& python, const std::string& co
     ::dup2(requests[0], STDIN_FILENO);
     ::dup2(answers[1], STDOUT_FILENO);
     if (!core.empty()) ::setenv("OPENBLAS_CORETYPE", core.c_str(), 1);
-    ::execlp(python.c_str(), python.c_str(), TROUPE_PEERS "/pytorch_step.py",
-             static_cast<char*>(nullptr));
+    ::execlp(python.c_str(), python.c_str(), file.c_str(), static_cast<char*>(nullptr));
     ::_exit(127);
   }
   ::close(requests[0]);
@@ -65,15 +65,13 @@ std::optional<peer> peer::start(const std::string& python, const std::string& co
   return result;
 }
 
-std::vector<double> peer::steps(const std::vector<std::size_t>& layers, std::size_t batch,
-                                double seconds) {
-  const nlohmann::json request{{"layers", layers}, {"batch", batch}, {"seconds", seconds}};
+nlohmann::json peer::ask(const nlohmann::json& request) {
   std::fputs((request.dump() + '\n').c_str(), requests_);
   std::fflush(requests_);
   const auto answer = line();
   if (!answer) {
-    std::cerr << "bench_compute: " << name_ << " ended in the middle of a measurement\n";
+    std::cerr << name_ << " ended in the middle of a measurement\n";
     std::exit(1);
   }
-  return nlohmann::json::parse(*answer).get<std::vector<double>>();
+  return nlohmann::json::parse(*answer);
 }

@@ -28,11 +28,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "job_run.hpp"
 #include "report.hpp"
 #include "troupe/history/file_recorder.hpp"
 
 namespace fs = std::filesystem;
 namespace history = troupe::history;
+using troupe::bench::spread;
+using troupe::bench::spread_of;
 using bench_clock = std::chrono::steady_clock;
 
 namespace {
@@ -48,41 +51,6 @@ double processor_ns() {
   ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
   return 1e9 * static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec);
 }
-
-struct spread {
-  double median = 0;
-  double least = 0;
-  double most = 0;
-};
-
-spread spread_of(std::vector<double> values) {
-  if (values.empty()) return {};
-  std::ranges::sort(values);
-  const auto middle = values.size() / 2;
-  return {values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2,
-          values.front(), values.back()};
-}
-
-nlohmann::json as_json(const spread& s) {
-  return {{"median", s.median}, {"least", s.least}, {"most", s.most}};
-}
-
-class scratch {
- public:
-  scratch() {
-    auto name = (fs::temp_directory_path() / "bench_recording-XXXXXX").string();
-    if (::mkdtemp(name.data()) == nullptr) fail("cannot make a folder " + name);
-    path_ = name;
-  }
-  ~scratch() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_;
-};
 
 // -- one event ------------------------------------------------------------------------------------
 
@@ -146,56 +114,6 @@ shards = 2
 every_seconds = 0
 )";
 
-struct outcome {
-  double samples_per_second = 0;
-  double processor_us_per_sample = 0;
-  double events_per_batch = 0; // recorded
-};
-
-double seconds_of(const timeval& t) {
-  return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) / 1e6;
-}
-
-outcome run_job(const fs::path& program, const fs::path& folder, const std::string& mode,
-                const std::string& replicas, bool record) {
-  const auto run = folder / "run", file = folder / "run.history";
-  fs::remove_all(run);
-  fs::remove_all(file);
-  const auto job = (folder / "job.toml").string(), set = "train.consistency=" + mode;
-  std::vector<const char*> words{program.c_str(),  "train",     job.c_str(),
-                                 "--set",          set.c_str(), "--replicas",
-                                 replicas.c_str(), "--run",     run.c_str()};
-  if (record) words.insert(words.end(), {"--record", file.c_str()});
-  words.push_back(nullptr);
-  const auto pid = ::fork();
-  if (pid == 0) {
-    ::prctl(PR_SET_PDEATHSIG, SIGTERM);
-    const int null = ::open("/dev/null", O_WRONLY);
-    ::dup2(null, STDOUT_FILENO);
-    ::execv(program.c_str(), const_cast<char* const*>(words.data()));
-    ::_exit(127);
-  }
-  int status = 0;
-  rusage used{};
-  if (pid < 0 || ::wait4(pid, &status, 0, &used) != pid || status != 0)
-    fail("a training run did not end well");
-  std::ifstream events(run / "events.jsonl");
-  for (std::string line; std::getline(events, line);) {
-    const auto e = nlohmann::json::parse(line);
-    if (e.at("event") != "finished") continue;
-    const auto samples = e.at("samples").get<double>();
-    outcome o;
-    o.samples_per_second = samples / e.at("seconds").get<double>();
-    o.processor_us_per_sample =
-        1e6 * (seconds_of(used.ru_utime) + seconds_of(used.ru_stime)) / samples;
-    if (record)
-      o.events_per_batch =
-          static_cast<double>(fs::file_size(file)) / sizeof(history::event) / (samples / 64);
-    return o;
-  }
-  fail("a run without a finished event");
-}
-
 void print(const char* what, const spread& s, const char* unit) {
   std::printf("%-44s %9.3f %s (%.3f to %.3f)\n", what, s.median, unit, s.least, s.most);
 }
@@ -204,8 +122,7 @@ void print(const char* what, const spread& s, const char* unit) {
 
 int main(int argc, char** argv) {
   int pairs = 9;
-  std::string mode = "async", replicas = "1", json_file, command;
-  for (int i = 0; i < argc; ++i) command += (i > 0 ? " " : "") + std::string(argv[i]);
+  std::string mode = "async", replicas = "1", json_file;
   for (int i = 1; i < argc; ++i) {
     const std::string argument = argv[i];
     if (argument == "--pairs" && i + 1 < argc)
@@ -222,40 +139,39 @@ int main(int argc, char** argv) {
       return 2;
     }
   }
-  const auto program = fs::read_symlink("/proc/self/exe").parent_path() / "troupe";
-  if (!fs::exists(program)) fail("expected the program " + program.string() + "; build it first");
   const auto cores = std::max(1u, std::thread::hardware_concurrency());
-  double load[1] = {0};
-  ::getloadavg(load, 1);
-  std::printf("%s\n%s, %u cores, load %.1f before\n\n", command.c_str(),
-              troupe::bench::processor().c_str(), cores, load[0]);
-  const scratch folder;
+  auto figures = troupe::bench::origin("recording", troupe::bench::command_of(argc, argv));
+  troupe::bench::print_origin(figures);
+  const troupe::bench::job_runner runner("bench_recording");
   std::vector<double> least, one, many;
   for (int i = 0; i < 5; ++i) {
-    least.push_back(ns_at_least(folder.path()));
-    one.push_back(ns_of_event(folder.path(), 1));
-    many.push_back(ns_of_event(folder.path(), cores));
+    least.push_back(ns_at_least(runner.folder()));
+    one.push_back(ns_of_event(runner.folder(), 1));
+    many.push_back(ns_of_event(runner.folder(), cores));
   }
   print("the clock and 64 bytes of a mapped file", spread_of(least), "ns");
   print("an event, one thread", spread_of(one), "ns");
   print("an event, a thread for each core", spread_of(many), "ns");
 
-  std::ofstream(folder.path() / "job.toml") << job_text;
+  const auto job = runner.folder() / "job.toml";
+  std::ofstream(job) << job_text;
   std::printf("\ntroupe train, 784-128-10 on 9600 digits, batches of 64, 20 epochs, %s, 2 shards, "
               "%s replicas, 2 workers, %d pairs\n",
               mode.c_str(), replicas.c_str(), pairs);
   std::vector<double> rates[2], times[2], rate_ratio, time_ratio, per_batch;
   for (int p = 0; p < pairs; ++p) {
-    outcome of[2];
     for (int turn : {0, 1}) {
       const auto recorded = (p + turn) % 2;
-      of[recorded] = run_job(program, folder.path(), mode, replicas, recorded == 1);
-      rates[recorded].push_back(of[recorded].samples_per_second);
-      times[recorded].push_back(of[recorded].processor_us_per_sample);
+      const auto run =
+          runner.run({.job = job,
+                      .set = {"train.consistency=" + mode, "cluster.replicas=" + replicas},
+                      .record = recorded == 1});
+      rates[recorded].push_back(run.samples_per_second());
+      times[recorded].push_back(1e6 * run.processor_seconds / run.samples);
+      if (recorded == 1) per_batch.push_back(static_cast<double>(run.events) / (run.samples / 64));
     }
-    rate_ratio.push_back(of[1].samples_per_second / of[0].samples_per_second);
-    time_ratio.push_back(of[1].processor_us_per_sample / of[0].processor_us_per_sample);
-    per_batch.push_back(of[1].events_per_batch);
+    rate_ratio.push_back(rates[1].back() / rates[0].back());
+    time_ratio.push_back(times[1].back() / times[0].back());
   }
   print("not recorded", spread_of(rates[0]), "samples/s");
   print("recorded", spread_of(rates[1]), "samples/s");
@@ -268,24 +184,17 @@ int main(int argc, char** argv) {
   const auto share =
       of_batch > 0 ? spread_of(per_batch).median * spread_of(one).median / of_batch : 0;
   std::printf("%-44s %9.4f\n", "their processor time, of that of a batch", share);
-  if (json_file.empty()) return 0;
-  std::ofstream out(json_file);
-  out << nlohmann::json{{"benchmark", "recording"},
-                        {"command", command},
-                        {"processor", troupe::bench::processor()},
-                        {"cores", cores},
-                        {"load_before", load[0]},
-                        {"ns_at_least", as_json(spread_of(least))},
-                        {"ns_of_event", as_json(spread_of(one))},
-                        {"ns_of_event_on_every_core", as_json(spread_of(many))},
-                        {"pairs", pairs},
-                        {"samples_per_second", as_json(spread_of(rates[0]))},
-                        {"samples_per_second_recorded", as_json(spread_of(rates[1]))},
-                        {"rate_ratio", as_json(spread_of(rate_ratio))},
-                        {"processor_time_ratio", as_json(spread_of(time_ratio))},
-                        {"events_per_batch", as_json(spread_of(per_batch))},
-                        {"events_of_processor_time", share}}
-             .dump(2)
-      << '\n';
-  if (!out) fail(json_file + ": cannot write");
+  figures.update({{"ns_at_least", spread_of(least)},
+                  {"ns_of_event", spread_of(one)},
+                  {"ns_of_event_on_every_core", spread_of(many)},
+                  {"pairs", pairs},
+                  {"mode", mode},
+                  {"replicas", replicas},
+                  {"samples_per_second", spread_of(rates[0])},
+                  {"samples_per_second_recorded", spread_of(rates[1])},
+                  {"rate_ratio", spread_of(rate_ratio)},
+                  {"processor_time_ratio", spread_of(time_ratio)},
+                  {"events_per_batch", spread_of(per_batch)},
+                  {"events_of_processor_time", share}});
+  if (!troupe::bench::write_json(json_file, figures)) fail(json_file + ": cannot write");
 }

@@ -18,7 +18,6 @@
 #include <chrono>
 #include <csignal>
 #include <cstdio>
-#include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <map>
@@ -28,23 +27,25 @@
 
 #include <caf/all.hpp>
 #include <caf/io/all.hpp>
-#include <fcntl.h>
 #include <nlohmann/json.hpp>
 #include <poll.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "job_run.hpp"
 #include "report.hpp"
 #include "troupe/actors/connect.hpp"
 #include "troupe/actors/shard.hpp"
 #include "troupe/actors/system_config.hpp"
 
 using namespace troupe::actors;
-namespace fs = std::filesystem;
 namespace scheduler = troupe::scheduler;
 namespace tensor = troupe::tensor;
+using troupe::bench::job_runner;
 using troupe::bench::percentile;
+using troupe::bench::spread;
+using troupe::bench::spread_of;
 using bench_clock = std::chrono::steady_clock;
 
 namespace {
@@ -60,24 +61,6 @@ bool share_memory = true;
 
 double since(bench_clock::time_point begun) {
   return std::chrono::duration<double>(bench_clock::now() - begun).count();
-}
-
-struct spread {
-  double median = 0;
-  double least = 0;
-  double most = 0;
-};
-
-spread spread_of(std::vector<double> values) {
-  if (values.empty()) return {};
-  std::ranges::sort(values);
-  auto middle = values.size() / 2;
-  return {values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2,
-          values.front(), values.back()};
-}
-
-nlohmann::json as_json(const spread& s) {
-  return {{"median", s.median}, {"least", s.least}, {"most", s.most}};
 }
 
 // Processor time of all threads of a process so far.
@@ -285,7 +268,7 @@ nlohmann::json print(std::size_t bytes, std::uint32_t replicas, push_side& side)
   std::printf("\n");
   std::fflush(stdout);
   return {{"bytes", bytes}, {"replicas", replicas},
-          {"p50_us", p50},  {"mb_per_second", as_json(rate)},
+          {"p50_us", p50},  {"mb_per_second", rate},
           {"p99_us", p99},  {"cpu_us_per_push", side.cpu_us_per_push},
           {"count", count}};
 }
@@ -334,7 +317,7 @@ nlohmann::json push_table(double seconds, int rounds, std::uint32_t replicas) {
     rows.push_back(print(bytes, 1, sides[0]));
     rows.push_back(print(bytes, replicas, sides[1]));
     rows.back()["of_one_replica"] =
-        as_json(print_ratio(sides[0].mb_per_second, sides[1].mb_per_second, replicas));
+        print_ratio(sides[0].mb_per_second, sides[1].mb_per_second, replicas);
     auto busiest = [](const push_side& s) { return std::ranges::max(s.cpu_us_per_push); };
     auto by_busiest = busiest(sides[0]) / busiest(sides[1]);
     std::printf("          by the processor time of the busiest process: %.2f\n", by_busiest);
@@ -386,56 +369,29 @@ shards = 1
 every_seconds = 0
 )"}};
 
-double samples_per_second(const fs::path& program, const fs::path& folder, std::uint32_t replicas) {
-  auto run = folder / "run", job = folder / "job.toml";
-  fs::remove_all(run);
-  auto pid = ::fork();
-  if (pid == 0) {
-    ::prctl(PR_SET_PDEATHSIG, SIGTERM);
-    int null = ::open("/dev/null", O_WRONLY);
-    ::dup2(null, STDOUT_FILENO);
-    auto set = "cluster.replicas=" + std::to_string(replicas);
-    ::execl(program.c_str(), program.c_str(), "train", job.c_str(), "--set", set.c_str(), "--run",
-            run.c_str(), nullptr);
-    ::_exit(127);
-  }
-  int status = 0;
-  if (pid < 0 || ::waitpid(pid, &status, 0) != pid || status != 0)
-    fail("a training run did not end well; its folder is " + run.string());
-  std::ifstream events(run / "events.jsonl");
-  for (std::string line; std::getline(events, line);) {
-    auto e = nlohmann::json::parse(line);
-    if (e.at("event") == "finished")
-      return e.at("samples").get<double>() / e.at("seconds").get<double>();
-  }
-  fail("a run without a finished event");
-}
-
 nlohmann::json job_table(const bench_job& job, int rounds, std::uint32_t replicas) {
   if (rounds <= 0) return nlohmann::json::array();
-  auto program = fs::read_symlink("/proc/self/exe").parent_path() / "troupe";
-  if (!fs::exists(program)) fail("expected the program " + program.string() + "; build it first");
-  auto name = (fs::temp_directory_path() / "bench_replication-XXXXXX").string();
-  if (::mkdtemp(name.data()) == nullptr) fail("cannot make a folder " + name);
-  fs::path folder{name};
-  std::ofstream(folder / "job.toml") << job.text;
+  const job_runner runner("bench_replication");
+  const auto file = runner.folder() / "job.toml";
+  std::ofstream(file) << job.text;
   std::printf("\ntroupe train, %s, 2 workers, async, digits\n", job.name);
   std::vector<double> rates[2];
   for (int r = 0; r < rounds; ++r)
     for (int turn : {0, 1}) {
       auto i = (r + turn) % 2;
-      rates[i].push_back(samples_per_second(program, folder, i == 0 ? 1 : replicas));
+      const auto held = std::to_string(i == 0 ? 1 : replicas);
+      rates[i].push_back(
+          runner.run({.job = file, .set = {"cluster.replicas=" + held}}).samples_per_second());
     }
-  fs::remove_all(folder);
   auto rows = nlohmann::json::array();
   for (int i : {0, 1}) {
     auto rate = spread_of(rates[i]);
     auto held = i == 0 ? 1 : replicas;
     std::printf("%9s %8u %7.0f samples/s (%.0f to %.0f)  n %zu\n", "job", held, rate.median,
                 rate.least, rate.most, rates[i].size());
-    rows.push_back({{"job", job.name}, {"replicas", held}, {"samples_per_second", as_json(rate)}});
+    rows.push_back({{"job", job.name}, {"replicas", held}, {"samples_per_second", rate}});
   }
-  rows.back()["of_one_replica"] = as_json(print_ratio(rates[0], rates[1], replicas));
+  rows.back()["of_one_replica"] = print_ratio(rates[0], rates[1], replicas);
   return rows;
 }
 
@@ -446,7 +402,6 @@ int main(int argc, char** argv) {
   int rounds = 7, jobs = 5;
   std::uint32_t replicas = 2;
   std::string json_file;
-  const auto command = troupe::bench::command_of(argc, argv);
   for (int i = 1; i < argc; ++i) {
     std::string argument = argv[i];
     if (argument == "--seconds" && i + 1 < argc)
@@ -468,10 +423,8 @@ int main(int argc, char** argv) {
     }
   }
   const auto cores = std::thread::hardware_concurrency();
-  double load[1] = {0};
-  ::getloadavg(load, 1);
-  std::printf("%s\n%s, %u cores, load %.1f before\n", command.c_str(),
-              troupe::bench::processor().c_str(), cores, load[0]);
+  auto figures = troupe::bench::origin("replication", troupe::bench::command_of(argc, argv));
+  troupe::bench::print_origin(figures);
   if (cores < 2 * (replicas + 1))
     std::printf("the pusher and the replicas share %u cores: a backup's own work also slows down "
                 "the primary\n",
@@ -480,14 +433,7 @@ int main(int argc, char** argv) {
   auto job_rows = nlohmann::json::array();
   for (const auto& job : jobs_measured)
     for (auto& row : job_table(job, jobs, replicas)) job_rows.push_back(row);
-  if (json_file.empty()) return 0;
-  std::ofstream out(json_file);
-  auto all = troupe::bench::origin("replication", command);
-  all.update({{"load_before", load[0]},
-              {"seconds_each", seconds},
-              {"rounds", rounds},
-              {"pushes", pushes},
-              {"jobs", job_rows}});
-  out << all.dump(2) << '\n';
-  if (!out) fail(json_file + ": cannot write");
+  figures.update(
+      {{"seconds_each", seconds}, {"rounds", rounds}, {"pushes", pushes}, {"jobs", job_rows}});
+  if (!troupe::bench::write_json(json_file, figures)) fail(json_file + ": cannot write");
 }

@@ -15,7 +15,6 @@
 #include <csignal>
 #include <cstdio>
 #include <cstring>
-#include <fstream>
 #include <iostream>
 #include <thread>
 #include <vector>
@@ -283,9 +282,8 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(pull_once)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(push_once)
 
 int main(int argc, char** argv) {
-  const auto command = troupe::bench::command_of(argc, argv);
-  std::printf("%s\n%s, %u cores\n", command.c_str(), troupe::bench::processor().c_str(),
-              std::thread::hardware_concurrency());
+  auto all = troupe::bench::origin("wire", troupe::bench::command_of(argc, argv));
+  troupe::bench::print_origin(all);
   double seconds = 1;
   std::string json_file;
   for (int i = 1; i < argc; ++i) {
@@ -335,11 +333,6 @@ int main(int argc, char** argv) {
     caf::anon_send_exit(c, caf::exit_reason::user_shutdown);
   }
   auto streams = troupe::bench::stream_table(seconds);
-  if (!json_file.empty()) {
-    std::ofstream out(json_file);
-    auto all = troupe::bench::origin("wire", command);
-    all.update({{"seconds_each", seconds}, {"rows", rows}, {"streams", streams}});
-    out << all.dump(2) << '\n';
-    if (!out) fail(json_file + ": cannot write");
-  }
+  all.update({{"seconds_each", seconds}, {"rows", rows}, {"streams", streams}});
+  if (!troupe::bench::write_json(json_file, all)) fail(json_file + ": cannot write");
 }

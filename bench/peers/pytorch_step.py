@@ -38,12 +38,17 @@ def blas():
     return ", ".join(os.path.basename(file) for file in files) or "built in"
 
 
+def stack(layers):
+    """Dense layers with ReLU between them."""
+    stages = []
+    for inputs, units in zip(layers, layers[1:]):
+        stages += [torch.nn.Linear(inputs, units), torch.nn.ReLU()]
+    return torch.nn.Sequential(*stages[:-1])
+
+
 class network:
     def __init__(self, layers):
-        stages = []
-        for inputs, units in zip(layers, layers[1:]):
-            stages += [torch.nn.Linear(inputs, units), torch.nn.ReLU()]
-        self.model = torch.nn.Sequential(*stages[:-1])
+        self.model = stack(layers)
         self.optimizer = torch.optim.SGD(self.model.parameters(), lr=0.01)
         self.loss = torch.nn.CrossEntropyLoss()
         self.features = torch.rand(SAMPLES, layers[0])

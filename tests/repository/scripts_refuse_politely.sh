@@ -16,7 +16,7 @@ expect() {
 }
 
 cd "$scratch"
-for script in samples/quickstart.sh tests/run.sh; do
+for script in samples/quickstart.sh tests/run.sh bench/run.sh; do
   expect 0 bash "$root/$script" --help
   grep -q -- --no-install "$scratch/out" || fail "expected the help of $script to explain --no-install"
 done
@@ -26,13 +26,19 @@ for mistake in --colour '--sanitize memory' '--repeat 0' --repeat; do
   (( $(wc -l < "$scratch/err") == 1 )) || fail "expected one line"
 done
 
+for mistake in --colour '--only speed' --only '--folder nowhere'; do
+  # shellcheck disable=SC2086 # two words on purpose
+  expect 2 bash "$root/bench/run.sh" $mistake
+  (( $(wc -l < "$scratch/err") == 1 )) || fail "expected one line"
+done
+
 # A system that lacks all packages and has an apt-get that must not be called.
 mkdir bin
 printf '#!/bin/sh\nexit 1\n' > bin/dpkg-query
 printf '#!/bin/sh\ntouch "%s/installed"\n' "$scratch" > bin/apt-get
 cp bin/apt-get bin/sudo
 chmod +x bin/*
-for script in cmake/install_packages.sh samples/quickstart.sh tests/run.sh; do
+for script in cmake/install_packages.sh samples/quickstart.sh tests/run.sh bench/run.sh; do
   expect 1 env "PATH=$scratch/bin:$PATH" bash "$root/$script" --no-install
   grep -q libcaf-dev "$scratch/err" || fail "expected $script to name libcaf-dev"
 done
