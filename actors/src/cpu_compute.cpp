@@ -1,5 +1,7 @@
 #include "troupe/actors/compute.hpp"
 
+#include <algorithm>
+
 #include "troupe/tensor/permutation.hpp"
 
 namespace troupe::actors {
@@ -18,7 +20,7 @@ const std::vector<std::uint32_t>& cpu_compute_state::order_of(std::uint32_t epoc
 computed cpu_compute_state::run(const compute_task& task) {
   computed result;
   try {
-    const auto& [clock, batch, parameters, own_writes, gradient] = task.order;
+    const auto& [clock, batch, parameters, own_writes, gradient, ready_at] = task.order;
     std::span<float> values{*parameters};
     std::map<shard_id, std::uint64_t> seen; // updates at the time of the read
     for (const auto& s : task.shared) {
@@ -34,7 +36,22 @@ computed cpu_compute_state::run(const compute_task& task) {
     std::span rows{order.data() + options.plan.first_position(batch),
                    options.plan.samples_in(batch)};
     auto samples = options.data->train.gather(rows, batch_);
-    result.loss = model->loss_and_gradient(values, samples, *gradient);
+    if (task.listener && !ready_at.empty()) {
+      struct {
+        const compute_task& task;
+        std::size_t told;
+      } progress{task, gradient->size()};
+      result.loss = model->loss_and_streamed_gradient(
+          values, samples, *gradient, [&progress](std::size_t first) {
+            const auto& at = progress.task.order.ready_at;
+            auto next = std::ranges::lower_bound(at, first);
+            if (next == at.end() || *next >= progress.told) return; // no range more is final
+            progress.told = *next;
+            caf::anon_send(progress.task.listener, gradient_ready{progress.task.attempt, first});
+          });
+    } else {
+      result.loss = model->loss_and_gradient(values, samples, *gradient);
+    }
     for (const auto& s : task.shared) {
       auto unseen = s.array->updates() - seen[s.shard];
       auto scale = options.staleness_damping ? tensor::staleness_scale(unseen) : 1.0f;
@@ -65,8 +82,9 @@ cpu_compute_actor::behavior_type cpu_compute(cpu_compute_state::self_pointer sel
       [self, &state](const compute_task& task) -> caf::result<computed> {
         auto begun = self->clock().now();
         auto result = state.run(task);
-        const auto extra =
-            state.longer(std::chrono::duration_cast<caf::timespan>(self->clock().now() - begun));
+        const auto took = std::chrono::duration_cast<caf::timespan>(self->clock().now() - begun);
+        const auto extra = state.longer(took);
+        result.took = took + std::max(extra, caf::timespan{});
         if (extra.count() <= 0) return result;
         state.slow_result = std::move(result);
         state.slow_promise = self->make_response_promise<computed>();

@@ -43,6 +43,7 @@ void scheduler_state::finish() {
   }
   f.blocked_seconds = blocked_us / 1e6;
   f.staleness = staleness();
+  f.spent = spent_;
   run_result result;
   result.outcome = run_result::status::finished;
   result.parameters = *last_.parameters;

@@ -164,6 +164,7 @@ void scheduler_state::on_batch_done(const batch_done& d) {
     worker->second.suspended = false;
     worker->second.completed_at = now;
     worker->second.under_way.erase(d.batch);
+    if (auto& spent = spent_[d.worker]; d.spent.whole() > spent.whole()) spent = d.spent;
   }
   for (auto& [id, record] : workers_)
     if (record.backup == d.batch) record.backup.reset();

@@ -16,12 +16,29 @@ std::int64_t whole_ms(Duration d) {
   return std::chrono::duration_cast<std::chrono::milliseconds>(d).count();
 }
 
+// Shares of the whole, which is in seconds; null where there is no time yet.
+json time_json(const scheduler::time_shares& t) {
+  if (t.whole().count() == 0) return nullptr;
+  json out = {{"seconds", std::chrono::duration<double>(t.whole()).count()}};
+  for (std::size_t i = 0; i < scheduler::activities; ++i) {
+    const auto a = static_cast<scheduler::activity>(i);
+    out[std::string(name_of(a))] = t.share(a);
+  }
+  return out;
+}
+
 } // namespace
 
 status_report scheduler_state::status() const {
   constexpr const char* phases[] = {"gathering", "placing",  "reconciling",
                                     "training",  "draining", "ended"};
   auto now = self->clock().now();
+  auto spent_by = [this](worker_id id) {
+    auto i = spent_.find(id);
+    return i != spent_.end() ? i->second : scheduler::time_shares{};
+  };
+  scheduler::time_shares spent;
+  for (const auto& [id, by_worker] : spent_) spent += by_worker;
   json out = {{"job", options_.work.name},
               {"job_id", options_.job_id},
               {"phase", phases[static_cast<std::size_t>(phase_)]},
@@ -33,6 +50,7 @@ status_report scheduler_state::status() const {
                {{"restarts", restarts_},
                 {"uptime_s", std::chrono::duration<double>(now - begun_).count()}}},
               {"checkpoint", nullptr},
+              {"time", time_json(spent)},
               {"nodes", json::array()},
               {"lost", json::array()},
               {"shards", json::array()}};
@@ -69,7 +87,8 @@ status_report scheduler_state::status() const {
       node["workers"].push_back({{"worker", worker.value},
                                  {"clock", w.clock},
                                  {"leases", leases},
-                                 {"suspended", w.suspended}});
+                                 {"suspended", w.suspended},
+                                 {"time", time_json(spent_by(worker))}});
     }
     out["nodes"].push_back(std::move(node));
   }

@@ -199,7 +199,8 @@ void shard_state::serve_waiting() {
     if (!p.waiting) continue;
     const auto& request = p.waiting->request;
     if (!core()->may_read(request.worker, request.clock, request.step)) continue;
-    blocked_ += now - p.waiting->since;
+    const caf::timespan blocked = now - p.waiting->since;
+    blocked_ += blocked;
     const auto& clocks = core()->clocks();
     // A step is read exactly as the step before it left it: nothing is missing from it.
     staleness_.add(core()->reads_are_exact() ? 0 : clocks.staleness(request.clock));
@@ -213,18 +214,22 @@ void shard_state::serve_waiting() {
             .sequence = log_.applied(),
             .batch = history::as_batch(done.request.step),
             .value = range.own_applied});
-    send_range(p, done.request.transfer, range);
+    send_range(p, done.request.transfer, range, blocked);
   }
 }
 
-void shard_state::send_range(peer& to, transfer_id id, const shard_core::reading& range) {
+void shard_state::send_range(peer& to, transfer_id id, const shard_core::reading& range,
+                             caf::timespan blocked) {
   // A puller has one pull open: it has the earlier range by now, or gave it up.
   to.out.cancel(to.sending);
   to.sending = id;
   to.out.add(id, options.id.value, range.parameters, range.parameters->data(),
              range.parameters->size() * sizeof(float));
   self->send(to.puller,
-             parameters{options.id, id, range.own_applied, range.seen_updates, to.out.next_of(id)});
+             parameters{options.id, id, range.own_applied, range.seen_updates,
+                        static_cast<std::uint64_t>(
+                            std::chrono::duration_cast<std::chrono::microseconds>(blocked).count()),
+                        to.out.next_of(id)});
   flush(to);
 }
 

@@ -48,12 +48,15 @@ void worker_state::step() {
       again = true;
     }
   }
+  if (auto next = core_->waits_for(); account_.doing() != next)
+    account_.turn(next, self->clock().now());
 }
 
 void worker_state::begin(const worker_core::pull_order& order) {
   pull_patience_ = options_.resend_after;
   pull_ = order;
   pull_moved_ = self->clock().now();
+  admitted_ = {};
   for (auto shard : options_.core.remote) {
     const auto& range = options_.core.ranges[shard.value];
     auto id = ids_.next();
@@ -73,6 +76,9 @@ void worker_state::send_pull(shard_id shard, transfer_id id) {
 }
 
 void worker_state::on_parameters(const parameters& p) {
+  // Far beyond any real wait, and safe to count with.
+  constexpr std::uint64_t longest_us = 1'000'000'000'000;
+  blocked_[p.shard] = std::chrono::microseconds(std::min(p.blocked_us, longest_us));
   landed(pulls_.announced(p.shard.value, p.transfer, p.own_applied, p.seen_updates));
   for (const auto& first : p.first) on_part(first);
 }
@@ -94,11 +100,23 @@ void worker_state::landed(const std::optional<range_pulls::whole>& range) {
           .sequence = range->seen_updates,
           .batch = history::as_batch(pull_->step),
           .value = range->own_applied});
+  const auto now = self->clock().now();
+  admitted_ = std::max(admitted_, now - blocked_[shard_id{range->shard}]);
   core_->landed(shard_id{range->shard}, range->own_applied, range->seen_updates);
+  // Without the bound the last range would have been here at `admitted_`: so much of the wait that
+  // ends now is the bound's.
+  if (account_.doing() == scheduler::activity::parameters && pulls_.open().empty())
+    account_.attribute(scheduler::activity::bound, now - admitted_);
   step();
 }
 
 void worker_state::begin(worker_core::compute_order order) {
+  ++push_count_;
+  auto& open = pushes_[order.batch];
+  open = {};
+  open.patience = options_.resend_after;
+  open.twice =
+      options_.duplicate_push_every != 0 && push_count_ % options_.duplicate_push_every == 0;
   task_ = compute_task{std::move(order), options_.shared};
   compute();
 }
@@ -107,13 +125,34 @@ void worker_state::compute() {
   // No timeout could be told from a long batch; a compute actor that dies answers with an error,
   // and its supervisor starts another one (use_compute).
   constexpr auto compute_timeout = std::chrono::minutes(24 * 60);
-  self->request(options_.compute, compute_timeout, *task_)
+  task_->attempt = ++attempts_;
+  auto task = *task_;
+  task.listener = gradient_listener{self};
+  self->request(options_.compute, compute_timeout, std::move(task))
       .then([this](const computed& result) { on_computed(result); }, [](const caf::error&) {});
 }
 
 void worker_state::on_compute(const use_compute& u) {
   options_.compute = u.compute;
-  if (task_) compute();
+  if (!task_) return;
+  for (auto& [shard, transfer] : pushes_.at(task_->order.batch).transfers)
+    out_[shard].cancel(transfer); // WORKER-7
+  task_->order.gradient = core_->compute_again();
+  compute();
+}
+
+void worker_state::on_ready(const gradient_ready& r) {
+  if (!task_ || r.attempt != task_->attempt) return;
+  if (auto order = core_->ready(r.first)) push_now(*order);
+}
+
+void worker_state::push_now(const worker_core::push_order& order) {
+  auto& open = pushes_.at(order.batch);
+  open.moved = self->clock().now();
+  for (auto shard : order.shards) {
+    send_push(shard, order, open);
+    if (open.twice) send_push(shard, order, open);
+  }
 }
 
 void worker_state::on_computed(const computed& result) {
@@ -124,16 +163,16 @@ void worker_state::on_computed(const computed& result) {
     return;
   }
   task_.reset();
+  account_.attribute(scheduler::activity::computing, result.took);
+  account_.turn(scheduler::activity::other, self->clock().now());
   auto order = core_->computed();
-  auto& open = pushes_[order.batch];
-  open = {{}, result.fresh, self->clock().now(), options_.resend_after, result.loss};
-  ++push_count_;
-  bool twice =
-      options_.duplicate_push_every != 0 && push_count_ % options_.duplicate_push_every == 0;
-  for (std::uint32_t s = 0; s < options_.peers.shard_count(); ++s) {
-    send_push(shard_id{s}, order, open);
-    if (twice) send_push(shard_id{s}, order, open);
-  }
+  auto& open = pushes_.at(order.batch);
+  open.fresh = result.fresh;
+  open.loss = result.loss;
+  // The next batch first: through shared memory a push is copied here, and the compute actor would
+  // stand still. The next pull last, so that it finds this gradient applied.
+  if (auto next = core_->begin_compute()) begin(std::move(*next));
+  push_now(order);
   step();
 }
 
@@ -197,7 +236,7 @@ void worker_state::on_pushed(const pushed& p) {
           .batch = p.batch});
   self->send(options_.peers.scheduler(),
              batch_done{options_.id, p.batch, core_->next_clock(),
-                        std::bit_cast<std::uint64_t>(done.mapped().loss)});
+                        std::bit_cast<std::uint64_t>(done.mapped().loss), account_.spent()});
   step();
 }
 
@@ -265,6 +304,7 @@ worker_impl_actor::behavior_type worker(worker_state::self_pointer self, worker_
       [&state](const use_scheduler& u) { state.use(u.scheduler); },
       [&state](const lease_request&) { return state.on_lease_request(); },
       [&state](const use_compute& u) { state.on_compute(u); },
+      [&state](const gradient_ready& r) { state.on_ready(r); },
       [&state](resend_tick) { state.on_tick(); },
   };
 }

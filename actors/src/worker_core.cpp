@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <iterator>
 #include <stdexcept>
 
 #include "troupe/scheduler/probe.hpp"
@@ -11,6 +12,9 @@ namespace troupe::actors {
 worker_core::worker_core(options o) : options_(std::move(o)) {
   if (auto g = options_.mode.batches_per_step()) steps_.emplace(options_.plan, *g);
   for (const auto& range : options_.ranges) parameters_ += range.size;
+  for (auto shard : options_.remote)
+    if (auto first = options_.ranges[shard.value].first; first > 0) ready_at_.push_back(first);
+  std::ranges::sort(ready_at_);
   current_ = std::make_shared<tensor::aligned_vector<float>>(parameters_);
   arriving_ = std::make_shared<tensor::aligned_vector<float>>(parameters_);
 }
@@ -22,7 +26,8 @@ void worker_core::lease(const std::vector<batch_id>& batches, clock_value clock_
     arrived_ = false; // pulled for an older clock
   }
   for (auto batch : batches) {
-    const bool begun = (computing_ && computing_->batch == batch) || in_flight_.contains(batch);
+    const bool begun =
+        (computing_ && computing_->push.batch == batch) || in_flight_.contains(batch);
     if (begun) reached(scheduler::probe::leased_what_it_holds); // WORKER-6
     if (!begun) leases_.insert(batch);
   }
@@ -74,8 +79,33 @@ std::optional<worker_core::compute_order> worker_core::begin_compute() {
   }
   leases_.erase(leases_.begin());
   auto gradient = free_gradient();
-  computing_ = push_order{next_clock_++, batch, gradient, current_seen_};
-  return compute_order{computing_->clock, batch, current_, std::move(own_writes), gradient};
+  computing_ = open_push{{next_clock_++, batch, gradient, current_seen_, {}}, {}, {}};
+  for (std::uint32_t s = 0; s < options_.ranges.size(); ++s)
+    computing_->missing.insert(shard_id{s});
+  computing_->unsent = computing_->missing;
+  return compute_order{computing_->push.clock, batch,    current_,
+                       std::move(own_writes),  gradient, ready_at_};
+}
+
+std::shared_ptr<tensor::aligned_vector<float>> worker_core::compute_again() {
+  if (!computing_)
+    throw std::logic_error("[troupe::actors::worker_core] nothing is in hand to compute anew");
+  auto gradient = free_gradient(); // of the one before, parts may be on their way
+  computing_->push.gradient = gradient;
+  computing_->unsent = computing_->missing;
+  return gradient;
+}
+
+// The shard of element 0 is left to the end: then no batch is on every shard that has no loss yet.
+std::optional<worker_core::push_order> worker_core::ready(std::size_t first) {
+  if (!computing_ || first == 0) return std::nullopt;
+  auto result = computing_->push;
+  for (auto shard : options_.remote)
+    if (options_.ranges[shard.value].first >= first && computing_->unsent.erase(shard) > 0)
+      result.shards.push_back(shard);
+  if (result.shards.empty()) return std::nullopt;
+  reached(scheduler::probe::pushed_while_computing);
+  return result;
 }
 
 std::vector<own_write> worker_core::missing_own_writes() {
@@ -110,15 +140,25 @@ worker_core::push_order worker_core::computed() {
     throw std::logic_error("[troupe::actors::worker_core] a result without a computation");
   auto done = std::move(*computing_);
   computing_.reset();
-  open_push open{done, {}};
-  for (std::uint32_t s = 0; s < options_.ranges.size(); ++s) open.missing.insert(shard_id{s});
-  in_flight_[done.batch] = std::move(open);
   // What is pulled may lack it; what lies in the arrays of this process does not.
-  if (options_.mode.own_writes_are_read() && !options_.remote.empty()) recent_.push_back(done);
-  return done;
+  if (options_.mode.own_writes_are_read() && !options_.remote.empty()) recent_.push_back(done.push);
+  auto result = done.push;
+  result.shards.assign(done.unsent.begin(), done.unsent.end());
+  done.unsent.clear();
+  in_flight_[result.batch] = std::move(done);
+  return result;
+}
+
+scheduler::activity worker_core::waits_for() const {
+  using enum scheduler::activity;
+  if (computing_) return other;
+  if (leases_.empty()) return lease;
+  return current_serves(*leases_.begin()) || arrived_ ? other : parameters;
 }
 
 bool worker_core::pushed(shard_id shard, batch_id batch) {
+  if (computing_ && computing_->push.batch == batch && !computing_->unsent.contains(shard))
+    computing_->missing.erase(shard);
   auto i = in_flight_.find(batch);
   if (i == in_flight_.end() || i->second.missing.erase(shard) == 0) return false;
   if (!i->second.missing.empty()) return false;
@@ -128,7 +168,7 @@ bool worker_core::pushed(shard_id shard, batch_id batch) {
 
 std::vector<batch_id> worker_core::held() const {
   std::set<batch_id> all = leases_;
-  if (computing_) all.insert(computing_->batch);
+  if (computing_) all.insert(computing_->push.batch);
   for (const auto& [batch, open] : in_flight_) all.insert(batch);
   return {all.begin(), all.end()};
 }
@@ -137,6 +177,12 @@ std::vector<worker_core::unconfirmed> worker_core::unconfirmed_pushes() const {
   std::vector<unconfirmed> result;
   for (const auto& [batch, open] : in_flight_)
     result.push_back({open.push, {open.missing.begin(), open.missing.end()}});
+  if (computing_) {
+    unconfirmed sent{computing_->push, {}};
+    std::ranges::set_difference(computing_->missing, computing_->unsent,
+                                std::back_inserter(sent.missing));
+    if (!sent.missing.empty()) result.push_back(std::move(sent));
+  }
   return result;
 }
 

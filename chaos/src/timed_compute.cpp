@@ -25,7 +25,8 @@ timed_compute(cpu_compute_actor::stateful_pointer<timed_compute_state> self,
       [self, &state, takes](const compute_task& task) -> caf::result<computed> {
         state.result = state.cpu.run(task);
         state.promise = self->make_response_promise<computed>();
-        self->delayed_send(self, takes(), held_back{});
+        state.result.took = takes();
+        self->delayed_send(self, state.result.took, held_back{});
         return state.promise;
       },
       [&state](held_back) { state.promise.deliver(std::move(state.result)); },

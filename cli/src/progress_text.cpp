@@ -82,6 +82,36 @@ std::string finished_line(const actors::finished_event& e) {
          loss_text(e.loss) + ", " + grouped(e.samples) + " samples in " + duration_text(e.seconds);
 }
 
+std::string time_text(const std::function<double(scheduler::activity)>& share) {
+  using enum scheduler::activity;
+  return format("computing %.1f %%, waiting for parameters %.1f %%, ", 100 * share(computing),
+                100 * share(parameters)) +
+         format("a lease %.1f %%, the bound %.1f %%, other %.1f %%", 100 * share(lease),
+                100 * share(bound), 100 * share(other));
+}
+
+std::vector<std::string> time_lines(const actors::finished_event& e) {
+  constexpr std::size_t lines_max = 16;
+  std::vector<std::string> lines;
+  if (e.spent.empty()) return lines;
+  const auto line = [&lines](const std::string& who, const scheduler::time_shares& t) {
+    lines.push_back(who + ": " + time_text([&t](scheduler::activity a) { return t.share(a); }));
+  };
+  scheduler::time_shares all;
+  for (const auto& [id, spent] : e.spent) all += spent;
+  line("workers", all);
+  if (e.spent.size() == 1) return lines;
+  for (const auto& [id, spent] : e.spent) {
+    if (lines.size() > lines_max) {
+      lines.push_back("and " + grouped(e.spent.size() - lines_max) +
+                      " more: events.jsonl in the run folder");
+      break;
+    }
+    line("  " + to_string(id), spent);
+  }
+  return lines;
+}
+
 std::string interrupted_line(const actors::interrupted_event& e) {
   return "interrupted after " + grouped(e.batches_done) +
          (e.batches_total > 0 ? " of " + grouped(e.batches_total) : "") + " batches";

@@ -93,6 +93,13 @@ branch checkpoint_branch(const json& checkpoint) {
           {}};
 }
 
+std::string shares(const json& time) {
+  return time_text([&time](scheduler::activity a) {
+    const json& value = member(time, std::string(name_of(a)).c_str());
+    return value.is_number() ? value.get<double>() : 0;
+  });
+}
+
 std::string replica_line(const json& replica) {
   return "shard " + text(replica, "shard") + ": " + text(replica, "role") + ", view " +
          text(replica, "view");
@@ -104,7 +111,9 @@ std::string worker_line(const json& worker) {
   std::string leases;
   for (const json& lease : member(worker, "leases"))
     leases += (leases.empty() ? ", " : "; ") + text(lease);
-  return line + (leases.empty() ? ", idle" : leases);
+  line += leases.empty() ? ", idle" : leases;
+  if (const json& time = member(worker, "time"); time.is_object()) line += "; " + shares(time);
+  return line;
 }
 
 branch node_branch(const json& node) {
@@ -159,6 +168,8 @@ std::string status_text(const json& status) {
   std::vector<branch> branches;
   if (status.contains("scheduler")) branches.push_back(scheduler_branch(status["scheduler"]));
   if (status.contains("checkpoint")) branches.push_back(checkpoint_branch(status["checkpoint"]));
+  if (const json& time = member(status, "time"); time.is_object())
+    branches.push_back({"workers: " + shares(time), {}});
   for (const json& node : member(status, "nodes")) branches.push_back(node_branch(node));
   for (const json& node : member(status, "lost")) branches.push_back(lost_branch(node));
   for (const json& shard : member(status, "shards")) branches.push_back(shard_branch(shard));

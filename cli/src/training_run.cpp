@@ -182,7 +182,9 @@ int training_run::finish(const actors::run_result& result) {
     return bad_file;
   }
   if (result.outcome == interrupted) return finish_interrupted(result);
-  display_->line(finished_line(result.summary.value_or(actors::finished_event{})));
+  const auto summary = result.summary.value_or(actors::finished_event{});
+  display_->line(finished_line(summary));
+  for (const auto& line : time_lines(summary)) display_->line(line);
   display_->line("model: " + folder_->model_file().string());
   return first_event_error() ? bad_file : success;
 }

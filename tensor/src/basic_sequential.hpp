@@ -32,8 +32,9 @@ class basic_sequential {
   std::size_t output_count() const noexcept { return stages_.back().units; }
 
   void initialize(std::uint64_t seed, std::span<T> parameters) const;
+  /// `tell` may be null: model::loss_and_streamed_gradient.
   double loss_and_gradient(std::span<const T> parameters, const basic_batch<T>& batch,
-                           std::span<T> gradient);
+                           std::span<T> gradient, const model::final_listener* tell = nullptr);
   void predict(std::span<const T> parameters, const basic_batch<T>& batch, std::span<T> outputs);
 
   struct score {
@@ -64,7 +65,7 @@ class basic_sequential {
   /// Returns z, the last stage's output.
   const T* forward(const T* parameters, const basic_batch<T>& batch, matrix_products<T>& products);
   /// From delta_ and what the forward pass left.
-  void backward(std::size_t rows, T* gradient);
+  void backward(std::size_t rows, T* gradient, const model::final_listener* tell);
 
   std::size_t inputs_;
   loss loss_;

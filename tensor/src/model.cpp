@@ -8,6 +8,11 @@
 
 namespace troupe::tensor {
 
+double model::loss_and_streamed_gradient(std::span<const float> parameters, const batch_view& batch,
+                                         std::span<float> gradient, const final_listener&) {
+  return loss_and_gradient(parameters, batch, gradient);
+}
+
 evaluation model::evaluate(std::span<const float> parameters, const data_set& data) {
   constexpr std::size_t chunk = 256;
   aligned_vector<float> gradient(parameters.size());

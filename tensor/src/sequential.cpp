@@ -182,7 +182,8 @@ const T* basic_sequential<T>::forward(const T* parameters, const basic_batch<T>&
 }
 
 template <class T>
-void basic_sequential<T>::backward(std::size_t rows, T* gradient) {
+void basic_sequential<T>::backward(std::size_t rows, T* gradient,
+                                   const model::final_listener* tell) {
   for (auto k = stages_.size(); k-- > 0;) {
     const auto& s = stages_[k];
     T* delta = delta_.data();
@@ -195,6 +196,7 @@ void basic_sequential<T>::backward(std::size_t rows, T* gradient) {
     const auto delta_factor = products_->factor_of(delta, rows * s.units, delta_memory_);
     products_->multiply_transposed({.rows = s.inputs, .columns = s.units, .depth = rows},
                                    s.input_factor, delta_factor, gradient + s.weight);
+    if (tell != nullptr && s.weight > 0) (*tell)(s.weight); // entries follow the layers' order
     if (k == 0) break;
     products_->multiply_by_transposed({.rows = rows, .columns = s.inputs, .depth = s.units},
                                       delta_factor, s.weight_factor, next_delta_.data());
@@ -204,7 +206,8 @@ void basic_sequential<T>::backward(std::size_t rows, T* gradient) {
 
 template <class T>
 double basic_sequential<T>::loss_and_gradient(std::span<const T> parameters,
-                                              const basic_batch<T>& batch, std::span<T> gradient) {
+                                              const basic_batch<T>& batch, std::span<T> gradient,
+                                              const model::final_listener* tell) {
   check(parameters.size(), batch);
   if (gradient.size() != layout_.size())
     refuse("a gradient of " + std::to_string(layout_.size()) + " values", gradient.size());
@@ -216,7 +219,7 @@ double basic_sequential<T>::loss_and_gradient(std::span<const T> parameters,
   const T* z = forward(parameters.data(), batch, *products_);
   const double result = loss_and_delta(loss_, batch.rows, output_count(), z, batch.answers,
                                        delta_.data(), next_delta_.data());
-  backward(batch.rows, gradient.data());
+  backward(batch.rows, gradient.data(), tell);
   return result;
 }
 
@@ -274,6 +277,12 @@ class sequential final : public model {
   double loss_and_gradient(std::span<const float> parameters, const batch_view& batch,
                            std::span<float> gradient) override {
     return chain_.loss_and_gradient(parameters, to_basic(batch), gradient);
+  }
+
+  double loss_and_streamed_gradient(std::span<const float> parameters, const batch_view& batch,
+                                    std::span<float> gradient,
+                                    const final_listener& tell) override {
+    return chain_.loss_and_gradient(parameters, to_basic(batch), gradient, &tell);
   }
 
   void predict(std::span<const float> parameters, const batch_view& batch,

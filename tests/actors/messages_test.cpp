@@ -133,7 +133,7 @@ TEST_CASE("every message makes a round trip") {
   check_round_trip(sys, pushed{shard, batch, 77, 99});
   check_round_trip(sys, pull{w, 8, 2, 77, {}, 99});
   check_round_trip(sys, pull_snapshot{2, 77, {}, 99});
-  check_round_trip(sys, parameters{shard, 77, 6, 55, first});
+  check_round_trip(sys, parameters{shard, 77, 6, 55, 1'000'007, first});
   check_round_trip(sys,
                    replicate{shard, view, 1'000'000'007'000, 4, w, 8, batch, 55, 77, 3, {}, first});
   check_round_trip(sys, replicated{shard, view, 1'000'000'007'000, 3, 5, 1'000'000'009, 99});
@@ -145,7 +145,11 @@ TEST_CASE("every message makes a round trip") {
   check_round_trip(sys, part{77, 2, 256, 1024, block_of({1, 2, 3})});
   check_round_trip(sys, credit{3, 2, 77, 99});
   check_round_trip(sys, batch_lease{{batch, {7, 10}}, 12});
-  check_round_trip(sys, batch_done{w, batch, 9, 0x7ff8000000000000});
+  troupe::scheduler::time_shares spent;
+  for (std::size_t i = 0; i < troupe::scheduler::activities; ++i)
+    spent.add(static_cast<troupe::scheduler::activity>(i),
+              std::chrono::nanoseconds(1'000'000'007 * (i + 1)));
+  check_round_trip(sys, batch_done{w, batch, 9, 0x7ff8000000000000, spent});
   check_round_trip(sys, enter_clock{w, 9});
   check_round_trip(sys, clock_entered{w, 9});
   check_round_trip(sys, leave_clock{w, true});

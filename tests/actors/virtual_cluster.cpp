@@ -33,6 +33,7 @@ timed_compute(cpu_compute_actor::stateful_pointer<timed_compute_state> self,
       [self, &state, takes](const compute_task& task) -> caf::result<computed> {
         state.result = state.cpu.run(task);
         state.promise = self->make_response_promise<computed>();
+        state.result.took = takes;
         self->delayed_send(self, takes, held_back{});
         return state.promise;
       },

@@ -296,3 +296,129 @@ TEST_CASE("a batch is held from its lease until every shard has it") {
   w.pushed(s1, batch(4));
   CHECK(w.held() == list{batch(5), batch(6)});
 }
+
+TEST_CASE("WORKER-7: a shard's range is pushed as soon as it is final, each once") {
+  auto w = make(scheduler::consistency::async());
+  w.lease({batch(0), batch(1)}, 0);
+  REQUIRE(w.begin_pull());
+  w.landed(s0, 0, 7);
+  w.landed(s1, 0, 9);
+  const auto task = w.begin_compute();
+  REQUIRE(task);
+  CHECK(task->ready_at == std::vector<std::size_t>{16}); // where the second range begins
+  CHECK_FALSE(w.ready(17));                              // a part of a range is none
+  const auto early = w.ready(16);
+  REQUIRE(early);
+  CHECK(early->shards == std::vector{s1});
+  CHECK(early->batch == batch(0));
+  CHECK(early->clock == 0);
+  CHECK(early->gradient == task->gradient);
+  CHECK(early->seen_updates.at(s1) == 9);
+  CHECK_FALSE(w.ready(3));
+  CHECK_FALSE(w.ready(0)); // the first shard's waits for the end, and for the loss
+  REQUIRE(w.unconfirmed_pushes().size() == 1);
+  CHECK(w.unconfirmed_pushes()[0].missing == std::vector{s1});
+
+  // Confirmed before the rest is computed: nothing is done yet.
+  CHECK_FALSE(w.pushed(s1, batch(0)));
+  CHECK(w.unconfirmed_pushes().empty());
+  CHECK(w.held() == std::vector{batch(0), batch(1)});
+  CHECK_FALSE(w.idle());
+  const auto rest = w.computed();
+  CHECK(rest.shards == std::vector{s0});
+  REQUIRE(w.unconfirmed_pushes().size() == 1);
+  CHECK(w.unconfirmed_pushes()[0].missing == std::vector{s0});
+  CHECK(w.pushed(s0, batch(0)));
+}
+
+TEST_CASE("WORKER-7: one shard is pushed to at the end alone, and so are shared arrays") {
+  worker_core one{
+      {scheduler::batch_plan{{100, 10, 3}}, scheduler::consistency::async(), {}, {{0, 20}}, {s0}}};
+  one.lease({batch(0)}, 0);
+  REQUIRE(one.begin_pull());
+  one.landed(s0, 0, 0);
+  CHECK(one.begin_compute()->ready_at.empty());
+  CHECK_FALSE(one.ready(0));
+  CHECK(one.computed().shards == std::vector{s0});
+
+  auto shared = make(scheduler::consistency::hogwild(), {s0});
+  shared.lease({batch(0)}, 0);
+  REQUIRE(shared.begin_pull());
+  shared.landed(s0, 0, 0);
+  CHECK(shared.begin_compute()->ready_at.empty());
+  CHECK_FALSE(shared.ready(16));
+  CHECK_FALSE(shared.pushed(s1, batch(0)));
+  CHECK(shared.computed().shards == std::vector{s0, s1});
+}
+
+TEST_CASE("WORKER-7: what is computed anew goes elsewhere, and again to whom has not confirmed") {
+  worker_core w{{scheduler::batch_plan{{100, 10, 3}},
+                 scheduler::consistency::async(),
+                 {},
+                 {{0, 10}, {10, 5}, {15, 5}},
+                 {s0, s1, shard_id{2}}}};
+  w.lease({batch(0)}, 0);
+  REQUIRE(w.begin_pull());
+  for (std::uint32_t s = 0; s < 3; ++s) w.landed(shard_id{s}, 0, 0);
+  const auto task = w.begin_compute();
+  CHECK(task->ready_at == std::vector<std::size_t>{10, 15});
+  CHECK(w.ready(10)->shards == std::vector{s1, shard_id{2}}); // both at once
+  w.pushed(shard_id{2}, batch(0));
+  const auto again = w.compute_again();
+  CHECK(again != task->gradient); // parts of which are on their way
+  CHECK(again->size() == 20);
+  CHECK(w.unconfirmed_pushes().empty());
+  const auto early = w.ready(10);
+  REQUIRE(early);
+  CHECK(early->shards == std::vector{s1});
+  CHECK(early->gradient == again);
+  CHECK(w.computed().shards == std::vector{s0});
+  CHECK_FALSE(w.pushed(s0, batch(0)));
+  CHECK(w.pushed(s1, batch(0)));
+}
+
+TEST_CASE("own writes: a shard that has the early part of a batch is not written it again") {
+  auto w = make(scheduler::consistency::async());
+  w.lease({batch(0), batch(1)}, 0);
+  REQUIRE(w.begin_pull());
+  land(w, 0);
+  REQUIRE(w.begin_compute());
+  REQUIRE(w.ready(16));
+  REQUIRE(w.begin_pull());
+  w.landed(s1, 1, 1); // answered after the early push was applied
+  w.landed(s0, 0, 0);
+  w.computed();
+  const auto second = w.begin_compute();
+  REQUIRE(second);
+  REQUIRE(second->own_writes.size() == 1);
+  CHECK(second->own_writes[0].range == scheduler::shard_range{0, 16});
+}
+
+TEST_CASE("why a worker computes nothing has a name") {
+  using scheduler::activity;
+  auto w = make(scheduler::consistency::async());
+  CHECK(w.waits_for() == activity::lease);
+  w.lease({batch(0), batch(1), batch(2)}, 0);
+  CHECK(w.waits_for() == activity::parameters);
+  REQUIRE(w.begin_pull());
+  w.landed(s0, 0, 0);
+  CHECK(w.waits_for() == activity::parameters);
+  w.landed(s1, 0, 0);
+  CHECK(w.waits_for() == activity::other); // it may begin
+  REQUIRE(w.begin_compute());
+  CHECK(w.waits_for() == activity::other);
+  w.computed();
+  CHECK(w.waits_for() == activity::parameters);
+  REQUIRE(w.begin_pull());
+  land(w);
+  REQUIRE(w.begin_compute());
+  w.computed();
+  REQUIRE(w.begin_pull());
+  CHECK(w.waits_for() == activity::parameters);
+  land(w);
+  CHECK(w.waits_for() == activity::other); // two are not confirmed
+  push_everywhere(w, batch(0));
+  REQUIRE(w.begin_compute());
+  w.computed();
+  CHECK(w.waits_for() == activity::lease);
+}

@@ -43,11 +43,20 @@ TEST_CASE("the last event of a run has the documented keys") {
   e.duplicates_dropped = 4;
   e.blocked_seconds = 0.5;
   e.staleness = some_staleness();
+  using troupe::scheduler::activity;
+  e.spent[troupe::scheduler::worker_id{0}].add(activity::computing, std::chrono::seconds(3));
+  e.spent[troupe::scheduler::worker_id{0}].add(activity::bound, std::chrono::seconds(1));
+  e.spent[troupe::scheduler::worker_id{2}].add(activity::lease, std::chrono::seconds(4));
   CHECK(event_json(e) ==
         R"({"event":"finished","held_out_accuracy":0.957,"held_out_loss":0.25,"loss":0.125,)"
         R"("parameter_hash":"0123456789abcdef","samples":80000,"seconds":12.5,)"
         R"("duplicates_dropped":4,"blocked_seconds":0.5,)"
-        R"("staleness":{"mean":0.5,"max":2,"pulls":4,"histogram":[3,0,1]}})");
+        R"("staleness":{"mean":0.5,"max":2,"pulls":4,"histogram":[3,0,1]},)"
+        R"("time":{"seconds":8.0,"computing":0.375,"parameters":0.0,"lease":0.5,"bound":0.125,)"
+        R"("other":0.0},)"
+        R"("workers":[{"worker":0,"seconds":4.0,"computing":0.75,"parameters":0.0,"lease":0.0,)"
+        R"("bound":0.25,"other":0.0},{"worker":2,"seconds":4.0,"computing":0.0,)"
+        R"("parameters":0.0,"lease":1.0,"bound":0.0,"other":0.0}]})");
 }
 
 TEST_CASE("an epoch has the documented keys") {

@@ -79,6 +79,31 @@ TEST_CASE("progress in words") {
   CHECK(interrupted_line({1234, 0}) == "interrupted after 1,234 batches");
 }
 
+TEST_CASE("what the workers' time went into, in words") {
+  using troupe::scheduler::activity;
+  using troupe::scheduler::worker_id;
+  actors::finished_event e;
+  CHECK(time_lines(e).empty()); // nobody told
+  e.spent[worker_id{0}].add(activity::computing, std::chrono::milliseconds(930));
+  e.spent[worker_id{0}].add(activity::parameters, std::chrono::milliseconds(70));
+  const std::string first = "computing 93.0 %, waiting for parameters 7.0 %, a lease 0.0 %, the "
+                            "bound 0.0 %, other 0.0 %";
+  CHECK(time_lines(e) == std::vector<std::string>{"workers: " + first});
+  e.spent[worker_id{3}].add(activity::bound, std::chrono::milliseconds(750));
+  e.spent[worker_id{3}].add(activity::lease, std::chrono::milliseconds(200));
+  e.spent[worker_id{3}].add(activity::other, std::chrono::milliseconds(50));
+  CHECK(time_lines(e) ==
+        std::vector<std::string>{"workers: computing 46.5 %, waiting for parameters 3.5 %, a lease "
+                                 "10.0 %, the bound 37.5 %, other 2.5 %",
+                                 "  worker 0: " + first,
+                                 "  worker 3: computing 0.0 %, waiting for parameters 0.0 %, a "
+                                 "lease 20.0 %, the bound 75.0 %, other 5.0 %"});
+  for (std::uint32_t w = 4; w < 20; ++w)
+    e.spent[worker_id{w}].add(activity::computing, std::chrono::milliseconds(1));
+  CHECK(time_lines(e).size() == 1 + 16 + 1);
+  CHECK(time_lines(e).back() == "and 2 more: events.jsonl in the run folder");
+}
+
 TEST_CASE("no number breaks the line") {
   for (const double x :
        {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity(),

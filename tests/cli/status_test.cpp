@@ -20,13 +20,17 @@ json some_status() {
     "batches_done": 1205, "batches_total": 9000,
     "scheduler": {"restarts": 1, "uptime_s": 12.3},
     "checkpoint": {"number": 3, "batches": 120, "age_s": 4.2},
+    "time": {"seconds": 4.0, "computing": 0.5, "parameters": 0.25, "lease": 0.125, "bound": 0.125,
+             "other": 0.0},
     "nodes": [
       {"node": 1, "address": "127.0.0.1:4000", "silent_ms": 12, "phi": 0.01, "interval_ms": 250,
        "draining": false, "restarts": 0,
        "replicas": [{"shard": 0, "role": "primary", "view": 3},
                     {"shard": 1, "role": "learner", "view": 4}],
        "workers": [{"worker": 0, "clock": 12, "leases": ["batch 3 of epoch 1", "batch 4 of epoch 1"],
-                    "suspended": false}]},
+                    "suspended": false,
+                    "time": {"seconds": 2.0, "computing": 0.9, "parameters": 0.05, "lease": 0.01,
+                             "bound": 0.03, "other": 0.01}}]},
       {"node": 3, "address": "127.0.0.1:4002", "silent_ms": 1312, "phi": 4.26, "interval_ms": 250,
        "draining": true, "restarts": 2, "replicas": [],
        "workers": [{"worker": 1, "clock": 9, "leases": [], "suspended": true}]},
@@ -40,21 +44,25 @@ json some_status() {
 } // namespace
 
 TEST_CASE("a status is a tree with a line for each node, role and shard") {
-  CHECK(status_text(some_status()) ==
-        "job mnist (mnist-1f): training, epoch 2 of 10, batch 1,205 of 9,000\n"
-        "|- scheduler: up 12.3 s, started again 1 time\n"
-        "|- checkpoint 3: 120 batches, 4.20 s old\n"
-        "|- node 1 at 127.0.0.1:4000: heard 12 ms ago\n"
-        "|  |- shard 0: primary, view 3\n"
-        "|  |- shard 1: learner, view 4\n"
-        "|  `- worker 0: clock 12, batch 3 of epoch 1; batch 4 of epoch 1\n"
-        "|- node 3 at 127.0.0.1:4002: heard 1.31 s ago, suspicion 4.3, started again 2 times, "
-        "draining\n"
-        "|  `- worker 1: clock 9, suspended, idle\n"
-        "|- node 4 at 127.0.0.1:4003: heard 0 ms ago, holds nothing\n"
-        "|- node 2: lost, silent for 1700 ms\n"
-        "|- shard 0, view 3: node 1 -> node 2\n"
-        "`- shard 1, view 4: node 2, node 1 learns\n");
+  CHECK(
+      status_text(some_status()) ==
+      "job mnist (mnist-1f): training, epoch 2 of 10, batch 1,205 of 9,000\n"
+      "|- scheduler: up 12.3 s, started again 1 time\n"
+      "|- checkpoint 3: 120 batches, 4.20 s old\n"
+      "|- workers: computing 50.0 %, waiting for parameters 25.0 %, a lease 12.5 %, the bound "
+      "12.5 %, other 0.0 %\n"
+      "|- node 1 at 127.0.0.1:4000: heard 12 ms ago\n"
+      "|  |- shard 0: primary, view 3\n"
+      "|  |- shard 1: learner, view 4\n"
+      "|  `- worker 0: clock 12, batch 3 of epoch 1; batch 4 of epoch 1; computing 90.0 %, waiting "
+      "for parameters 5.0 %, a lease 1.0 %, the bound 3.0 %, other 1.0 %\n"
+      "|- node 3 at 127.0.0.1:4002: heard 1.31 s ago, suspicion 4.3, started again 2 times, "
+      "draining\n"
+      "|  `- worker 1: clock 9, suspended, idle\n"
+      "|- node 4 at 127.0.0.1:4003: heard 0 ms ago, holds nothing\n"
+      "|- node 2: lost, silent for 1700 ms\n"
+      "|- shard 0, view 3: node 1 -> node 2\n"
+      "`- shard 1, view 4: node 2, node 1 learns\n");
 }
 
 TEST_CASE("the last branch of a status carries no line down") {

@@ -93,3 +93,21 @@ TEST_CASE("the integer model refuses data that are no sample numbers, and wrong 
   CHECK_THAT(refusal([&] { m->initialize(1, three); }), Contains("expected 2 parameters, found 3"));
   CHECK_THAT(refusal([] { make_integer_sum(0); }), Contains("at least one parameter"));
 }
+
+TEST_CASE("the integer gradient is final in quarters, the last first") {
+  const auto data = make_integers(20);
+  for (std::size_t n : {1u, 3u, 10u}) {
+    const auto m = make_integer_sum(n);
+    std::vector<float> p(n), expected(n), gradient(n, 99.0f);
+    m->loss_and_gradient(p, data.view(3, 9), expected);
+    std::size_t before = n;
+    m->loss_and_streamed_gradient(p, data.view(3, 9), gradient, [&](std::size_t first) {
+      CHECK((first > 0 && first < before));
+      before = first;
+      CHECK(std::equal(gradient.begin() + static_cast<std::ptrdiff_t>(first), gradient.end(),
+                       expected.begin() + static_cast<std::ptrdiff_t>(first)));
+    });
+    CHECK(gradient == expected);
+    CHECK((n == 1 || before < n));
+  }
+}

@@ -222,3 +222,55 @@ TEST_CASE("sizes that do not fit the model are refused") {
              Contains("room for 4 outputs, found 3"));
   CHECK_THAT(refusal([&] { m->initialize(1, short_p); }), Contains("8 parameters, found 7"));
 }
+
+TEST_CASE("what is called final of a gradient does not change any more, and is told from the end") {
+  const auto data = make_digits(40, 1);
+  const auto batch = data.view(0, 37);
+  for (auto p : {precision::fp32, precision::bf16}) {
+    if (!supports(p)) continue;
+    const auto m = make_sequential(
+        784, {{kind::dense, 30}, {kind::relu}, {kind::dense, 20}, {kind::tanh}, {kind::dense, 10}},
+        loss::softmax_cross_entropy, p);
+    const auto& entries = m->parameter_layout();
+    const auto n = entries.size();
+    aligned_vector<float> values(n), expected(n), gradient(n, 99.0f);
+    m->initialize(1, values);
+    const double value = m->loss_and_gradient(values, batch, expected);
+    std::vector<std::size_t> told;
+    const auto streamed =
+        m->loss_and_streamed_gradient(values, batch, gradient, [&](std::size_t first) {
+          told.push_back(first);
+          REQUIRE(first < n);
+          CHECK(std::memcmp(gradient.data() + first, expected.data() + first,
+                            (n - first) * sizeof(float)) == 0);
+        });
+    CHECK(streamed == value);
+    CHECK(std::memcmp(gradient.data(), expected.data(), n * sizeof(float)) == 0);
+    // The third layer, then the second; the first is told by the return.
+    const std::size_t second = 784 * 30 + 30, third = second + 30 * 20 + 20;
+    CHECK(told == std::vector{third, second});
+  }
+}
+
+TEST_CASE("an own model that knows nothing of it streams its gradient in one") {
+  struct identity final : model {
+    layout entries;
+    identity() { entries.add("x", {2}); }
+    const layout& parameter_layout() const noexcept override { return entries; }
+    std::size_t input_count() const noexcept override { return 1; }
+    std::size_t output_count() const noexcept override { return 1; }
+    void initialize(std::uint64_t, std::span<float>) const override {}
+    double loss_and_gradient(std::span<const float> p, const batch_view&,
+                             std::span<float> g) override {
+      std::copy(p.begin(), p.end(), g.begin());
+      return 3;
+    }
+    void predict(std::span<const float>, const batch_view&, std::span<float>) override {}
+  } own;
+  const std::vector<float> p{1, 2};
+  std::vector<float> g(2);
+  bool told = false;
+  CHECK(own.loss_and_streamed_gradient(p, {}, g, [&](std::size_t) { told = true; }) == 3);
+  CHECK(g == p);
+  CHECK_FALSE(told);
+}

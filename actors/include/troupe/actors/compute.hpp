@@ -24,17 +24,27 @@ struct shared_range {
   std::shared_ptr<tensor::shared_parameters> array;
 };
 
+/// compute -> whoever it computes for: the gradient is final from element `first` on.
+struct gradient_ready {
+  std::uint64_t attempt = 0; ///< of the task
+  std::size_t first = 0;
+};
+using gradient_listener = caf::typed_actor<caf::reacts_to<gradient_ready>>;
+
 /// One batch to compute. Stays within a process: buffers are handed over, not copied, and nobody
-/// else touches them until the answer.
+/// else touches them until the answer, but to read what a `gradient_ready` called final.
 struct compute_task {
   worker_core::compute_order order;
   std::vector<shared_range> shared;
+  std::uint64_t attempt = 0;       ///< counts tasks, those computed anew included
+  gradient_listener listener = {}; ///< may be null
 };
 
 struct computed {
   double loss = 0;                ///< mean over the batch's samples
   std::map<shard_id, bool> fresh; ///< per shared range: applied now (true) or before
   std::string error;              ///< not empty: the gradient is worthless, and why
+  caf::timespan took{};           ///< by the compute actor's clock
 };
 
 /// Computes gradients; CPU and GPU answer alike. One task at a time.
@@ -61,6 +71,7 @@ using cpu_compute_actor = compute_actor::extend<caf::reacts_to<held_back>>;
 struct cpu_compute_state {
   using self_pointer = cpu_compute_actor::stateful_pointer<cpu_compute_state>;
 
+  /// Computes, and sends `gradient_ready` to the task's listener. `took` is left to the caller.
   computed run(const compute_task& task);
   /// How much longer than `took` a batch is to take.
   caf::timespan longer(caf::timespan took);
@@ -87,4 +98,5 @@ cpu_compute_actor::behavior_type cpu_compute(cpu_compute_state::self_pointer sel
 
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::compute_task)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::computed)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::gradient_ready)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::held_back)

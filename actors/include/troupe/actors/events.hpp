@@ -2,11 +2,14 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <variant>
 
+#include "troupe/scheduler/ids.hpp"
 #include "troupe/scheduler/staleness_histogram.hpp"
+#include "troupe/scheduler/time_shares.hpp"
 
 namespace troupe::actors {
 
@@ -63,6 +66,9 @@ struct finished_event {
   std::uint64_t duplicates_dropped; ///< pushes that a shard had applied before, over all shards
   double blocked_seconds;           ///< time pulls waited at the shards for their bound, summed
   scheduler::staleness_histogram staleness;
+  /// Of each worker, lost ones too, from its first lease to its last completed batch that this
+  /// scheduler heard of.
+  std::map<scheduler::worker_id, scheduler::time_shares> spent;
 };
 
 /// The last event of a run that was stopped by its user.

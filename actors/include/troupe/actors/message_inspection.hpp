@@ -2,6 +2,7 @@
 
 // The wire form of every message; included by messages.hpp.
 
+#include <array>
 #include <exception>
 #include <span>
 #include <type_traits>
@@ -136,7 +137,7 @@ typename Inspector::result_type inspect(Inspector& f, pull_snapshot& x) {
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, parameters& x) {
   return f(caf::meta::type_name("parameters"), x.shard, x.transfer, x.own_applied, x.seen_updates,
-           x.first);
+           x.blocked_us, x.first);
 }
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, replicate& x) {
@@ -183,7 +184,7 @@ typename Inspector::result_type inspect(Inspector& f, batch_lease& x) {
 }
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, batch_done& x) {
-  return f(caf::meta::type_name("batch_done"), x.worker, x.batch, x.clock, x.loss_bits);
+  return f(caf::meta::type_name("batch_done"), x.worker, x.batch, x.clock, x.loss_bits, x.spent);
 }
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, enter_clock& x) {
@@ -286,6 +287,28 @@ typename Inspector::result_type inspect(Inspector& f, applied_set& x) {
   } else {
     auto size = x.size();
     return f(size); // text form
+  }
+}
+
+/// Nanoseconds of each activity. What no clock can have counted is refused, so that sums stay sums.
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, time_shares& x) {
+  std::array<std::int64_t, activities> ns{};
+  for (std::size_t i = 0; i < activities; ++i) ns[i] = x.of(static_cast<activity>(i)).count();
+  if constexpr (std::is_same_v<typename Inspector::result_type, caf::error>) {
+    constexpr std::int64_t most = std::int64_t{1} << 56; // two years
+    for (auto& n : ns)
+      if (auto err = f(n)) return err;
+    if constexpr (Inspector::writes_state) {
+      x = {};
+      for (std::size_t i = 0; i < activities; ++i) {
+        if (ns[i] < 0 || ns[i] > most) return caf::sec::invalid_argument;
+        x.add(static_cast<activity>(i), time_shares::duration{ns[i]});
+      }
+    }
+    return caf::error{};
+  } else {
+    return f(ns[0], ns[1], ns[2], ns[3], ns[4]); // text form
   }
 }
 

@@ -13,6 +13,7 @@
 #include "troupe/actors/transfer.hpp"
 #include "troupe/scheduler/applied_set.hpp"
 #include "troupe/scheduler/staleness_histogram.hpp"
+#include "troupe/scheduler/time_shares.hpp"
 #include "troupe/tensor/aligned.hpp"
 #include "troupe/tensor/model.hpp"
 
@@ -240,6 +241,7 @@ struct parameters {
   /// Batches of the puller that are in these parameters: its clocks below this one.
   clock_value own_applied = 0;
   std::uint64_t seen_updates = 0; ///< updates that these parameters contain
+  std::uint64_t blocked_us = 0;   ///< so long the mode did not admit the read (or no read lease)
   std::vector<part> first = {};   ///< of the transfer; the others follow
 };
 
@@ -346,8 +348,9 @@ struct batch_lease {
 struct batch_done {
   worker_id worker;
   batch_id batch;
-  clock_value clock = 0;       ///< the worker's next one
-  std::uint64_t loss_bits = 0; ///< std::bit_cast of the batch's mean loss, a double
+  clock_value clock = 0;             ///< the worker's next one
+  std::uint64_t loss_bits = 0;       ///< std::bit_cast of the batch's mean loss, a double
+  scheduler::time_shares spent = {}; ///< by the worker since its first lease
 };
 
 /// scheduler -> primary: this worker counts in the clocks from here on.

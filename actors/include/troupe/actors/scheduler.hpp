@@ -331,9 +331,10 @@ struct scheduler_state {
   std::uint64_t checkpoint_batches_ = 0; // done when it was taken
   std::optional<checkpoint_ended> last_checkpoint_;
 
-  std::uint32_t asked_epochs_ = 0;           // evaluation asked for
-  std::uint32_t evaluated_epochs_ = 0;       // and done
-  std::map<shard_id, shard_report> reports_; // the last of each
+  std::uint32_t asked_epochs_ = 0;                    // evaluation asked for
+  std::uint32_t evaluated_epochs_ = 0;                // and done
+  std::map<shard_id, shard_report> reports_;          // the last of each
+  std::map<worker_id, scheduler::time_shares> spent_; // by workers, lost ones too
   bool snapshot_asked_ = false;
   double last_loss_ = 0;
   epoch_evaluated last_;

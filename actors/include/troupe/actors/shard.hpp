@@ -140,7 +140,8 @@ struct shard_state {
   void append(shard_change change, std::function<void(std::uint64_t sequence)> then);
   void pump();
   void serve_waiting();
-  void send_range(peer& to, transfer_id id, const shard_core::reading& range);
+  void send_range(peer& to, transfer_id id, const shard_core::reading& range,
+                  caf::timespan blocked = {});
   void after_change();
   void record(history::event e);
   void record_change(history::event_kind what, std::uint64_t sequence, const shard_change& change,

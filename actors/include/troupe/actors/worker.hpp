@@ -9,6 +9,7 @@
 #include "troupe/actors/messages.hpp"
 #include "troupe/actors/worker_core.hpp"
 #include "troupe/history/recorder.hpp"
+#include "troupe/scheduler/time_shares.hpp"
 
 namespace troupe::actors {
 
@@ -31,7 +32,8 @@ struct use_compute {
   compute_actor compute;
 };
 using worker_impl_actor =
-    worker_actor::extend<caf::reacts_to<resend_tick>, caf::reacts_to<use_compute>>;
+    worker_actor::extend<caf::reacts_to<resend_tick>, caf::reacts_to<use_compute>,
+                         caf::reacts_to<gradient_ready>>;
 
 /// Computes the gradients of the batches leased to it.
 ///
@@ -46,6 +48,7 @@ using worker_impl_actor =
 ///     lease_request leases_held
 ///     use_scheduler talks with that one from now on
 ///     use_compute   has the batch in hand computed again, by that one
+///     gradient_ready  pushes the ranges that are final (WORKER-7)
 ///
 /// Pulls and pushes of which nothing has moved for `resend_after` are sent again, the next time
 /// after twice as long, so that what is slow is not made slower; shards tell
@@ -64,6 +67,7 @@ struct worker_state {
   void on_pushed(const pushed& p);
   void on_moved(const shard_moved& m);
   void on_compute(const use_compute& u);
+  void on_ready(const gradient_ready& r);
   leases_held on_lease_request() const;
   void use(const scheduler_actor& scheduler) { options_.peers.use(scheduler); }
   void on_tick();
@@ -79,7 +83,8 @@ struct worker_state {
     std::map<shard_id, bool> fresh;            // shared ones
     time_point moved;                          // sent, or a part of it credited
     caf::timespan patience;                    // until it is sent again
-    double loss = 0;
+    bool twice = false;                        // fault injection
+    double loss = 0;                           // once computed
   };
 
   void step();
@@ -88,6 +93,7 @@ struct worker_state {
   void compute();
   void on_computed(const computed& result);
   void send_pull(shard_id shard, transfer_id id);
+  void push_now(const worker_core::push_order& order);
   void send_push(shard_id shard, const worker_core::push_order& order, open_push& open);
   void flush(shard_id shard);
   void landed(const std::optional<range_pulls::whole>& range);
@@ -104,6 +110,10 @@ struct worker_state {
   std::map<batch_id, open_push> pushes_;
   std::map<shard_id, outbound_queue> out_;
   std::uint64_t push_count_ = 0;
+  std::uint64_t attempts_ = 0; // to compute
+  scheduler::time_account account_;
+  std::map<shard_id, caf::timespan> blocked_; // of the open pull's answers
+  time_point admitted_{};                     // when it would be here had no mode held it up
 };
 
 worker_impl_actor::behavior_type worker(worker_state::self_pointer self, worker_options options);

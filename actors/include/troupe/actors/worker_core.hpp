@@ -14,6 +14,7 @@
 #include "troupe/scheduler/ids.hpp"
 #include "troupe/scheduler/shard_ranges.hpp"
 #include "troupe/scheduler/step_plan.hpp"
+#include "troupe/scheduler/time_shares.hpp"
 #include "troupe/tensor/aligned.hpp"
 #include "troupe/tensor/optimizer.hpp"
 
@@ -35,7 +36,7 @@ struct own_write {
 ///
 ///     pull(n+1)        . . . . . . . . . . . ->| landed
 ///     compute(n)  |==========================|
-///     push(n-1)   |-> . . . . pushed
+///     push(n-1)   |-> . . . . pushed  push(n): the last shard |-> . . the first shard |->
 ///
 /// WORKER-1 The lowest lease held is computed next, one at a time, each at the next clock. (In bsp
 /// a
@@ -54,6 +55,10 @@ struct own_write {
 /// WORKER-6 A batch that is leased to it again while it computes it, or while its gradient is under
 ///          way (it had it as a backup task, and whoever held it was lost), is not computed again:
 ///          one clock of a batch would never be whole on the shards that have the other.
+/// WORKER-7 A gradient is final from its end towards its beginning. A remote shard is pushed its
+///          range as soon as that is final, once; the shard of the first parameters, and those
+///          whose array is shared, when the computation has ended. A computation that begins anew
+///          writes into other memory, and what no shard has confirmed is pushed anew.
 ///
 /// Not thread-safe.
 class worker_core {
@@ -91,6 +96,9 @@ class worker_core {
     std::shared_ptr<tensor::aligned_vector<float>> parameters;
     std::vector<own_write> own_writes;
     std::shared_ptr<tensor::aligned_vector<float>> gradient; ///< to be filled
+    /// Where ranges begin that can be pushed before the end, ascending: ready() wants to be told
+    /// when the gradient has become final from one of these on.
+    std::vector<std::size_t> ready_at;
   };
   /// The batch to compute now, if any.
   std::optional<compute_order> begin_compute();
@@ -100,9 +108,14 @@ class worker_core {
     batch_id batch;
     std::shared_ptr<const tensor::aligned_vector<float>> gradient;
     std::map<shard_id, std::uint64_t> seen_updates; ///< remote shards: of the parameters used
+    std::vector<shard_id> shards;                   ///< to whom it goes now
   };
-  /// The batch begun last is computed: its gradient goes to every shard.
+  /// The gradient in hand is final from element `first` on. None: no range became final.
+  std::optional<push_order> ready(std::size_t first);
+  /// The batch begun last is computed: its gradient goes to every shard that lacks it.
   push_order computed();
+  /// The batch in hand is computed anew: where its gradient goes now.
+  std::shared_ptr<tensor::aligned_vector<float>> compute_again();
 
   /// True when with this shard all have the batch, for the first time.
   bool pushed(shard_id shard, batch_id batch);
@@ -114,6 +127,10 @@ class worker_core {
   };
   std::vector<unconfirmed> unconfirmed_pushes() const;
 
+  /// Why it computes nothing. While it computes: `other`, for what its compute actor does not say
+  /// it was at work.
+  scheduler::activity waits_for() const;
+
   clock_value next_clock() const noexcept { return next_clock_; }
   /// The batches held: leased, computing, or not yet on every shard. Ascending.
   std::vector<batch_id> held() const;
@@ -123,7 +140,8 @@ class worker_core {
   using buffer = std::shared_ptr<tensor::aligned_vector<float>>;
   struct open_push {
     push_order push;
-    std::set<shard_id> missing;
+    std::set<shard_id> missing; // that have not confirmed it
+    std::set<shard_id> unsent;  // that it was not given to push to; empty once it is computed
   };
 
   std::uint64_t step_of(batch_id batch) const;
@@ -134,6 +152,7 @@ class worker_core {
   options options_;
   std::optional<scheduler::step_plan> steps_; // bsp
   std::size_t parameters_ = 0;
+  std::vector<std::size_t> ready_at_;
 
   std::set<batch_id> leases_;
   clock_value next_clock_ = 0; // of the first lease not begun
@@ -149,7 +168,7 @@ class worker_core {
   std::map<shard_id, std::uint64_t> arriving_seen_; // updates in arriving_
   std::map<shard_id, std::uint64_t> current_seen_;  // updates in current_
 
-  std::optional<push_order> computing_;
+  std::optional<open_push> computing_;
   std::map<batch_id, open_push> in_flight_;
   std::deque<push_order> recent_; // own gradients that a pull may lack (ssp)
   std::vector<buffer> gradients_; // pool: whoever is held only here is free

@@ -38,6 +38,7 @@ enum class probe : std::uint8_t {
   push_to_new_primary,
   pull_from_new_primary,
   pull_not_needed,
+  pushed_while_computing,
   // scheduler
   lease_expired,
   batch_leased_again,
@@ -131,6 +132,8 @@ inline constexpr std::array<probe_text, probes> probe_texts = {{
      "a worker sent an open pull to the next primary"},
     {probe::pull_not_needed, "pull_not_needed",
      "a worker gave up a pull for a batch of an earlier step"},
+    {probe::pushed_while_computing, "pushed_while_computing",
+     "a worker pushed a shard's range of a gradient before the rest was computed"},
     {probe::lease_expired, "lease_expired", "the leases of a worker ran out"},
     {probe::batch_leased_again, "batch_leased_again",
      "a batch that was given back was leased again"},

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 
@@ -46,6 +47,17 @@ class model {
   /// is then unspecified.
   virtual double loss_and_gradient(std::span<const float> parameters, const batch_view& batch,
                                    std::span<float> gradient) = 0;
+
+  /// Told that the gradient is final from this element to its end.
+  using final_listener = std::function<void(std::size_t first)>;
+
+  /// The same result, and says from within how much of the gradient is final, each time from an
+  /// earlier element on than before; never of element 0, for the return says that. Whoever is told
+  /// may read that part at once. This default says nothing; override it where the backward pass
+  /// ends with one part of the gradient before the others.
+  virtual double loss_and_streamed_gradient(std::span<const float> parameters,
+                                            const batch_view& batch, std::span<float> gradient,
+                                            const final_listener& tell);
 
   /// Writes rows x output_count values, row-major. Labels and targets of the batch are ignored.
   virtual void predict(std::span<const float> parameters, const batch_view& batch,
