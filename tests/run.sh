@@ -50,6 +50,7 @@ done
 "$root/cmake/build_preset.sh" "$preset" "${install[@]}" "-DTROUPE_WERROR=$werror"
 
 export UBSAN_OPTIONS=${UBSAN_OPTIONS-print_stacktrace=1}
+export LSAN_OPTIONS=${LSAN_OPTIONS-suppressions=$root/tests/leaks_of_caf.txt:print_suppressions=0}
 echo "== testing build/$preset"
 ctest --test-dir "$root/build/$preset" --output-on-failure --no-tests=error \
   --parallel "$(nproc)" "${repeat[@]}" "$@"

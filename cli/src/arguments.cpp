@@ -221,8 +221,12 @@ void add_chaos(CLI::App& app, chaos_arguments& a) {
                  "Run it with so many seeds [100; 1 where the scenario names its seed]")
       ->type_name("N")
       ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1'000'000'000}));
+  // A scenario file cannot name a greater one; CLI11 takes what does not fit for the greatest that
+  // does.
   app.add_option("--first-seed", a.first_seed, "The first of them [that of the scenario, or 1]")
-      ->type_name("N");
+      ->type_name("N")
+      ->check(
+          CLI::Range(std::uint64_t{0}, std::uint64_t{std::numeric_limits<std::int64_t>::max()}));
   app.add_option("--jobs", a.jobs, "Run so many at a time [one for each core]")
       ->type_name("N")
       ->check(CLI::Range(1, 1024));
@@ -230,7 +234,8 @@ void add_chaos(CLI::App& app, chaos_arguments& a) {
       ->type_name("N")
       ->check(CLI::PositiveNumber);
   app.add_flag("--real", a.real,
-               "Do the faults to real processes of this host, one seed at a time [5 seeds]; a "
+               "Do the faults to real processes of this host, one seed at a time unless --jobs "
+               "says more [5 seeds]; a "
                "seed repeats its faults, not what the processes do between them");
   app.add_flag("--twice", a.twice, "Run every seed twice, which must come out the same");
   app.add_flag("!--no-shrink", a.shrink, "Do not look for fewer faults that fail as well");

@@ -148,6 +148,8 @@ TEST_CASE("arguments that contradict each other are a wrong usage") {
                           {"scheduler", "--listen", "h:1", "--restart", "r", "--replicas", "2"},
                           {"scheduler", "--listen", "h:1", "--restart", "r", "--run", "other"},
                           {"chaos", "s.toml", "--real", "--twice"},
+                          {"chaos", "s.toml", "--first-seed", "-1"},
+                          {"chaos", "s.toml", "--first-seed", "99999999999999999999"},
                           {"chaos", "s.toml", "--real", "--mutant", "all"},
                           {"check"},
                           {"check", "--all"},
