@@ -2,20 +2,7 @@
 
 #include <algorithm>
 
-#include "troupe/tensor/permutation.hpp"
-
 namespace troupe::actors {
-
-const std::vector<std::uint32_t>& cpu_compute_state::order_of(std::uint32_t epoch) {
-  auto i = orders_.find(epoch);
-  if (i == orders_.end()) {
-    // Leases run ahead over one epoch border at a time: two orders are enough.
-    while (orders_.size() >= 2) orders_.erase(orders_.begin());
-    i = orders_.emplace(epoch, tensor::permutation(options.plan.samples(), options.seed, epoch))
-            .first;
-  }
-  return i->second;
-}
 
 computed cpu_compute_state::run(const compute_task& task) {
   computed result;
@@ -32,8 +19,8 @@ computed cpu_compute_state::run(const compute_task& task) {
       auto from = write.gradient->data() + write.range.first;
       for (std::size_t i = 0; i < write.range.size; ++i) to[i] -= write.step * from[i];
     }
-    const auto& order = order_of(batch.epoch);
-    std::span rows{order.data() + options.plan.first_position(batch),
+    const auto order = options.orders->of(batch.epoch);
+    std::span rows{order->data() + options.plan.first_position(batch),
                    options.plan.samples_in(batch)};
     auto samples = options.data->train.gather(rows, batch_);
     if (task.listener && !ready_at.empty()) {

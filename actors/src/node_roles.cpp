@@ -112,12 +112,8 @@ caf::result<workers_placed> node_state::on_place_workers(const place_workers& p)
 }
 
 bool node_state::primaries_known() const {
-  for (std::uint32_t s = 0; s < ranges_.size(); ++s) {
-    auto v = views_.find(shard_id{s});
-    if (v == views_.end() || v->second.chain.empty() ||
-        !handle_of(shard_id{s}, v->second.chain.front().node))
-      return false;
-  }
+  for (std::uint32_t s = 0; s < ranges_.size(); ++s)
+    if (!primary_of(shard_id{s})) return false;
   return true;
 }
 
@@ -144,6 +140,7 @@ void node_state::spawn_worker(worker_id id, std::function<void(caf::error)> then
   cpu_compute_options c{work_,
                         data_,
                         *plan_,
+                        orders_,
                         job_.seed,
                         job_.train.staleness_damping,
                         slow ? job_.inject.slow_factor : 1.0,
@@ -186,15 +183,14 @@ void node_state::start_worker(worker_id id, compute_actor compute,
   std::vector<shard_moved> primaries;
   for (std::uint32_t s = 0; s < ranges_.size(); ++s) {
     shard_id shard{s};
-    const auto& view = views_.at(shard);
-    primaries.push_back({shard, view.number, handle_of(shard, view.chain.front().node)});
+    primaries.push_back(*primary_of(shard));
     auto own = replicas_.find(shard);
     if (own != replicas_.end() && own->second.slot->core && own->second.slot->core->shared())
       w.shared.push_back({shard, ranges_[s], own->second.slot->core->shared()});
     else
       w.core.remote.insert(shard);
   }
-  w.peers = address_book{options.scheduler, std::move(primaries)};
+  w.peers = address_book{options.scheduler, primaries};
   w.recorder = options.recorder;
   w.duplicate_push_every = job_.inject.duplicate_push_every;
   child_spec spec;
@@ -203,10 +199,14 @@ void node_state::start_worker(worker_id id, compute_actor compute,
   spec.start = [w](caf::actor_system& system) { return system.spawn(worker, w); };
   start<worker_impl_actor>(
       std::move(spec),
-      [this, id, compute, then](worker_impl_actor actor) {
+      [this, id, compute, then, primaries](worker_impl_actor actor) {
         workers_[id] = {actor, compute};
-        // A view may have been installed while the worker was being started.
-        for (const auto& [shard, view] : views_) apply_view(shard);
+        // A view may have been installed while the worker was being started. What it was given
+        // still holds, almost always: nothing is sent for every worker and shard.
+        for (const auto& known : primaries)
+          if (auto now = primary_of(known.shard);
+              now && (now->view != known.view || !same_handle(now->primary, known.primary)))
+            self->send(actor, std::move(*now));
         then({});
       },
       [then](caf::error err) { then(std::move(err)); });
@@ -270,6 +270,15 @@ shard_actor node_state::handle_of(shard_id shard, node_id node) const {
   }
   auto i = found_.find({shard, node});
   return i != found_.end() ? i->second : shard_actor{};
+}
+
+// None while it cannot be reached from here.
+std::optional<shard_moved> node_state::primary_of(shard_id shard) const {
+  auto v = views_.find(shard);
+  if (v == views_.end() || v->second.chain.empty()) return std::nullopt;
+  auto primary = handle_of(shard, v->second.chain.front().node);
+  if (!primary) return std::nullopt;
+  return shard_moved{shard, v->second.number, std::move(primary)};
 }
 
 // NODE-5
@@ -372,9 +381,9 @@ void node_state::apply_view(shard_id id) {
   auto known = views_.find(id);
   if (known == views_.end() || known->second.chain.empty()) return;
   const auto& v = known->second;
-  if (auto primary = handle_of(id, v.chain.front().node)) {
+  if (auto primary = primary_of(id)) {
     for (const auto& [worker, held] : workers_)
-      if (held.actor) self->send(held.actor, shard_moved{id, v.number, primary});
+      if (held.actor) self->send(held.actor, *primary);
     spawn_waiting_workers();
   }
   auto own = replicas_.find(id);

@@ -39,13 +39,14 @@ void scheduler_state::revive_one() {
 void scheduler_state::lease_returned() {
   if (leases_->returned_count() == 0 || phase_ != phase::training) return;
   revive_one();
-  auto candidates = live_workers();
-  while (leases_->returned_count() > 0 && !candidates.empty()) {
-    auto least = std::ranges::min_element(
-        candidates, {}, [this](worker_id id) { return leases_->held_by(id).size(); });
-    auto held = leases_->held_by(*least).size();
-    feed(*least, held + 1);
-    if (leases_->held_by(*least).size() == held) candidates.erase(least); // it cannot take one now
+  std::set<std::pair<std::size_t, worker_id>> by_load;
+  for (const auto& [id, record] : workers_) by_load.emplace(leases_->held_count(id), id);
+  while (leases_->returned_count() > 0 && !by_load.empty()) {
+    const auto [held, id] = *by_load.begin();
+    by_load.erase(by_load.begin());
+    feed(id, held + 1);
+    if (const auto now = leases_->held_count(id); now > held) // else it cannot take one now
+      by_load.emplace(now, id);
   }
 }
 
@@ -60,7 +61,7 @@ void scheduler_state::feed(worker_id id, std::size_t up_to) {
   if (i == workers_.end() || i->second.suspended) return;
   if (phase_ != phase::training && phase_ != phase::draining) return;
   auto& worker = i->second;
-  auto held = leases_->held_by(id).size();
+  auto held = leases_->held_count(id);
   if (!may_lease() || draining_.contains(worker.node)) {
     if (held == 0 && !back_up(id) && !worker.backup && worker.in_clocks) leave_clocks(id);
     return;
@@ -87,18 +88,26 @@ bool scheduler_state::back_up(worker_id id) {
     return worker.backup.has_value();
   auto batch = leases_->straggler(id, self->clock().now(), options_.straggler_after);
   if (!batch) return false;
-  for (const auto& [other, record] : workers_)
-    if (record.backup == batch) return false;
+  if (backed_up_by(*batch) != workers_.end()) return false;
   if (!worker.in_clocks) {
     enter_clocks(id);
     return true;
   }
   reached(probe::backup_task_given);
   worker.backup = batch;
+  backups_.insert_or_assign(*batch, id);
   worker.under_way.insert(*batch);
   tell({.what = history::event_kind::lease_given, .detail = 1, .worker = id, .batch = *batch});
   self->send(worker.actor, batch_lease{{*batch}, worker.clock});
   return true;
+}
+
+// A backup of a worker that was lost is none.
+scheduler_state::worker_map::iterator scheduler_state::backed_up_by(batch_id batch) {
+  auto by = backups_.find(batch);
+  if (by == backups_.end()) return workers_.end();
+  auto i = workers_.find(by->second);
+  return i != workers_.end() && i->second.backup == batch ? i : workers_.end();
 }
 
 void scheduler_state::leave_clocks(worker_id id, bool gone) {
@@ -166,8 +175,8 @@ void scheduler_state::on_batch_done(const batch_done& d) {
     worker->second.under_way.erase(d.batch);
     if (auto& spent = spent_[d.worker]; d.spent.whole() > spent.whole()) spent = d.spent;
   }
-  for (auto& [id, record] : workers_)
-    if (record.backup == d.batch) record.backup.reset();
+  if (auto i = backed_up_by(d.batch); i != workers_.end()) i->second.backup.reset();
+  backups_.erase(d.batch);
   leases_->renew(d.worker, now);
   if (leases_->complete(d.batch, d.worker)) {
     tell({.what = history::event_kind::batch_completed, .worker = d.worker, .batch = d.batch});
@@ -199,18 +208,15 @@ void scheduler_state::evaluate_complete_epochs() {
 }
 
 void scheduler_state::expire_leases() {
-  std::map<worker_id, std::vector<batch_id>> held;
-  for (auto id : live_workers()) held[id] = leases_->held_by(id);
-  if (leases_->expire(self->clock().now(), options_.lease_timeout).empty()) return;
-  for (const auto& [id, before] : held) {
-    if (leases_->held_by(id).size() == before.size()) continue;
+  for (auto id : leases_->overdue(self->clock().now(), options_.lease_timeout)) {
     // A completed batch renews all leases of its worker: one that ran out speaks for all.
     reached(probe::lease_expired);
-    leases_->give_back(id);
-    for (auto batch : before)
+    for (auto batch : leases_->give_back(id))
       tell({.what = history::event_kind::lease_returned, .worker = id, .batch = batch});
-    workers_.at(id).suspended = true;
-    if (workers_.at(id).in_clocks) leave_clocks(id);
+    auto worker = workers_.find(id);
+    if (worker == workers_.end()) continue; // with the mutant leases_of_lost_worker_kept
+    worker->second.suspended = true;
+    if (worker->second.in_clocks) leave_clocks(id);
     notice(notice_event::kind::warning,
            to_string(id) + " completed nothing in " +
                std::to_string(static_cast<long>(seconds(options_.lease_timeout))) +

@@ -256,6 +256,7 @@ void scheduler_state::go_back(const std::string& why) {
   }
   for (const auto& [id, w] : workers_) gone_workers_.insert(id);
   workers_.clear();
+  backups_.clear();
   replicas_.clear();
   reports_.clear();
   loading_ = archive_ != nullptr;

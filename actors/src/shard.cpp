@@ -176,9 +176,17 @@ void shard_state::on_applied_in_place(const applied_in_place& p) {
 void shard_state::on_pull(const pull& p) {
   auto& from = introduce_puller(p.worker.value, p.from);
   from.out.settle(from.sending, p.key);
-  auto since = from.waiting ? from.waiting->since : self->clock().now();
-  from.waiting = waiting_pull{p, since};
-  serve_waiting();
+  const auto number = p.worker.value;
+  const auto now = self->clock().now();
+  from.waiting = waiting_pull{p, from.waiting ? from.waiting->since : now};
+  waiting_.remove(number);
+  const bool alone = waiting_.size() == 0; // then it need not wait to be found first
+  if (alone && may_answer_reads() && core()->may_read(p.worker, p.clock, p.step)) {
+    serve(from, now);
+    return;
+  }
+  waiting_.add(number, options.core.mode.batches_per_step() ? p.step : p.clock);
+  if (!alone) serve_waiting();
 }
 
 void shard_state::on_serve_again() {
@@ -186,36 +194,41 @@ void shard_state::on_serve_again() {
   after_change();
 }
 
-void shard_state::serve_waiting() {
-  if (!part_.primary || !core()) return;
-  auto now = self->clock().now();
+bool shard_state::may_answer_reads() {
+  if (!part_.primary || !core()) return false;
   const bool leased = mutant_active(mutant::read_lease_ignored) || !options.lease;
-  if (!leased && !options.lease->valid(now)) { // REPLICA-3
-    reached(probe::read_blocked_by_lease);
-    if (!std::exchange(serving_again_, true)) self->delayed_send(self, lease_look, serve_again{});
-    return;
-  }
-  for (auto& [number, p] : peers_) {
-    if (!p.waiting) continue;
-    const auto& request = p.waiting->request;
-    if (!core()->may_read(request.worker, request.clock, request.step)) continue;
-    const caf::timespan blocked = now - p.waiting->since;
-    blocked_ += blocked;
-    const auto& clocks = core()->clocks();
-    // A step is read exactly as the step before it left it: nothing is missing from it.
-    staleness_.add(core()->reads_are_exact() ? 0 : clocks.staleness(request.clock));
-    auto done = std::move(*p.waiting);
-    p.waiting.reset();
-    const auto range = core()->read(done.request.worker, done.request.clock, done.request.step);
-    record({.what = history::event_kind::pull_served,
-            .detail = range.before_last_step,
-            .worker = done.request.worker,
-            .clock = done.request.clock,
-            .sequence = log_.applied(),
-            .batch = history::as_batch(done.request.step),
-            .value = range.own_applied});
-    send_range(p, done.request.transfer, range, blocked);
-  }
+  if (leased || options.lease->valid(self->clock().now())) return true;
+  reached(probe::read_blocked_by_lease); // REPLICA-3
+  if (!std::exchange(serving_again_, true)) self->delayed_send(self, lease_look, serve_again{});
+  return false;
+}
+
+void shard_state::serve_waiting() {
+  if (!may_answer_reads()) return;
+  const auto admitted = waiting_.take_admitted([this](peer_number number) {
+    const auto& request = peers_.at(number).waiting->request;
+    return core()->may_read(request.worker, request.clock, request.step);
+  });
+  const auto now = self->clock().now();
+  for (auto number : admitted) serve(peers_.at(number), now);
+}
+
+// What a peer waits for may be read now.
+void shard_state::serve(peer& p, caf::actor_clock::time_point now) {
+  const auto [request, since] = *std::exchange(p.waiting, std::nullopt);
+  const caf::timespan blocked = now - since;
+  blocked_ += blocked;
+  // A step is read exactly as the step before it left it: nothing is missing from it.
+  staleness_.add(core()->reads_are_exact() ? 0 : core()->clocks().staleness(request.clock));
+  const auto range = core()->read(request.worker, request.clock, request.step);
+  record({.what = history::event_kind::pull_served,
+          .detail = range.before_last_step,
+          .worker = request.worker,
+          .clock = request.clock,
+          .sequence = log_.applied(),
+          .batch = history::as_batch(request.step),
+          .value = range.own_applied});
+  send_range(p, request.transfer, range, blocked);
 }
 
 void shard_state::send_range(peer& to, transfer_id id, const shard_core::reading& range,
@@ -276,7 +289,10 @@ caf::result<clock_entered> shard_state::on_enter(const enter_clock& e) {
 }
 
 void shard_state::on_leave(const leave_clock& l) {
-  if (l.gone) peers_.erase(l.worker.value);
+  if (l.gone) {
+    peers_.erase(l.worker.value);
+    waiting_.remove(l.worker.value);
+  }
   if (!part_.primary || !core()) { // REPLICA-4
     reached(probe::leave_waited_for_primary);
     when_primary_.push_back([this, l] { on_leave(l); });

@@ -32,8 +32,7 @@ std::vector<batch_id> batch_leases::lease(worker_id worker, std::size_t count, t
       ++next_;
       skip_completed();
     }
-    open_.emplace(ordinal, open_lease{.worker = worker, .since = now});
-    by_worker_[worker].insert(ordinal);
+    begin_lease(worker, ordinal, now);
     result.push_back(plan_.batch_at(ordinal));
   }
   return result;
@@ -57,8 +56,11 @@ std::vector<batch_id> batch_leases::give_back(worker_id worker) {
   if (it == by_worker_.end()) return result;
   for (const auto ordinal : it->second) {
     result.push_back(plan_.batch_at(ordinal));
-    open_.erase(ordinal);
     returned_.insert(ordinal);
+    const auto lease = open_.find(ordinal);
+    if (lease == open_.end()) continue; // see begin_lease
+    by_age_.erase({lease->second.since, ordinal});
+    open_.erase(lease);
   }
   by_worker_.erase(it);
   return result;
@@ -72,16 +74,13 @@ bool batch_leases::give_back(worker_id worker, batch_id batch) {
   return true;
 }
 
-std::vector<batch_id> batch_leases::expire(time_point now, duration timeout) {
-  std::vector<batch_id> result;
-  for (auto it = open_.begin(); it != open_.end();) {
-    const auto lease = it++;
-    if (now - lease->second.since < timeout) continue;
-    result.push_back(plan_.batch_at(lease->first));
-    returned_.insert(lease->first);
-    end_lease(lease);
+std::vector<worker_id> batch_leases::overdue(time_point now, duration timeout) const {
+  std::set<worker_id> result;
+  for (const auto& [since, ordinal] : by_age_) {
+    if (now - since < timeout) break;
+    result.insert(open_.at(ordinal).worker);
   }
-  return result;
+  return {result.begin(), result.end()};
 }
 
 bool batch_leases::adopt(worker_id worker, batch_id batch, time_point now) {
@@ -92,8 +91,7 @@ bool batch_leases::adopt(worker_id worker, batch_id batch, time_point now) {
     if (!completed_.contains(plan_.batch_at(next_))) returned_.insert(next_);
   skip_completed();
   returned_.erase(ordinal);
-  open_.emplace(ordinal, open_lease{.worker = worker, .since = now});
-  by_worker_[worker].insert(ordinal);
+  begin_lease(worker, ordinal, now);
   return true;
 }
 
@@ -104,13 +102,11 @@ std::optional<batch_id> batch_leases::first_new() const {
 
 std::optional<batch_id> batch_leases::straggler(worker_id idle, time_point now,
                                                 duration age) const {
-  auto oldest = open_.end();
-  for (auto i = open_.begin(); i != open_.end(); ++i)
-    if (i->second.worker != idle && now - i->second.since >= age &&
-        (oldest == open_.end() || i->second.since < oldest->second.since))
-      oldest = i;
-  if (oldest == open_.end()) return std::nullopt;
-  return plan_.batch_at(oldest->first);
+  for (const auto& [since, ordinal] : by_age_) {
+    if (now - since < age) break;
+    if (open_.at(ordinal).worker != idle) return plan_.batch_at(ordinal);
+  }
+  return std::nullopt;
 }
 
 void batch_leases::renew(worker_id worker, time_point now) {
@@ -118,7 +114,11 @@ void batch_leases::renew(worker_id worker, time_point now) {
   if (it == by_worker_.end()) return;
   for (const auto ordinal : it->second) {
     auto& since = open_.at(ordinal).since;
-    since = std::max(since, now);
+    if (since >= now) continue;
+    auto entry = by_age_.extract({since, ordinal}); // and put back without taking memory
+    since = now;
+    entry.value().first = now;
+    by_age_.insert(by_age_.end(), std::move(entry));
   }
 }
 
@@ -130,6 +130,11 @@ std::vector<batch_id> batch_leases::held_by(worker_id worker) const {
   return result;
 }
 
+std::size_t batch_leases::held_count(worker_id worker) const {
+  const auto it = by_worker_.find(worker);
+  return it != by_worker_.end() ? it->second.size() : 0;
+}
+
 std::optional<worker_id> batch_leases::holder(batch_id batch) const {
   if (!plan_.contains(batch)) return std::nullopt;
   const auto it = open_.find(plan_.ordinal(batch));
@@ -137,7 +142,15 @@ std::optional<worker_id> batch_leases::holder(batch_id batch) const {
   return it->second.worker;
 }
 
+void batch_leases::begin_lease(worker_id worker, std::uint64_t ordinal, time_point now) {
+  // Already open with the mutant lease_given_twice alone: then the first lease stays.
+  if (open_.emplace(ordinal, open_lease{.worker = worker, .since = now}).second)
+    by_age_.emplace(now, ordinal);
+  by_worker_[worker].insert(ordinal);
+}
+
 void batch_leases::end_lease(std::map<std::uint64_t, open_lease>::iterator lease) {
+  by_age_.erase({lease->second.since, lease->first});
   const auto held = by_worker_.find(lease->second.worker);
   held->second.erase(lease->first);
   if (held->second.empty()) by_worker_.erase(held);

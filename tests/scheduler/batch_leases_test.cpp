@@ -32,6 +32,7 @@ std::vector<std::uint64_t> ordinals(const batch_leases& leases, const std::vecto
 }
 
 using list = std::vector<std::uint64_t>;
+using workers_of = std::vector<worker_id>;
 
 } // namespace
 
@@ -117,10 +118,13 @@ TEST_CASE("leases expire by age, and renewal makes them young again") {
   leases.renew(w0, at(5ms));
   leases.renew(w0, at(3ms)); // never older
   leases.renew(w2, at(5ms));
-  CHECK(leases.expire(at(14ms), 10ms).empty());
-  CHECK(ordinals(leases, leases.expire(at(15ms), 10ms)) == list{0, 1});
-  CHECK(leases.expire(at(15ms), 10ms).empty());
-  CHECK(ordinals(leases, leases.expire(at(20ms), 10ms)) == list{2, 3});
+  CHECK(leases.overdue(at(14ms), 10ms).empty());
+  CHECK(leases.overdue(at(15ms), 10ms) == workers_of{w0});
+  CHECK(leases.overdue(at(20ms), 10ms) == workers_of{w0, w1});
+  leases.give_back(w0);
+  CHECK(leases.overdue(at(19ms), 10ms).empty());
+  CHECK(leases.overdue(at(20ms), 10ms) == workers_of{w1});
+  leases.give_back(w1);
   CHECK(ordinals(leases, leases.lease(w2, 5, at(20ms))) == list{0, 1, 2, 3, 4});
 }
 
@@ -168,9 +172,10 @@ struct naive_leases {
     std::optional<worker_id> holder;
     batch_leases::time_point since;
   };
+  batch_plan plan;
   std::vector<state> batches;
 
-  explicit naive_leases(std::uint64_t total) : batches(total) {}
+  explicit naive_leases(const batch_plan& p) : plan(p), batches(p.total_batches()) {}
 
   list lease(worker_id worker, std::size_t count, batch_leases::time_point now) {
     list result;
@@ -182,6 +187,17 @@ struct naive_leases {
         result.push_back(i);
       }
     return result;
+  }
+
+  std::optional<batch_id> straggler(worker_id idle, batch_leases::time_point now,
+                                    batch_leases::duration age) const {
+    std::optional<std::uint64_t> oldest;
+    for (std::uint64_t i = 0; i < batches.size(); ++i)
+      if (batches[i].holder && batches[i].holder != idle && now - batches[i].since >= age &&
+          (!oldest || batches[i].since < batches[*oldest].since))
+        oldest = i;
+    if (!oldest) return std::nullopt;
+    return plan.batch_at(*oldest);
   }
 
   template <class Predicate>
@@ -196,7 +212,9 @@ struct naive_leases {
   }
 };
 
-void check_same(const batch_leases& leases, const naive_leases& model, std::uint32_t workers) {
+void check_same(const batch_leases& leases, const naive_leases& model, std::uint32_t workers,
+                batch_leases::time_point now) {
+  constexpr auto age = 10ms;
   std::uint64_t open = 0, done = 0, unleased = 0;
   std::map<std::uint32_t, std::uint32_t> done_in_epoch;
   std::map<worker_id, list> held;
@@ -216,8 +234,11 @@ void check_same(const batch_leases& leases, const naive_leases& model, std::uint
   REQUIRE(leases.available() == (unleased > 0));
   REQUIRE(leases.peek().has_value() == (unleased > 0));
   REQUIRE(leases.finished() == (done == model.batches.size()));
-  for (std::uint32_t w = 0; w < workers; ++w)
+  for (std::uint32_t w = 0; w < workers; ++w) {
     REQUIRE(ordinals(leases, leases.held_by({w})) == held[worker_id{w}]);
+    REQUIRE(leases.held_count({w}) == held[worker_id{w}].size());
+    REQUIRE(leases.straggler({w}, now, age) == model.straggler({w}, now, age));
+  }
   for (std::uint32_t e = 0; e < leases.plan().epochs(); ++e)
     REQUIRE(leases.completed_in_epoch(e) == done_in_epoch[e]);
 }
@@ -234,7 +255,7 @@ TEST_CASE("under random lease, completion, return and expiry nothing is lost and
     const std::size_t samples = 1 + random.below(23);
     auto leases =
         leases_of(samples, 1 + random.below(4), 1 + static_cast<std::uint32_t>(random.below(4)));
-    naive_leases model(leases.plan().total_batches());
+    naive_leases model(leases.plan());
     std::vector<std::pair<std::uint64_t, worker_id>> ever_leased;
     auto now = at(0ms);
     for (int step = 0; step < 4000 && !leases.finished(); ++step) {
@@ -273,9 +294,16 @@ TEST_CASE("under random lease, completion, return and expiry nothing is lost and
         break;
       case 9: {
         const auto timeout = std::chrono::milliseconds(random.below(40));
-        const auto ended = model.end_where([&](const auto& b) { return now - b.since >= timeout; });
-        expired += ended.size();
-        REQUIRE(ordinals(leases, leases.expire(now, timeout)) == ended);
+        std::set<worker_id> late_ones;
+        for (const auto& b : model.batches)
+          if (b.holder && now - b.since >= timeout) late_ones.insert(*b.holder);
+        const auto overdue = leases.overdue(now, timeout);
+        REQUIRE(overdue == workers_of{late_ones.begin(), late_ones.end()});
+        for (const auto id : overdue) {
+          const auto ended = model.end_where([&](const auto& b) { return b.holder == id; });
+          expired += ended.size();
+          REQUIRE(ordinals(leases, leases.give_back(id)) == ended);
+        }
         break;
       }
       case 10:
@@ -292,7 +320,7 @@ TEST_CASE("under random lease, completion, return and expiry nothing is lost and
         break;
       }
       }
-      check_same(leases, model, workers);
+      check_same(leases, model, workers, now);
     }
     REQUIRE(leases.finished());
   }
@@ -316,6 +344,27 @@ TEST_CASE("a long job is leased and completed in time proportional to its batche
     pending.clear();
   }
   CHECK(leased == 1'000'000);
+}
+
+TEST_CASE("what many workers hold costs those nothing that hold little (LEASES-6)") {
+  // 200,000 leases open, and as many looks at the oldest: one that walked through the leases or the
+  // workers would not end within the test's time limit.
+  constexpr std::uint32_t workers = 50'000;
+  constexpr std::size_t each = 4;
+  auto leases = leases_of(workers * each, 1, 2);
+  for (std::uint32_t w = 0; w < workers; ++w) leases.lease({w}, each, at(0ms));
+  std::uint64_t stragglers = 0, completed = 0;
+  for (std::uint32_t i = 0; i < workers * each; ++i) {
+    const worker_id worker{i % workers};
+    const auto now = at(std::chrono::milliseconds(1 + i));
+    leases.renew(worker, now);
+    completed += leases.complete(leases.held_by(worker).front(), worker);
+    if (leases.held_count(worker) < each) leases.lease(worker, 1, now);
+    stragglers += leases.straggler(worker, now, std::chrono::milliseconds(1)).has_value();
+    if (!leases.overdue(now, std::chrono::hours(1)).empty()) FAIL("nobody is overdue");
+  }
+  CHECK(completed == workers * each);
+  CHECK(stragglers == workers * each);
 }
 
 TEST_CASE("a job that goes on leases what is not completed, and nothing else (LEASES-3)") {
@@ -368,8 +417,8 @@ TEST_CASE("a worker's leases are adopted by a scheduler that was started again (
 TEST_CASE("an adopted lease is as old as its adoption") {
   auto leases = leases_of(10, 1, 1);
   leases.adopt(w0, {0, 4}, at(500ms));
-  CHECK(leases.expire(at(1499ms), 1000ms).empty());
-  CHECK(ordinals(leases, leases.expire(at(1500ms), 1000ms)) == list{4});
+  CHECK(leases.overdue(at(1499ms), 1000ms).empty());
+  CHECK(leases.overdue(at(1500ms), 1000ms).size() == 1);
 }
 
 TEST_CASE("adopting skips what was completed before") {

@@ -9,6 +9,7 @@
 
 #include <caf/all.hpp>
 
+#include "troupe/actors/epoch_orders.hpp"
 #include "troupe/actors/worker_core.hpp"
 #include "troupe/actors/workload.hpp"
 #include "troupe/scheduler/batch_plan.hpp"
@@ -54,10 +55,11 @@ struct cpu_compute_options {
   workload work;
   std::shared_ptr<const tensor::data_split> data;
   scheduler::batch_plan plan{{1, 1, 0}};
-  std::uint64_t seed = 1;         ///< of the sample order
-  bool staleness_damping = false; ///< of shared ranges; see tensor::staleness_scale
-  double slow_factor = 1.0;       ///< >= 1; a batch takes this many times as long
-  caf::timespan longer_low{};     ///< and so much longer, drawn evenly for each
+  std::shared_ptr<epoch_orders> orders; ///< of the plan's samples; all of a process share it
+  std::uint64_t seed = 1;               ///< of how long batches take
+  bool staleness_damping = false;       ///< of shared ranges; see tensor::staleness_scale
+  double slow_factor = 1.0;             ///< >= 1; a batch takes this many times as long
+  caf::timespan longer_low{};           ///< and so much longer, drawn evenly for each
   caf::timespan longer_high{};
   std::uint64_t stream = 0; ///< of these draws, beside those of other workers
 };
@@ -84,10 +86,7 @@ struct cpu_compute_state {
   caf::typed_response_promise<computed> slow_promise;
 
  private:
-  const std::vector<std::uint32_t>& order_of(std::uint32_t epoch);
-
-  std::optional<tensor::generator> random_;                    // of how long batches take
-  std::map<std::uint32_t, std::vector<std::uint32_t>> orders_; // of the last two epochs asked for
+  std::optional<tensor::generator> random_; // of how long batches take
   tensor::batch_buffer batch_;
 };
 

@@ -170,6 +170,7 @@ struct node_state {
   void start_worker(worker_id id, compute_actor compute, std::function<void(caf::error)> then);
   void spawn_waiting_workers();
   bool primaries_known() const;
+  std::optional<shard_moved> primary_of(shard_id shard) const;
   caf::expected<replica_found> replica_of(shard_id shard) const;
   void answer_searches(shard_id shard);
   shard_actor handle_of(shard_id shard, node_id node) const;
@@ -192,6 +193,7 @@ struct node_state {
   workload work_;
   std::shared_ptr<const tensor::data_split> data_;
   std::optional<scheduler::batch_plan> plan_;
+  std::shared_ptr<epoch_orders> orders_;
   std::vector<scheduler::shard_range> ranges_;
   std::shared_ptr<read_lease> lease_;
 

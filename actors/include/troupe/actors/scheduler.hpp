@@ -207,6 +207,7 @@ struct scheduler_state {
     std::optional<batch_id> backup = std::nullopt; ///< computes it beside its holder
     std::set<batch_id> under_way = {};             ///< given to it, and not told of since
   };
+  using worker_map = std::map<worker_id, worker_record>;
   using replica_key = std::pair<shard_id, node_id>;
 
   void notice(notice_event::kind kind, std::string text);
@@ -247,6 +248,7 @@ struct scheduler_state {
   void feed(worker_id id, std::size_t up_to);
   bool may_lease() const;
   bool back_up(worker_id id);
+  worker_map::iterator backed_up_by(batch_id batch); ///< end: nobody
   void enter_clocks(worker_id id);
   void leave_clocks(worker_id id, bool gone = false);
   void with_reports(std::function<void()> then);
@@ -299,7 +301,8 @@ struct scheduler_state {
   std::set<node_id> draining_;
   std::optional<scheduler::shard_views> views_;
   std::map<replica_key, shard_actor> replicas_;
-  std::map<worker_id, worker_record> workers_; // live ones
+  worker_map workers_;                    // live ones
+  std::map<batch_id, worker_id> backups_; // of worker_record; may name workers that were lost
   std::set<worker_id> gone_workers_;
   evaluator_actor evaluator_;
   archive_impl_actor archive_;

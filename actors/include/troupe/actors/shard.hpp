@@ -12,6 +12,7 @@
 #include "troupe/actors/shard_core.hpp"
 #include "troupe/history/recorder.hpp"
 #include "troupe/scheduler/replica_log.hpp"
+#include "troupe/scheduler/waiting_reads.hpp"
 
 namespace troupe::actors {
 
@@ -139,7 +140,9 @@ struct shard_state {
   void acknowledge_after(shard_change change, transfer_id came_as, const pusher_actor& to);
   void append(shard_change change, std::function<void(std::uint64_t sequence)> then);
   void pump();
+  bool may_answer_reads();
   void serve_waiting();
+  void serve(peer& p, caf::actor_clock::time_point now);
   void send_range(peer& to, transfer_id id, const shard_core::reading& range,
                   caf::timespan blocked = {});
   void after_change();
@@ -162,6 +165,7 @@ struct shard_state {
   void accept_waiting_pushes();
 
   std::map<peer_number, peer> peers_;
+  scheduler::waiting_reads<peer_number> waiting_; // whose peer::waiting is set
   std::vector<pull_snapshot> waiting_snapshots_;
   std::vector<std::function<void()>> when_primary_; // what the scheduler asked for before that
   std::uint64_t pushes_taken_ = 0;

@@ -6,6 +6,7 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <utility>
 #include <vector>
 
 #include "troupe/scheduler/applied_set.hpp"
@@ -27,6 +28,8 @@ namespace troupe::scheduler {
 ///           follow in the order of the plan.
 /// LEASES-5  Memory is proportional to the open leases, the batches that came back and the epochs
 ///           in progress, not to the batches of the job.
+/// LEASES-6  No call takes time in proportion to the workers or to the leases that it does not
+///           change: what is asked of the oldest leases looks at no younger one.
 ///
 /// Leases run ahead of the epoch border: a worker never waits for the last batches of an epoch.
 class batch_leases {
@@ -58,9 +61,9 @@ class batch_leases {
   /// Ends one lease. False, and nothing happens, when `worker` does not hold it.
   bool give_back(worker_id worker, batch_id batch);
 
-  /// Ends every lease that is at least `timeout` old at `now`. The batches that came back,
-  /// ascending. A worker that loses a lease this way may still complete the batch.
-  std::vector<batch_id> expire(time_point now, duration timeout);
+  /// The workers that have held a lease for at least `timeout` at `now` without a renewal,
+  /// ascending. A worker that then loses its leases (give_back) may still complete the batches.
+  std::vector<worker_id> overdue(time_point now, duration timeout) const;
 
   /// `worker` holds the batch, as it says itself to a scheduler that was started again. False, and
   /// nothing happens, when the batch is completed, somebody else holds it, or it is not of the
@@ -72,6 +75,8 @@ class batch_leases {
 
   /// The batches that a worker holds, ascending.
   std::vector<batch_id> held_by(worker_id worker) const;
+  /// How many.
+  std::size_t held_count(worker_id worker) const;
   /// Who holds the batch; none when it is not leased.
   std::optional<worker_id> holder(batch_id batch) const;
   bool completed(batch_id batch) const noexcept { return completed_.contains(batch); }
@@ -109,12 +114,14 @@ class batch_leases {
     time_point since;
   };
 
+  void begin_lease(worker_id worker, std::uint64_t ordinal, time_point now);
   void end_lease(std::map<std::uint64_t, open_lease>::iterator lease);
   void skip_completed();
 
   batch_plan plan_;
   applied_set completed_;
   std::map<std::uint64_t, open_lease> open_;               // by ordinal
+  std::set<std::pair<time_point, std::uint64_t>> by_age_;  // of open_: since when, ordinal
   std::map<worker_id, std::set<std::uint64_t>> by_worker_; // ordinals; no empty sets
   std::set<std::uint64_t> returned_;                       // ordinals below next_, unleased
   std::uint64_t next_ = 0; // lowest ordinal never leased nor completed; all above were never leased

@@ -1,0 +1,60 @@
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <map>
+#include <set>
+#include <utility>
+#include <vector>
+
+namespace troupe::scheduler {
+
+/// Whose reads wait at a shard, in the order in which they can be admitted: by clock, in bsp by
+/// step. Whatever admits a read admits all before it, so that a shard that looks for reads to
+/// answer after every change need not ask about everybody who waits.
+///
+/// READS-1  Each reader waits with one read at most: the one added last.
+/// READS-2  take_admitted asks about the reads that it admits and about one more, whoever else
+///          waits.
+///
+/// `Reader`: an ordered value.
+template <class Reader>
+class waiting_reads {
+ public:
+  /// The reader waits until reads at `order` are admitted.
+  void add(const Reader& reader, std::uint64_t order) {
+    remove(reader);
+    by_reader_.emplace(reader, order);
+    by_order_.emplace(order, reader);
+  }
+
+  /// It waits no more. Nothing for one that does not.
+  void remove(const Reader& reader) {
+    const auto known = by_reader_.find(reader);
+    if (known == by_reader_.end()) return;
+    by_order_.erase({known->second, reader});
+    by_reader_.erase(known);
+  }
+
+  /// Those that may read now, ascending; they wait no more. `admitted(reader)`: whether its read is
+  /// admitted, false for every read that comes after one for which it is false.
+  template <class Admitted>
+  std::vector<Reader> take_admitted(Admitted admitted) {
+    std::vector<Reader> result;
+    while (!by_order_.empty() && admitted(by_order_.begin()->second)) {
+      result.push_back(by_order_.begin()->second);
+      by_reader_.erase(result.back());
+      by_order_.erase(by_order_.begin());
+    }
+    std::ranges::sort(result);
+    return result;
+  }
+
+  std::size_t size() const noexcept { return by_reader_.size(); }
+
+ private:
+  std::set<std::pair<std::uint64_t, Reader>> by_order_;
+  std::map<Reader, std::uint64_t> by_reader_;
+};
+
+} // namespace troupe::scheduler
