@@ -16,7 +16,7 @@
 namespace troupe::actors {
 
 /// Raised with every change of a message's form or meaning. Peers of another version are refused.
-inline constexpr std::uint32_t protocol_version = 5;
+inline constexpr std::uint32_t protocol_version = 6;
 
 using scheduler::batch_id;
 using scheduler::clock_value;
