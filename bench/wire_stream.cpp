@@ -135,9 +135,10 @@ void send_more(end_pointer self) {
       const auto at = s.next_block++ % blocks_kept * block_bytes;
       s.out.add(s.ids.next(), 0, s.source, s.source->data() + at, block_bytes);
     }
-    auto next = s.out.next();
-    if (!next) return;
-    self->send(s.peer, std::move(*next));
+    if (auto next = s.out.next())
+      self->send(s.peer, std::move(*next));
+    else if (s.out.waiting() > 0)
+      return; // the window is full
   }
 }
 

@@ -1,6 +1,7 @@
 #include "troupe/actors/transfer.hpp"
 
 #include <algorithm>
+#include <ranges>
 #include <utility>
 
 namespace troupe::actors {
@@ -74,7 +75,7 @@ void outbound_queue::take_back_lost() {
     auto& sent = i->second;
     auto lost = std::ranges::stable_partition(
         sent, [&broken](const auto& s) { return !broken.contains(s.connection); });
-    for (auto p = lost.rbegin(); p != lost.rend(); ++p) waiting_.push_front(std::move(p->what));
+    for (auto& p : lost | std::views::reverse) waiting_.push_front(std::move(p.what));
     on_their_way_ -= static_cast<std::uint32_t>(lost.size());
     sent.erase(lost.begin(), lost.end());
   }
