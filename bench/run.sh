@@ -7,7 +7,8 @@ Builds and runs the benchmarks and writes results.json, RESULTS.md and plots/*.s
 an hour; quote no figure of a machine that did something else meanwhile.
 
   --quick        few and short rounds: done in 10 minutes, once everything is built
-  --only NAME    only this benchmark; may be given again: wire compute bf16 train hogwild replication recording
+  --only NAME    only this benchmark; may be given again: wire compute bf16 train hogwild replication
+                 recording scale
   --folder DIR   write there instead
   --no-install   refuse, naming them, when Debian packages are missing, instead of installing them
   --help         this text
