@@ -7,7 +7,8 @@ Builds and runs the benchmarks and writes results.json, RESULTS.md and plots/*.s
 an hour; quote no figure of a machine that did something else meanwhile.
 
   --quick        few and short rounds: done in 10 minutes, once everything is built
-  --only NAME    only this benchmark; may be given again: wire compute bf16 train hogwild replication recording
+  --only NAME    only this benchmark; may be given again: wire compute bf16 train hogwild replication
+                 recording scale
   --folder DIR   write there instead
   --no-install   refuse, naming them, when Debian packages are missing, instead of installing them
   --help         this text
@@ -29,6 +30,7 @@ declare -A full=(
   [hogwild]='hogwild --rounds 7'
   [replication]='replication --seconds 0.5 --rounds 7 --jobs 7'
   [recording]='recording --pairs 9'
+  [scale]='scale'
 )
 declare -A quick=(
   [wire]='wire --seconds 0.3'
@@ -38,8 +40,9 @@ declare -A quick=(
   [hogwild]='hogwild --rounds 3 --seconds 0.3'
   [replication]='replication --seconds 0.2 --rounds 3 --jobs 1'
   [recording]='recording --pairs 3'
+  [scale]='scale --rounds 1 --workers 10,100,1000 --batches 2000 --leases 50000 --nodes none'
 )
-all=(wire compute bf16 train hogwild replication recording)
+all=(wire compute bf16 train hogwild replication recording scale)
 
 only=()
 form=full

@@ -38,6 +38,8 @@ caf::error make_error(errc code, std::string text) {
   return caf::error{static_cast<std::uint8_t>(code), category, caf::make_message(std::move(text))};
 }
 
+bool is_refusal(const caf::error& err) { return err && err.category() == category; }
+
 caf::error report_exception(const std::string& who, const std::exception_ptr& e,
                             const std::function<void(std::string)>& on_failure) {
   std::string what = "an unknown exception";

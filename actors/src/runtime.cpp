@@ -287,15 +287,14 @@ void request_drain(const endpoint& scheduler, std::uint32_t node,
   caf::actor_system system{config};
   auto root = connect<scheduler_actor>(system, scheduler, timeout);
   if (!root) throw std::runtime_error(reason_of(root.error()));
-  std::string error;
-  bool accepted = false;
+  caf::error error;
   caf::scoped_actor self{system};
   self->request(*root, timeout, drain_request{node_id{node}})
-      .receive([&](drain_accepted) { accepted = true; },
-               [&](caf::error& err) { error = reason_of(err); });
-  if (!accepted)
+      .receive([](drain_accepted) {}, [&](caf::error& err) { error = std::move(err); });
+  if (error)
     throw std::runtime_error("the scheduler at " + to_string(scheduler) +
-                             " did not answer: " + error);
+                             (is_refusal(error) ? " refused: " : " did not answer: ") +
+                             reason_of(error));
 }
 
 } // namespace troupe::actors

@@ -357,7 +357,7 @@ fault_family read_family(const table& in, const quiet_phase& quiet) {
   return f;
 }
 
-fault read_fault(const table& in) {
+fault read_fault(const table& in, const quiet_phase& quiet) {
   fault f;
   in->at("kind");
   in->at("target");
@@ -368,6 +368,8 @@ fault read_fault(const table& in) {
   f.index = in.integer("index", 0, 0, max_members);
   f.nodes = in.integer("nodes", 1, 1, max_members);
   f.at = in.time("at_ms", {});
+  if (f.at > quiet.from)
+    in.refuse("at_ms", "expected to begin before quiet.from_ms, found " + in->at("at_ms").dump());
   using enum fault_kind;
   if (f.kind != kill && f.kind != power_loss && f.kind != drain) in->at("lasts_ms");
   f.lasts = in.time("lasts_ms", {});
@@ -412,7 +414,7 @@ scenario read(const json& values) {
     quiet.refuse("finish_by_ms", "expected a time after quiet.from_ms");
   for (const auto& family : in.each("faults", family_keys))
     s.families.push_back(read_family(family, s.quiet));
-  for (const auto& one : in.each("fault", fault_keys)) s.faults.push_back(read_fault(one));
+  for (const auto& one : in.each("fault", fault_keys)) s.faults.push_back(read_fault(one, s.quiet));
   std::ranges::stable_sort(s.faults, {}, &fault::at);
   const auto checked = in.below("invariants", invariant_names);
   for (std::size_t i = 0; i < invariants; ++i)

@@ -211,13 +211,22 @@ class chaos_command {
     return path;
   }
 
+  // What cannot be kept ends nothing: the other seeds and the totals are still to be told.
   void tell(const failing_seed& f) const {
-    std::cout << chaos::text_of(f) << "  again:   " << replay(f.seed, std::nullopt) << "\n  "
-              << (arguments_.real ? "faults:" : "smaller:") << " troupe chaos "
-              << in_quotes_if_needed(keep(f, std::nullopt).string());
-    if (arguments_.real)
-      std::cout << " --real\n  its run: " << kept_run(scenario_, f.seed, real_).string();
-    std::cout << std::endl;
+    std::cout << chaos::text_of(f) << "  again:   " << replay(f.seed, std::nullopt) << "\n";
+    try {
+      const auto file = in_quotes_if_needed(keep(f, std::nullopt).string());
+      std::cout << (arguments_.real ? "  faults:" : "  smaller:") << " troupe chaos " << file
+                << (arguments_.real ? " --real\n" : "\n");
+    } catch (const file_error& e) {
+      std::cout << std::flush;
+      print_error(e.what());
+    }
+    if (arguments_.real) {
+      const auto run = keep_killed_run(scenario_, f.seed, real_);
+      std::cout << "  its run: " << (run ? run->string() : "could not be kept") << "\n";
+    }
+    std::cout << std::flush;
   }
 
   int campaign() {

@@ -54,7 +54,7 @@ void event_file::cut_incomplete_line() {
 event_file::~event_file() { ::close(fd_); }
 
 void event_file::write(std::string_view line) {
-  if (!error_.empty()) return;
+  if (!goes_on_) return;
   std::string text(line);
   text += '\n';
   std::size_t written = 0;
@@ -63,10 +63,26 @@ void event_file::write(std::string_view line) {
     if (n > 0) {
       written += static_cast<std::size_t>(n);
     } else if (errno != EINTR) {
-      error_ = path_.string() + ": cannot write the events: " + std::strerror(errno);
+      lose(written);
       return;
     }
   }
+}
+
+// A later line must not follow half of this one: where that cannot be taken back, none follows.
+void event_file::lose(std::size_t written) {
+  if (lost_++ == 0) why_ = std::strerror(errno);
+  struct stat status {};
+  goes_on_ = ::fstat(fd_, &status) == 0 && S_ISREG(status.st_mode) &&
+             (written == 0 || ::ftruncate(fd_, status.st_size - static_cast<off_t>(written)) == 0);
+}
+
+std::string event_file::error() const {
+  if (lost_ == 0) return {};
+  auto text = path_.string() + ": cannot write the events: " + why_;
+  if (goes_on_)
+    text += " (" + std::to_string(lost_) + (lost_ == 1 ? " line is" : " lines are") + " missing)";
+  return text;
 }
 
 void event_file::remove() noexcept {

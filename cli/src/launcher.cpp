@@ -38,7 +38,8 @@ class signal_queue {
 
   int fd() const noexcept { return fd_.get(); }
 
-  /// How many of the signals that came ask this process to end.
+  /// How many of the signals that came ask this process to end. Takes the news of children that
+  /// ended as well: they are to be looked at after this, for nothing wakes wait() for them again.
   unsigned take_end_requests() {
     unsigned requests = 0;
     signalfd_siginfo info{};
@@ -88,9 +89,9 @@ class cluster {
     using enum kept_process::state;
     while (scheduler_.now() == running || scheduler_.now() == waiting) {
       wait(next_time());
+      for (auto requests = signals_.take_end_requests(); requests > 0; --requests) on_end_request();
       for (const auto& line : ready_.read_lines()) on_ready_line(line);
       check_nodes();
-      for (auto requests = signals_.take_end_requests(); requests > 0; --requests) on_end_request();
       if (deadline_ && clock::now() >= *deadline_) on_deadline();
       disturb();
       check_scheduler();
@@ -317,6 +318,8 @@ class cluster {
     const auto deadline = clock::now() + options_.end_grace;
     bool killed = false;
     while (true) {
+      const unsigned requests = signals_.take_end_requests();
+      end_requests_ += requests;
       bool running = false;
       for (auto& n : nodes_) {
         n.read_errors();
@@ -324,8 +327,6 @@ class cluster {
         running = running || n.process.now() == kept_process::state::running;
       }
       if (!running) return;
-      const unsigned requests = signals_.take_end_requests();
-      end_requests_ += requests;
       if (!killed && (requests > 0 || clock::now() >= deadline)) {
         for (auto& n : nodes_) n.process.send(SIGKILL);
         killed = true;

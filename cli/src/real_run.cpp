@@ -46,12 +46,16 @@ bool needs_network(const chaos::schedule& faults) {
   });
 }
 
+fs::path folder_of(const chaos::scenario& s, std::uint64_t seed, const fs::path& in) {
+  return in / (s.name + "-" + std::to_string(seed) + ".run");
+}
+
 class real_run {
  public:
   real_run(const chaos::scenario& s, std::uint64_t seed, const chaos::schedule& faults,
            const real_run_options& o)
       : scenario_(s), options_(o), job_(chaos::job_of(s, seed)),
-        folder_(o.folder / (s.name + "-" + std::to_string(seed) + ".run")) {
+        folder_(folder_of(s, seed, o.folder)) {
     fs::create_directory(folder_);
     for (const auto& group : s.cluster.nodes)
       shares_.insert(shares_.end(), group.count, {group.shards, group.workers, {}, {}});
@@ -234,7 +238,15 @@ void keep_or_remove(const fs::path& folder, const fs::path& kept, bool keep) {
 } // namespace
 
 fs::path kept_run(const chaos::scenario& s, std::uint64_t seed, const real_run_options& o) {
-  return o.kept / (s.name + "-" + std::to_string(seed) + ".run");
+  return folder_of(s, seed, o.kept);
+}
+
+std::optional<fs::path> keep_killed_run(const chaos::scenario& s, std::uint64_t seed,
+                                        const real_run_options& o) {
+  const auto folder = folder_of(s, seed, o.folder), kept = kept_run(s, seed, o);
+  std::error_code failed;
+  if (fs::exists(folder, failed)) keep_or_remove(folder, kept, true);
+  return fs::exists(kept, failed) ? std::optional(kept) : std::nullopt;
 }
 
 chaos::outcome run_real(const chaos::scenario& s, std::uint64_t seed, const chaos::schedule& faults,

@@ -199,6 +199,8 @@ TEST_CASE("a key that would have no effect on its kind of fault is refused") {
       Contains("faults[2].target: expected nodes for kind = \"drain\", found \"scheduler\""));
   CHECK_THAT(error_of(replaced(example, "at_ms = 12.345678", "")),
              Contains("fault[0].at_ms: expected this key, found nothing"));
+  CHECK_THAT(error_of(replaced(example, "at_ms = 12.345678", "at_ms = 60000")),
+             Contains("fault[0].at_ms: expected to begin before quiet.from_ms, found 60000"));
 }
 
 TEST_CASE("a cluster without room for its job is refused") {

@@ -1,6 +1,9 @@
 #include "troupe/cli/event_json.hpp"
 
+#include <csignal>
 #include <limits>
+
+#include <sys/resource.h>
 
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
@@ -142,7 +145,26 @@ TEST_CASE("an events file that is there is refused and kept") {
   CHECK_THROWS_WITH(event_file(folder / "no/such/folder"), Contains("No such file or directory"));
 }
 
-TEST_CASE("a full disk is remembered, not thrown, and ends the writing") {
+TEST_CASE("what does not fit on a disk is missing as a whole line, and lines go on when they fit") {
+  temporary_folder folder;
+  event_file file(folder / "events.jsonl");
+  file.write("one");
+  rlimit before{};
+  REQUIRE(::getrlimit(RLIMIT_FSIZE, &before) == 0);
+  const rlimit full{6, before.rlim_max}; // "one\n" and half of the next
+  const auto old = std::signal(SIGXFSZ, SIG_IGN);
+  REQUIRE(::setrlimit(RLIMIT_FSIZE, &full) == 0);
+  file.write("two, which is longer");
+  file.write("three");
+  REQUIRE(::setrlimit(RLIMIT_FSIZE, &before) == 0);
+  std::signal(SIGXFSZ, old);
+  CHECK_THAT(file.error(),
+             Contains("cannot write the events: File too large (2 lines are missing)"));
+  file.write("finished");
+  CHECK(read_file(folder / "events.jsonl") == "one\nfinished\n");
+}
+
+TEST_CASE("a device that is full is remembered, not thrown, and ends the writing") {
   event_file file("/dev/full"); // a device may be there
   file.write("one");
   CHECK_THAT(file.error(), StartsWith("/dev/full: cannot write the events: No space left"));

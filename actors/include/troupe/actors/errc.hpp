@@ -27,6 +27,9 @@ std::string to_string(errc code);
 /// `text` is one line for the user: expected, found, where.
 caf::error make_error(errc code, std::string text = {});
 
+/// Whether somebody answered with `make_error`; else nobody did, or CAF in their place.
+bool is_refusal(const caf::error& err);
+
 /// For an actor's exception handler: tells `on_failure` "WHO failed: WHAT" and gives the error that
 /// the actor ends with (by itself CAF passes on only that something was thrown).
 caf::error report_exception(const std::string& who, const std::exception_ptr& e,

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <string>
 #include <string_view>
@@ -20,12 +22,13 @@ class event_file {
   event_file(const event_file&) = delete;
   event_file& operator=(const event_file&) = delete;
 
-  /// Writes `line` and a newline. After the first failure nothing more is written and error() says
-  /// why: a run is worth more than the record of it.
+  /// Writes `line` and a newline, or nothing: a run is worth more than the record of it. A line
+  /// that cannot be written, as on a full disk, is missing, and those after it are written when
+  /// they can be, unless the file is a pipe or a device.
   void write(std::string_view line);
 
   /// Empty while every line was written; else one line that names the file.
-  const std::string& error() const noexcept { return error_; }
+  std::string error() const;
 
   /// Removes the file again where this object made it; for a run that never began.
   void remove() noexcept;
@@ -33,11 +36,14 @@ class event_file {
  private:
   void check_open() const;
   void cut_incomplete_line();
+  void lose(std::size_t written);
 
   std::filesystem::path path_;
   int fd_ = -1;
   bool made_ = true;
-  std::string error_;
+  bool goes_on_ = true;
+  std::uint64_t lost_ = 0; // lines
+  std::string why_;        // the first was lost
 };
 
 } // namespace troupe::cli

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 
 #include "troupe/chaos/outcome.hpp"
 
@@ -16,6 +17,11 @@ struct real_run_options {
 /// Where the folder of a run of this seed is kept, should it fail: "KEPT/NAME-SEED.run".
 std::filesystem::path kept_run(const chaos::scenario& s, std::uint64_t seed,
                                const real_run_options& o);
+
+/// The same, where something of the run is: of one whose own process was killed (REAL-2) it is
+/// taken there only now.
+std::optional<std::filesystem::path> keep_killed_run(const chaos::scenario& s, std::uint64_t seed,
+                                                     const real_run_options& o);
 
 /// A run_one on real processes, started as `troupe train` starts them (launcher): the scenario's
 /// job on its nodes, with these faults (process_faults), recorded, and judged as a simulated one.
