@@ -343,6 +343,40 @@ TEST_CASE("what is missing from a history is unknown, not wrong") {
   CHECK(check({}).violations.empty());
 }
 
+TEST_CASE("a part without events stands for a node that did nothing, and for no other") {
+  const process_history nameless{"node 99", {}};
+  const sample whole;
+  // Any node that did something.
+  for (const auto gone : {sample::worker, sample::primary, sample::backup}) {
+    INFO(whole.processes[gone].name);
+    sample s;
+    s.processes.erase(s.processes.begin() + gone);
+    s.processes.insert(s.processes.end(), 3, nameless);
+    const auto r = check(s.processes);
+    CHECK(r.missing == std::vector{"the events of node " + std::to_string(gone)});
+    CHECK(r.violations.empty());
+  }
+  // The primary's part is lost, the backup was killed early: what is acknowledged has no change.
+  sample lost;
+  lost.processes[sample::backup].events.resize(4);
+  lost.processes.erase(lost.processes.begin() + sample::primary);
+  lost.processes.push_back(nameless);
+  CHECK(broken(lost).empty());
+  // A node that was named a learner, and lost again, may have been killed before it heard of it.
+  sample s;
+  s.insert_before(sample::scheduler, event_kind::run_ended, 0,
+                  {.what = event_kind::view_decided,
+                   .detail = number(role::learner),
+                   .node = node_id{9},
+                   .view = 2});
+  CHECK(check(s.processes).missing == std::vector<std::string>{"the events of node 9"});
+  s.processes.push_back(nameless);
+  CHECK(check(s.processes).missing.empty());
+  CHECK(check(s.processes).of(rule::nothing_lost).unknown == 0);
+  s.find(sample::scheduler, event_kind::view_decided, 2).detail = number(role::backup);
+  CHECK(check(s.processes).missing == std::vector<std::string>{"the events of node 9"});
+}
+
 TEST_CASE("the order of the processes changes nothing") {
   sample s;
   s.find(sample::backup, event_kind::state_hashed).value = 78;
