@@ -30,6 +30,8 @@ std::string name_of(rule r) {
     return "one lease of a batch";
   case rule::checkpoints:
     return "restored as stored";
+  case rule::all_sent:
+    return "what was received was sent";
   }
   return "rule " + std::to_string(static_cast<unsigned>(r));
 }
@@ -164,6 +166,7 @@ report check(std::span<const process_history> processes, const check_options& op
     }
   }
   check_workers(v);
+  if (known.job) check_sent(v);
   if (known.job) check_scheduler(v);
   std::ranges::stable_sort(out.violations, {}, &violation::broken);
   return out;

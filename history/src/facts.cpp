@@ -150,25 +150,28 @@ void facts::find_replicas() {
   }
 }
 
+// The scheduler names the members of a chain, and the node of a worker, when that node has answered
+// that it holds them, and so after it recorded its number. A learner it names before it asks: only
+// a node that never was more may have been killed before it had read that it was welcome, and have
+// left a part in which nothing stands.
 void facts::find_what_is_missing() {
-  std::vector<node_id> held; // something at some time
+  std::map<std::uint32_t, bool> named; // by node: it has answered
   for (const auto& views : members)
-    for (const auto& m : views) held.push_back(m.node);
+    for (const auto& m : views) named[m.node.value] |= m.part != role::learner;
   for (const auto p : schedulers)
     for (const auto& e : processes[p].events)
-      if (e.what == event_kind::worker_placed) held.push_back(e.node);
-  std::ranges::sort(held);
-  held.erase(std::ranges::unique(held).begin(), held.end());
-  for (const auto node : held)
-    if (!node_process.contains(node.value))
-      missing.push_back("the events of " + scheduler::to_string(node));
-  // A node may have been killed before it had read that it was welcome.
+      if (e.what == event_kind::worker_placed) named[e.node.value] = true;
   std::size_t nameless = 0;
   for (std::uint32_t p = 0; p < processes.size(); ++p)
     if (std::ranges::find(schedulers, p) == schedulers.end() &&
         std::ranges::none_of(node_process, [p](const auto& n) { return n.second == p; }))
       ++nameless;
-  if (missing.size() <= nameless) missing.clear();
+  std::erase_if(named, [this](const auto& n) { return node_process.contains(n.first); });
+  const auto silent = std::ranges::count(named, false, [](const auto& n) { return n.second; });
+  const bool explained = static_cast<std::size_t>(silent) <= nameless;
+  for (const auto& [node, answered] : named)
+    if (answered || !explained)
+      missing.push_back("the events of " + scheduler::to_string(node_id{node}));
   all_there = missing.empty();
   for (const auto& p : processes) {
     if (p.complete) continue;

@@ -28,7 +28,8 @@ std::int64_t now_ns() {
 
 } // namespace
 
-// The header takes the place of record 0, so that every chunk begins at a page.
+// The header takes the place of record 0, so that every chunk begins at a page. It is written
+// before anything that takes time: a process that is killed meanwhile leaves its name.
 file_recorder::file_recorder(options o) : options_(std::move(o)) {
   const auto at_a_time = std::bit_ceil(std::max<std::uint64_t>(options_.records_at_a_time, 64));
   chunk_shift_ = static_cast<unsigned>(std::countr_zero(at_a_time));
@@ -37,13 +38,12 @@ file_recorder::file_recorder(options o) : options_(std::move(o)) {
   chunks_ = std::make_unique<std::atomic<std::byte*>[]>(chunk_count_);
   fd_ = ::open(options_.file.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
   if (fd_ < 0) throw error(options_.file.string() + ": cannot be made: " + reason(errno));
-  if (grow(0) == nullptr) {
+  if (!write_header(false, still_open) || grow(0) == nullptr) {
     const auto why = reason(errno);
     ::close(fd_);
     ::unlink(options_.file.c_str());
     throw error(options_.file.string() + ": no room for a history: " + why);
   }
-  write_header(false, still_open);
   next_.store(1, std::memory_order_relaxed);
 }
 
@@ -60,7 +60,7 @@ file_recorder::~file_recorder() {
   ::close(fd_);
 }
 
-void file_recorder::write_header(bool closed, std::uint64_t count) noexcept {
+bool file_recorder::write_header(bool closed, std::uint64_t count) noexcept {
   part_header h;
   std::ranges::copy(file_magic, h.magic.begin());
   h.count = count;
@@ -68,7 +68,7 @@ void file_recorder::write_header(bool closed, std::uint64_t count) noexcept {
   const auto length = std::min(options_.name.size(), h.name.size() - 1);
   std::copy_n(options_.name.begin(), length, h.name.begin());
   h.checksum = checksum_of(h);
-  std::memcpy(chunks_[0].load(std::memory_order_acquire), &h, sizeof h);
+  return ::pwrite(fd_, &h, sizeof h, 0) == static_cast<ssize_t>(sizeof h);
 }
 
 std::uint64_t file_recorder::recorded() const noexcept {

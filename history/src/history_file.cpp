@@ -18,6 +18,8 @@ namespace fs = std::filesystem;
 
 namespace {
 
+constexpr std::string_view part_extension = ".part";
+
 std::string reason(int number) { return std::generic_category().message(number); }
 
 /// The bytes of a file, mapped.
@@ -62,6 +64,10 @@ class file_reader {
       : path_(path), bytes_(bytes) {}
 
   void read(std::vector<process_history>& into) {
+    if (never_begun()) {
+      into.push_back({path_.stem().string(), {}});
+      return;
+    }
     std::uint32_t parts = 1;
     for (std::uint32_t part = 0; part < parts; ++part) {
       const auto h = header(part, parts);
@@ -75,6 +81,14 @@ class file_reader {
  private:
   [[noreturn]] void refuse(const std::string& what) const {
     throw error(path_.string() + ": damaged at byte " + std::to_string(at_) + ": " + what);
+  }
+
+  /// The part of a process that was killed between making the file and its first write. A file that
+  /// was cut off, or whose blocks were lost with the machine, is not told from it: so the checker
+  /// takes a part without events for no node's that did anything (facts::find_what_is_missing).
+  bool never_begun() const {
+    return path_.extension() == part_extension &&
+           std::ranges::all_of(bytes_, [](std::byte b) { return b == std::byte{0}; });
   }
 
   part_header header(std::uint32_t part, std::uint32_t parts) const {
@@ -136,7 +150,7 @@ std::vector<fs::path> parts_in(const fs::path& folder) {
   std::vector<fs::path> found;
   std::error_code failed;
   for (fs::directory_iterator i(folder, failed), end; !failed && i != end; i.increment(failed))
-    if (i->path().extension() == ".part") found.push_back(i->path());
+    if (i->path().extension() == part_extension) found.push_back(i->path());
   if (failed) throw error(folder.string() + ": cannot be read: " + failed.message());
   std::ranges::sort(found);
   return found;

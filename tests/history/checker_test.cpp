@@ -17,6 +17,14 @@ constexpr auto nodes = {sample::primary, sample::backup};
 
 constexpr auto number(role r) { return static_cast<std::uint8_t>(r); }
 
+// The worker takes what the n-th pull was served for what it is.
+void land_as_served(sample& s, std::size_t n) {
+  const auto& served = s.find(sample::primary, event_kind::pull_served, n);
+  auto& landed = s.find(sample::worker, event_kind::parameters_landed, n);
+  landed.value = served.value;
+  landed.sequence = served.sequence; // every change brought a batch
+}
+
 } // namespace
 
 TEST_CASE("a history in which nothing is wrong is judged by its rules and has no violation") {
@@ -144,6 +152,7 @@ TEST_CASE("CHECK-2: a worker that sees acknowledged what no replica applied") {
 TEST_CASE("CHECK-3: a read that lacks what its reader had seen acknowledged") {
   sample s;
   s.find(sample::primary, event_kind::pull_served, 3).value = 2;
+  land_as_served(s, 3);
   CHECK(broken(s) == only(rule::own_writes));
   CHECK_THAT(first_line(s), Catch::Contains("below clock 2") && Catch::Contains("below clock 3"));
 }
@@ -158,8 +167,10 @@ TEST_CASE("CHECK-3: a read that says more of its reader than it contains") {
   auto& served = s.find(sample::primary, event_kind::pull_served, 3);
   served.sequence = 2;
   served.value = 2;
+  land_as_served(s, 3);
   CHECK(broken(s).empty());
   s.find(sample::primary, event_kind::pull_served, 3).value = 3;
+  land_as_served(s, 3);
   CHECK(broken(s) == only(rule::own_writes));
   CHECK_THAT(first_line(s), Catch::Contains("that at clock 2, batch 0 of epoch 1"));
 }
@@ -209,6 +220,7 @@ TEST_CASE("CHECK-4: bsp: a read of another step than the one before, and a step 
   CHECK_THAT(first_line(s), Catch::Contains("for step 1 from the state before step 0"));
   sample late{mode}; // served after its own step was applied, and not from before it
   late.find(sample::primary, event_kind::pull_served, 1).sequence = 2;
+  land_as_served(late, 1);
   CHECK(broken(late) == only(rule::staleness));
   late.find(sample::primary, event_kind::pull_served, 1).detail = 1;
   CHECK(broken(late).empty());
@@ -229,6 +241,7 @@ TEST_CASE("CHECK-5: a worker's clock that goes back, or has two batches") {
   CHECK(std::ranges::count(broken(t), rule::clocks) == 1);
   sample u; // what a shard says goes back
   u.find(sample::primary, event_kind::pull_served, 2).value = 9;
+  land_as_served(u, 2);
   CHECK(broken(u) == only(rule::clocks));
 }
 
@@ -250,6 +263,7 @@ TEST_CASE("CHECK-6: two primaries of one view, and one that was not decided") {
 TEST_CASE("CHECK-6: a read of the past, of one's own pushes or of what was completed by others") {
   sample s{scheduler::consistency::async()};
   s.find(sample::primary, event_kind::pull_served, 3).sequence = 2;
+  land_as_served(s, 3);
   CHECK(std::ranges::count(broken(s), rule::one_primary) == 1);
   CHECK_THAT(last_line(s), Catch::Contains("after change 2, and the worker knew of change 3"));
   // Another worker, which never pushed: that its lease came after the completion tells.
@@ -318,6 +332,47 @@ TEST_CASE("CHECK-7: states that differ after the same change") {
   CHECK_THAT(first_line(s), Catch::Contains("node 2 and node 3 after change 5 differ"));
 }
 
+TEST_CASE("CHECK-11: a push that was applied, and that its worker never sent to that shard") {
+  sample s;
+  CHECK(check(s.processes).of(rule::all_sent).judged == 8); // as many pushes as ranges
+  s.erase(sample::worker, event_kind::push_sent, 2);
+  s.erase(sample::worker, event_kind::acknowledgement_seen, 2);
+  CHECK(broken(s) == only(rule::all_sent));
+  CHECK_THAT(first_line(s), Catch::Contains("applied batch 0 of epoch 1 of worker 0 at clock 2, "
+                                            "and the worker never pushed that to it"));
+  s.processes[sample::worker].complete = false; // it may have, after its disk was full
+  CHECK(broken(s).empty());
+  CHECK(check(s.processes).of(rule::all_sent).unknown == 1);
+  sample t; // both replicas say another clock than the worker
+  for (auto p : nodes) t.find(p, event_kind::change_applied, 3).clock = 4;
+  CHECK(broken(t) == only(rule::all_sent));
+}
+
+TEST_CASE("CHECK-11: a range that its reader takes for another than it was served") {
+  for (const auto field : {&event::value, &event::sequence, &event::clock}) {
+    sample s;
+    s.find(sample::worker, event_kind::parameters_landed, 3).*field = 1;
+    CHECK(broken(s) == only(rule::all_sent));
+  }
+  sample s;
+  s.find(sample::worker, event_kind::parameters_landed, 3).sequence = 0;
+  CHECK_THAT(first_line(s), Catch::Contains("for clock 3 with its own pushes below clock 3 and 0 "
+                                            "updates, and was served one with those below clock 3 "
+                                            "and 3 updates"));
+  sample t; // nobody served it
+  t.erase(sample::primary, event_kind::pull_served, 1);
+  CHECK(broken(t) == only(rule::all_sent));
+  CHECK_THAT(first_line(t), Catch::Contains("and was served none"));
+  t.processes[sample::primary].complete = false;
+  CHECK(broken(t).empty());
+  // A pull that was sent again is served again, and either may be the one that comes.
+  sample u;
+  auto again = u.find(sample::primary, event_kind::pull_served, 2);
+  again.value = again.sequence = 1;
+  u.insert_before(sample::primary, event_kind::pull_served, 2, again);
+  CHECK_FALSE(std::ranges::count(broken(u), rule::all_sent));
+}
+
 TEST_CASE("what is missing from a history is unknown, not wrong") {
   const sample whole;
   for (std::size_t p = 0; p < whole.processes.size(); ++p) {
@@ -341,6 +396,40 @@ TEST_CASE("what is missing from a history is unknown, not wrong") {
       CHECK_FALSE(r.missing.empty());
     }
   CHECK(check({}).violations.empty());
+}
+
+TEST_CASE("a part without events stands for a node that did nothing, and for no other") {
+  const process_history nameless{"node 99", {}};
+  const sample whole;
+  // Any node that did something.
+  for (const auto gone : {sample::worker, sample::primary, sample::backup}) {
+    INFO(whole.processes[gone].name);
+    sample s;
+    s.processes.erase(s.processes.begin() + gone);
+    s.processes.insert(s.processes.end(), 3, nameless);
+    const auto r = check(s.processes);
+    CHECK(r.missing == std::vector{"the events of node " + std::to_string(gone)});
+    CHECK(r.violations.empty());
+  }
+  // The primary's part is lost, the backup was killed early: what is acknowledged has no change.
+  sample lost;
+  lost.processes[sample::backup].events.resize(4);
+  lost.processes.erase(lost.processes.begin() + sample::primary);
+  lost.processes.push_back(nameless);
+  CHECK(broken(lost).empty());
+  // A node that was named a learner, and lost again, may have been killed before it heard of it.
+  sample s;
+  s.insert_before(sample::scheduler, event_kind::run_ended, 0,
+                  {.what = event_kind::view_decided,
+                   .detail = number(role::learner),
+                   .node = node_id{9},
+                   .view = 2});
+  CHECK(check(s.processes).missing == std::vector<std::string>{"the events of node 9"});
+  s.processes.push_back(nameless);
+  CHECK(check(s.processes).missing.empty());
+  CHECK(check(s.processes).of(rule::nothing_lost).unknown == 0);
+  s.find(sample::scheduler, event_kind::view_decided, 2).detail = number(role::backup);
+  CHECK(check(s.processes).missing == std::vector<std::string>{"the events of node 9"});
 }
 
 TEST_CASE("the order of the processes changes nothing") {

@@ -104,6 +104,30 @@ TEST_CASE("FILE-1, FILE-2: a process that is killed while its threads record los
   }
 }
 
+TEST_CASE("FILE-1: a process that is killed while its file is made room for leaves its name") {
+  const scratch_folder folder;
+  const auto file = folder.path() / "a.part";
+  const auto child = ::fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    // The header fits; asking for more than that is answered with a signal.
+    const rlimit header{64, 64}, no_core{0, 0};
+    std::signal(SIGXFSZ, SIG_DFL);
+    if (::setrlimit(RLIMIT_FSIZE, &header) != 0 || ::setrlimit(RLIMIT_CORE, &no_core) != 0)
+      ::_exit(1);
+    file_recorder r({.file = file, .name = "to be killed"});
+    ::_exit(2);
+  }
+  int status = 0;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  REQUIRE(WIFSIGNALED(status));
+  CHECK(WTERMSIG(status) == SIGXFSZ);
+  const auto p = read(file);
+  CHECK(p.name == "to be killed");
+  CHECK(p.complete);
+  CHECK(p.events.empty());
+}
+
 TEST_CASE("FILE-3: where there is no more room recording stops, says so once, and keeps the rest") {
   const scratch_folder folder;
   const auto file = folder.path() / "a.part";

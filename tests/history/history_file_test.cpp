@@ -143,6 +143,31 @@ TEST_CASE(
   CHECK_THAT(refusal(folder.path() / "absent"), Catch::Contains("cannot be read: No such file"));
 }
 
+TEST_CASE(
+    "HISTORY-2: the part of a process that was killed before it wrote anything says nothing") {
+  const scratch_folder folder;
+  recorded(folder, 3, "node-7-1.part");
+  folder.write("node-8-1.part", "");
+  folder.write("node-9-1.part", std::string(3 * 64, '\0'));
+  const auto all = read(folder.path());
+  REQUIRE(all.size() == 3);
+  CHECK(all[0].events.size() == 3);
+  for (std::size_t p : {1, 2}) {
+    CHECK(all[p].events.empty());
+    CHECK(all[p].complete);
+  }
+  CHECK(all[1].name == "node-8-1");
+  CHECK(all[2].name == "node-9-1");
+  const auto merged = folder.path() / "run.history";
+  write_history(merged, all);
+  CHECK(read(merged).size() == 3);
+  // Something is in it; and what is no part has a header.
+  auto begun = std::string(3 * 64, '\0');
+  begun.back() = 1;
+  CHECK_THAT(refusal(folder.write("node-9-2.part", begun)), Catch::Contains("not a history"));
+  CHECK_THAT(refusal(folder.write("other.history", "")), Catch::Contains("not a history"));
+}
+
 TEST_CASE("a file of another version or with a bad record says so, and where") {
   const scratch_folder folder;
   auto bytes = read_bytes(recorded(folder, 3));

@@ -88,8 +88,9 @@ enum class invariant : std::uint8_t {
   every_sample,
   one_lease,
   checkpoints,
+  all_sent
 };
-inline constexpr std::size_t invariants = 12;
+inline constexpr std::size_t invariants = 13;
 
 struct quiet_phase {
   sim_time from = std::chrono::seconds(2);       ///< no fault begins at or after this
@@ -133,7 +134,8 @@ inline constexpr std::array<std::string_view, 7> fault_target_names = {
 inline constexpr std::array<std::string_view, 3> disk_fault_names = {"full", "slow", "flipped_bit"};
 inline constexpr std::array<std::string_view, 3> direction_names = {"both", "in", "out"};
 inline constexpr std::array<std::string_view, invariants> invariant_names = {
-    "finishes", "exact_parameters", "exactly_once",   "nothing_lost", "own_writes", "staleness",
-    "clocks",   "one_primary",      "replicas_equal", "every_sample", "one_lease",  "checkpoints"};
+    "finishes",  "exact_parameters", "exactly_once", "nothing_lost",   "own_writes",
+    "staleness", "clocks",           "one_primary",  "replicas_equal", "every_sample",
+    "one_lease", "checkpoints",      "all_sent"};
 
 } // namespace troupe::chaos

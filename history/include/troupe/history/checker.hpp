@@ -54,6 +54,11 @@ namespace troupe::history {
 /// CHECK-10  Checkpoints. The state that a replica makes of a checkpoint is the one that was taken;
 ///           the checkpoint had been written whole; and the scheduler begins with exactly the
 ///           batches that every shard's part of it has.
+/// CHECK-11  Nothing comes of nothing. A push that a replica applied was sent to that shard by its
+///           worker, at that clock. A range that a worker says is whole was served to it by the
+///           shard, for that clock and step, with the same count of its own pushes; and, in a life
+///           that began with the job, the updates that the worker takes it to contain are as many
+///           as the changes up to the one it was served after had brought.
 enum class rule : std::uint8_t {
   exactly_once = 1,
   nothing_lost,
@@ -64,9 +69,10 @@ enum class rule : std::uint8_t {
   replicas_equal,
   every_sample,
   one_lease,
-  checkpoints
+  checkpoints,
+  all_sent
 };
-inline constexpr std::size_t rules = 10;
+inline constexpr std::size_t rules = 11;
 
 /// "exactly once", "nothing acknowledged is lost", ...
 std::string name_of(rule r);

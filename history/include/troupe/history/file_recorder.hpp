@@ -17,7 +17,8 @@ namespace troupe::history {
 /// clock.
 ///
 /// FILE-1  What record() was called with before this process was killed is in the file; the page
-///         cache outlives the process. (Not the machine: nothing is flushed to disk.)
+///         cache outlives the process. (Not the machine: nothing is flushed to disk.) The header is
+///         the first thing written.
 /// FILE-2  A record that was being written when the process was killed is recognised and left out;
 ///         those of other threads before and after it are there.
 /// FILE-3  When the disk is full recording stops, this is told once, and the file says so; the
@@ -52,7 +53,7 @@ class file_recorder : public recorder {
   std::byte* chunk(std::uint64_t number) noexcept;
   std::byte* grow(std::uint64_t number) noexcept;
   void stop(const std::string& why) noexcept;
-  void write_header(bool closed, std::uint64_t count) noexcept;
+  bool write_header(bool closed, std::uint64_t count) noexcept;
 
   options options_;
   int fd_ = -1;

@@ -17,7 +17,8 @@ namespace troupe::history {
 ///            damaged, or something is missing from what it says it holds, is refused with an
 ///            `error` that names it and the offset.
 /// HISTORY-2  The part of a process that was killed is no damaged file: it ends with its last
-///            record.
+///            record. Killed before it wrote anything it left a ".part" of no bytes, or of zeros:
+///            a process without events, by the name of its file.
 std::vector<process_history> read_history(std::span<const std::filesystem::path> paths);
 
 /// Writes all of it into one file, through a temporary name: it is there whole or not at all.
