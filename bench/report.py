@@ -74,6 +74,29 @@ TABLES = {
         ("Exactness: integer gradients end in their one right sum, and no rule is broken", "exactness", [
             ("configuration", "configuration", "{}"), ("batches", "batches", "{:,}"), ("rules judged", "judged", "{:,}")]),
     ],
+    "scale": [
+        ("A batch, all workers in one process", "one_process.cluster", [
+            ("workers", "workers", "{:,}"), ("processor us a batch", "cpu_us_per_batch", "{:,.0f}"),
+            ("of it the scheduler actor's", "scheduler_us_per_batch", "{:.1f}"),
+            ("batches/s", "batches_per_second", "{:,.0f}"), ("processor ms to start", "start_cpu_ms", "{:,.0f}"),
+            ("resident bytes", "resident_bytes", "{:,.0f}"), ("batches", "batches", "{:,}")]),
+        ("Limit: as many messages between bare CAF actors", "one_process.bare_caf", [
+            ("workers", "workers", "{:,}"), ("messages a batch", "messages_per_batch", "{:,}"),
+            ("processor us a batch", "cpu_us_per_batch", "{:,.0f}"), ("batches", "batches", "{:,}")]),
+        ("Leases of a scheduler with its journal on disk", "leases.scheduler", [
+            ("workers", "workers", "{:,}"), ("leases/s", "leases_per_second", "{:,.0f}"),
+            ("processor us a lease", "scheduler_us_per_lease", "{:.2f}"), ("p50 us", "latency_us.p50", "{:,.0f}"),
+            ("p99 us", "latency_us.p99", "{:,.0f}"), ("count", "latency_us.count", "{:,}")]),
+        ("Limit: an actor that decides nothing in its place", "leases.bare", [
+            ("workers", "workers", "{:,}"), ("leases/s", "leases_per_second", "{:,.0f}"),
+            ("p50 us", "latency_us.p50", "{:,.0f}"), ("p99 us", "latency_us.p99", "{:,.0f}"),
+            ("count", "latency_us.count", "{:,}")]),
+        ("Simulated nodes", "simulated", [
+            ("nodes", "nodes", "{:,}"), ("workers", "workers", "{:,}"), ("batches", "batches", "{:,}"),
+            ("messages a batch", "messages_per_batch", "{:,.1f}"),
+            ("of them the scheduler's", "scheduler_messages_per_batch", "{:.2f}"),
+            ("processor us a batch", "cpu_us_per_batch", "{:,.0f}")]),
+    ],
 }
 
 # (file, title, benchmark, where, keys of the label, key of the value, line drawn at)
