@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "troupe/actors/scheduler.hpp"
+#include "troupe/actors/time_json.hpp"
 
 namespace troupe::actors {
 
@@ -16,15 +17,9 @@ std::int64_t whole_ms(Duration d) {
   return std::chrono::duration_cast<std::chrono::milliseconds>(d).count();
 }
 
-// Shares of the whole, which is in seconds; null where there is no time yet.
-json time_json(const scheduler::time_shares& t) {
-  if (t.whole().count() == 0) return nullptr;
-  json out = {{"seconds", std::chrono::duration<double>(t.whole()).count()}};
-  for (std::size_t i = 0; i < scheduler::activities; ++i) {
-    const auto a = static_cast<scheduler::activity>(i);
-    out[std::string(name_of(a))] = t.share(a);
-  }
-  return out;
+// Null where there is no time yet.
+json time_of(const scheduler::time_shares& t) {
+  return t.whole().count() == 0 ? json(nullptr) : time_json<json>(t);
 }
 
 } // namespace
@@ -50,7 +45,7 @@ status_report scheduler_state::status() const {
                {{"restarts", restarts_},
                 {"uptime_s", std::chrono::duration<double>(now - begun_).count()}}},
               {"checkpoint", nullptr},
-              {"time", time_json(spent)},
+              {"time", time_of(spent)},
               {"nodes", json::array()},
               {"lost", json::array()},
               {"shards", json::array()}};
@@ -88,7 +83,7 @@ status_report scheduler_state::status() const {
                                  {"clock", w.clock},
                                  {"leases", leases},
                                  {"suspended", w.suspended},
-                                 {"time", time_json(spent_by(worker))}});
+                                 {"time", time_of(spent_by(worker))}});
     }
     out["nodes"].push_back(std::move(node));
   }

@@ -369,7 +369,7 @@ fault read_fault(const table& in, const quiet_phase& quiet) {
   f.nodes = in.integer("nodes", 1, 1, max_members);
   f.at = in.time("at_ms", {});
   if (f.at > quiet.from)
-    in.refuse("at_ms", "expected to begin before quiet.from_ms, found " + in->at("at_ms").dump());
+    in.refuse("at_ms", "expected at most quiet.from_ms, found " + in->at("at_ms").dump());
   using enum fault_kind;
   if (f.kind != kill && f.kind != power_loss && f.kind != drain) in->at("lasts_ms");
   f.lasts = in.time("lasts_ms", {});

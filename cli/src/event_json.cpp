@@ -1,9 +1,10 @@
 #include "troupe/cli/event_json.hpp"
 
-#include <chrono>
 #include <cmath>
 
 #include <nlohmann/json.hpp>
+
+#include "troupe/actors/time_json.hpp"
 
 namespace troupe::cli {
 
@@ -22,16 +23,6 @@ json staleness_json(const scheduler::staleness_histogram& h) {
   while (used > 0 && h.buckets()[used - 1] == 0) --used;
   for (std::size_t i = 0; i < used; ++i) buckets.push_back(h.buckets()[i]);
   return {{"mean", h.mean()}, {"max", h.max()}, {"pulls", h.pulls()}, {"histogram", buckets}};
-}
-
-// Shares of the whole, which is in seconds.
-json time_json(const scheduler::time_shares& t) {
-  json out = {{"seconds", std::chrono::duration<double>(t.whole()).count()}};
-  for (std::size_t i = 0; i < scheduler::activities; ++i) {
-    const auto a = static_cast<scheduler::activity>(i);
-    out[std::string(name_of(a))] = t.share(a);
-  }
-  return out;
 }
 
 const char* kind_name(actors::notice_event::kind kind) {
@@ -88,7 +79,7 @@ struct to_line {
     for (const auto& [id, by_worker] : e.spent) {
       spent += by_worker;
       json worker = {{"worker", id.value}};
-      worker.update(time_json(by_worker));
+      worker.update(actors::time_json<json>(by_worker));
       workers.push_back(std::move(worker));
     }
     return {{"event", "finished"},
@@ -101,7 +92,7 @@ struct to_line {
             {"duplicates_dropped", e.duplicates_dropped},
             {"blocked_seconds", number(e.blocked_seconds)},
             {"staleness", staleness_json(e.staleness)},
-            {"time", time_json(spent)},
+            {"time", actors::time_json<json>(spent)},
             {"workers", workers}};
   }
   json operator()(const actors::interrupted_event& e) const {

@@ -200,7 +200,7 @@ TEST_CASE("a key that would have no effect on its kind of fault is refused") {
   CHECK_THAT(error_of(replaced(example, "at_ms = 12.345678", "")),
              Contains("fault[0].at_ms: expected this key, found nothing"));
   CHECK_THAT(error_of(replaced(example, "at_ms = 12.345678", "at_ms = 60000")),
-             Contains("fault[0].at_ms: expected to begin before quiet.from_ms, found 60000"));
+             Contains("fault[0].at_ms: expected at most quiet.from_ms, found 60000"));
 }
 
 TEST_CASE("a cluster without room for its job is refused") {

@@ -114,6 +114,20 @@ TEST_CASE("a seed that fails is told with what repeats it, and kept with fewer f
   CHECK_THAT(last_line(replayed.out), StartsWith("1 seed, 1 violation; 1 kill; "));
 }
 
+TEST_CASE("failing seeds that cannot be kept are told all the same, and the totals") {
+  temporary_folder folder;
+  folder.write("doomed.toml", scenario(no_scheduler));
+  const auto r = run_program(
+      {"chaos", "doomed.toml", "--seeds", "2", "--no-shrink", "--failures", "doomed.toml/kept"},
+      folder.path());
+  INFO(r.out << r.err);
+  CHECK(r.code == 1);
+  CHECK_THAT(r.out,
+             Contains("seed 1 failed:") && Contains("seed 2 failed:") && !Contains("smaller:"));
+  CHECK_THAT(r.err, Contains("doomed-2.toml: cannot write the faults of a failing seed: "));
+  CHECK_THAT(last_line(r.out), StartsWith("2 seeds, 2 violations; "));
+}
+
 TEST_CASE("Ctrl-C ends a campaign with the totals so far") {
   temporary_folder folder;
   folder.write("calm.toml", scenario(""));

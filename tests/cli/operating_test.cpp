@@ -53,6 +53,9 @@ TEST_CASE("a node that is drained while the job trains ends well, and the run en
   // A chain can only be moved where there is room: one more node for shards.
   program more(
       {"node", "--join", scheduler_address(folder / "run"), "--shards", "3", "--workers", "0"});
+  const auto nobody = run_program({"drain", "99", "run"}, folder.path());
+  CHECK(nobody.code == 1);
+  CHECK_THAT(nobody.err, Catch::Contains(" refused: node 99 takes no part in job "));
   const auto node = std::to_string(node_with(*status, roles));
   const auto drained = run_program({"drain", node, "run"}, folder.path());
   INFO(drained.out << drained.err);

@@ -7,6 +7,8 @@
 
 #include "program_fixture.hpp"
 #include "temporary_folder.hpp"
+#include "troupe/chaos/scenario.hpp"
+#include "troupe/cli/real_run.hpp"
 
 using namespace troupe::cli_test;
 using Catch::Contains;
@@ -106,6 +108,20 @@ TEST_CASE("a real run that fails is kept, with what repeats its faults, and leav
   CHECK_THAT(read_file(folder / "kept" / "s-1.toml"), Contains("kind = \"pause\""));
   CHECK_THAT(last_line(r.out), StartsWith("1 seed, 1 violation; 1 kill, 1 pause; "));
   CHECK(orphans.reap_all() == 0);
+}
+
+TEST_CASE("what a run that was killed left is kept, where there is something") {
+  temporary_folder folder;
+  troupe::chaos::scenario s;
+  s.name = "s";
+  const troupe::cli::real_run_options o{.folder = folder / "while", .kept = folder / "kept"};
+  CHECK(troupe::cli::keep_killed_run(s, 3, o) == std::nullopt);
+  fs::create_directories(o.folder / "s-3.run");
+  folder.write("while/s-3.run/output.txt", "so far");
+  const auto kept = troupe::cli::keep_killed_run(s, 3, o);
+  REQUIRE(kept == folder / "kept" / "s-3.run");
+  CHECK(read_file(*kept / "output.txt") == "so far");
+  CHECK_FALSE(fs::exists(o.folder / "s-3.run"));
 }
 
 TEST_CASE("a real run that does not end in time is given up") {

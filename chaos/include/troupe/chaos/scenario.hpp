@@ -93,7 +93,7 @@ enum class invariant : std::uint8_t {
 inline constexpr std::size_t invariants = 13;
 
 struct quiet_phase {
-  sim_time from = std::chrono::seconds(2);       ///< no fault begins at or after this
+  sim_time from = std::chrono::seconds(2);       ///< no fault begins after this
   sim_time finish_by = std::chrono::seconds(60); ///< virtual time by which the job has ended
   friend bool operator==(const quiet_phase&, const quiet_phase&) = default;
 };
