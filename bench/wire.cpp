@@ -8,8 +8,8 @@
 // way there and the answer's way back, and for a push the application of the gradient). Prints a
 // table: MB/s (10^6 bytes), the ratio to raw TCP, and p50 and p99 of one transfer. Then a table of
 // streams (wire_stream.hpp): blocks of 1 MiB in the transport's window, each way and both at once,
-// as messages and through shared memory; what a request of 64 bytes takes meanwhile; and what the
-// sender's memory grows by while the other process is stopped.
+// as messages, over a bulk connection and through shared memory; what a request of 64 bytes takes
+// meanwhile; and what the sender's memory grows by while the other process is stopped.
 #include <algorithm>
 #include <chrono>
 #include <csignal>

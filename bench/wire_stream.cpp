@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <iostream>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -22,6 +23,7 @@
 #include <unistd.h>
 
 #include "report.hpp"
+#include "troupe/actors/bulk_routes.hpp"
 #include "troupe/actors/connect.hpp"
 #include "troupe/actors/messages.hpp"
 #include "troupe/actors/system_config.hpp"
@@ -92,9 +94,12 @@ typename Inspector::result_type inspect(Inspector& f, peer_is& x) {
   return f(caf::meta::type_name("peer_is"), x.peer);
 }
 
+// How parts travel.
+enum class way_of_parts { messages, bulk_connection, shared_memory };
+
 struct bench_config : system_config {
-  explicit bench_config(bool shares) : system_config(true) {
-    if (!shares) shared_pools::of_process().disable();
+  explicit bench_config(way_of_parts way) : system_config(true) {
+    if (way != way_of_parts::shared_memory) shared_pools::of_process().disable();
     add_message_type<stream_for>("bench::stream_for");
     add_message_type<taken>("bench::taken");
     add_message_type<question>("bench::question");
@@ -130,9 +135,10 @@ void send_more(end_pointer self) {
       const auto at = s.next_block++ % blocks_kept * block_bytes;
       s.out.add(s.ids.next(), 0, s.source, s.source->data() + at, block_bytes);
     }
-    auto next = s.out.next();
-    if (!next) return;
-    self->send(s.peer, std::move(*next));
+    if (auto next = s.out.next())
+      self->send(s.peer, std::move(*next));
+    else if (s.out.waiting() > 0)
+      return; // the window is full
   }
 }
 
@@ -160,6 +166,7 @@ end_actor::behavior_type end_of_stream(end_pointer self) {
           [](const question& q) { return q; },
           [self](const peer_is& p) {
             self->state.peer = p.peer;
+            self->state.out.use(bulk_lane_to(self->system(), p.peer));
             return self->state.so_far;
           }};
 }
@@ -254,13 +261,23 @@ double raw_stream(std::uint16_t port, bool back, double seconds) {
   return static_cast<double>(bytes) / took / 1e6;
 }
 
+double raw_streams(std::uint16_t port, bool there, bool back, double seconds) {
+  double rate_there = 0, rate_back = 0;
+  std::thread second;
+  if (there) second = std::thread([&] { rate_there = raw_stream(port, false, seconds); });
+  if (back) rate_back = raw_stream(port, true, seconds);
+  if (second.joinable()) second.join();
+  return rate_there + rate_back;
+}
+
 // -- the other process ----------------------------------------------------------------------------
 
 struct served {
-  std::uint16_t end = 0, echo = 0, raw = 0;
+  std::uint16_t end = 0, echo = 0, raw = 0, bulk = 0;
+  std::uint64_t token = 0;
 };
 
-[[noreturn]] void serve(int out, bool shares) {
+[[noreturn]] void serve(int out, way_of_parts way) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   int listener = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   bound_buffers(listener); // and what it accepts
@@ -272,13 +289,18 @@ struct served {
       ::listen(listener, 4) != 0 ||
       ::getsockname(listener, reinterpret_cast<sockaddr*>(&at), &size) != 0)
     ::_exit(1);
-  bench_config config{shares};
+  bench_config config{way};
   caf::actor_system system{config};
+  std::optional<bulk_routes> bulk;
+  contact own;
+  if (way == way_of_parts::bulk_connection)
+    own = bulk.emplace(config, system, "127.0.0.1", [](const auto& line) { fail(line); })
+              .reached_at({});
   auto end = system.spawn(end_of_stream), echo = system.spawn(end_of_stream);
   auto port = system.middleman().publish(end, 0, "127.0.0.1");
   auto echo_port = system.middleman().publish(echo, 0, "127.0.0.1");
   if (!port || !echo_port) ::_exit(1);
-  served s{*port, *echo_port, ntohs(at.sin_port)};
+  served s{*port, *echo_port, ntohs(at.sin_port), own.bulk_port, own.bulk_token};
   if (::write(out, &s, sizeof s) != sizeof s) ::_exit(1);
   serve_raw(listener);
   ::_exit(1);
@@ -286,11 +308,11 @@ struct served {
 
 class other_process {
  public:
-  explicit other_process(bool shares) {
+  explicit other_process(way_of_parts way) {
     int ends[2];
     if (::pipe(ends) != 0) fail("no pipe");
     pid_ = ::fork();
-    if (pid_ == 0) serve(ends[1], shares);
+    if (pid_ == 0) serve(ends[1], way);
     ::close(ends[1]);
     pollfd ready{ends[0], POLLIN, 0};
     if (::poll(&ready, 1, 30'000) != 1 || ::read(ends[0], &at_, sizeof at_) != sizeof at_)
@@ -334,11 +356,16 @@ double resident_mb() {
 // One pair of ends; rates in MB/s, of what the receivers took while the senders sent.
 class measured_path {
  public:
-  measured_path(const char* name, bool shares, const other_process& other)
-      : name_(name), other_(other), config_(shares), system_(config_), self_(system_),
+  measured_path(way_of_parts way, const other_process& other)
+      : other_(other), config_(way), system_(config_),
+        bulk_(config_, system_, {}, [](const auto& line) { fail(line); }), self_(system_),
         asker_(system_) {
     here_ = system_.spawn(end_of_stream);
     there_ = reach(other.at().end);
+    bulk_.keep(there_.node(), {"127.0.0.1", 0, other.at().bulk, other.at().token});
+    auto lane = bulk_lane_to(system_, there_);
+    for (auto begun = bench_clock::now(); other.at().bulk != 0 && !lane->open();)
+      if (since(begun) > 10) fail("no bulk connection");
     echo_ = reach(other.at().echo);
     ask<taken>(self_, here_, peer_is{there_});
     ask<taken>(self_, there_, peer_is{here_});
@@ -392,8 +419,6 @@ class measured_path {
     return most - idle_mb_;
   }
 
-  const char* name() const { return name_; }
-
  private:
   end_actor reach(std::uint16_t port) {
     auto reached = connect<end_actor>(system_, {"127.0.0.1", port}, std::chrono::seconds(10));
@@ -405,10 +430,10 @@ class measured_path {
     return ask<taken>(self_, end, taken{}).bytes;
   }
 
-  const char* name_;
   const other_process& other_;
   bench_config config_;
   caf::actor_system system_;
+  bulk_routes bulk_;
   caf::scoped_actor self_, asker_;
   end_actor here_;
   end_actor there_, echo_;
@@ -443,29 +468,28 @@ nlohmann::json stream_table(double seconds) {
     bool there, back;
   };
   constexpr way ways[] = {{"there", true, false}, {"back", false, true}, {"both", true, true}};
-  double raw[std::size(ways)];
-  for (bool shares : {false, true}) {
-    other_process other{shares};
-    for (std::size_t i = 0; i < std::size(ways) && !shares; ++i) {
-      double there = 0, back = 0;
-      std::thread second;
-      if (ways[i].there)
-        second = std::thread([&] { there = raw_stream(other.at().raw, false, seconds); });
-      if (ways[i].back) back = raw_stream(other.at().raw, true, seconds);
-      if (second.joinable()) second.join();
-      raw[i] = there + back;
-      rows.push_back(row("raw TCP", ways[i].name, raw[i], raw[i], {}));
-    }
-    measured_path path{shares ? "shared memory" : "messages", shares, other};
-    rows.push_back(row(path.name(), "idle", 0, 0, path.stream(false, false, seconds).request_us));
+  struct path_of_table {
+    const char* name;
+    way_of_parts by;
+  };
+  constexpr path_of_table paths[] = {{"messages", way_of_parts::messages},
+                                     {"bulk", way_of_parts::bulk_connection},
+                                     {"shared memory", way_of_parts::shared_memory}};
+  for (const auto& [name, by] : paths) {
+    other_process other{by};
+    measured_path path{by, other};
+    rows.push_back(row(name, "idle", 0, 0, path.stream(false, false, seconds).request_us));
     path.stream(true, true, seconds / 4); // the ends get to know each other
-    for (std::size_t i = 0; i < std::size(ways); ++i) {
-      auto r = path.stream(ways[i].there, ways[i].back, seconds);
-      rows.push_back(row(path.name(), ways[i].name, r.there + r.back, raw[i], r.request_us));
+    for (const auto& w : ways) {
+      // Just before: the machine is another one a minute later.
+      const auto raw = raw_streams(other.at().raw, w.there, w.back, seconds);
+      rows.push_back(row("raw TCP", w.name, raw, raw, {}));
+      auto r = path.stream(w.there, w.back, seconds);
+      rows.push_back(row(name, w.name, r.there + r.back, raw, r.request_us));
     }
     const auto grown = path.growth_when_stopped(2);
-    std::printf("%-14s stopped: the sender's memory is %.1f MB above idle\n", path.name(), grown);
-    rows.push_back({{"path", path.name()}, {"above_idle_when_stopped_mb", grown}});
+    std::printf("%-14s stopped: the sender's memory is %.1f MB above idle\n", name, grown);
+    rows.push_back({{"path", name}, {"above_idle_when_stopped_mb", grown}});
   }
   return rows;
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <exception>
 
+#include "troupe/actors/bulk_routes.hpp"
 #include "troupe/actors/supervisor.hpp"
 
 namespace troupe::actors {
@@ -147,6 +148,7 @@ void archive_state::on_send(const send_images& s) {
 void archive_state::hand_out(std::uint32_t shard, receiver& r) {
   r.transfer = ids_.next();
   r.out.clear();
+  r.out.use(bulk_lane_to(self->system(), r.replica));
   self->send(r.replica, replica_image{shard_id{shard},
                                       {},
                                       0,

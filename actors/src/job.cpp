@@ -17,7 +17,7 @@ using nlohmann::json;
 namespace {
 
 // Every key of a job. A key that is missing here cannot be read.
-constexpr std::array<std::string_view, 44> known_keys = {
+constexpr std::array<std::string_view, 46> known_keys = {
     "name",
     "seed",
     "model",
@@ -52,6 +52,8 @@ constexpr std::array<std::string_view, 44> known_keys = {
     "cluster.workers",
     "cluster.shards",
     "cluster.replicas",
+    "cluster.shared_memory",
+    "cluster.bulk_connections",
     "checkpoint",
     "checkpoint.every_batches",
     "checkpoint.every_seconds",
@@ -299,6 +301,8 @@ cluster_spec read_cluster(const strict_object& in, const scheduler::consistency&
     throw job_error(in.path("replicas"), "expected 1 with train.consistency = \"hogwild\", whose "
                                          "parameters live in the memory of one process, found " +
                                              std::to_string(cluster.replicas));
+  cluster.shared_memory = in.boolean("shared_memory", cluster.shared_memory);
+  cluster.bulk_connections = in.boolean("bulk_connections", cluster.bulk_connections);
   return cluster;
 }
 
@@ -397,7 +401,9 @@ json to_json(const job& j) {
           {"cluster",
            {{"workers", j.cluster.workers},
             {"shards", j.cluster.shards},
-            {"replicas", j.cluster.replicas}}},
+            {"replicas", j.cluster.replicas},
+            {"shared_memory", j.cluster.shared_memory},
+            {"bulk_connections", j.cluster.bulk_connections}}},
           {"checkpoint",
            {{"every_batches", j.checkpoint.every_batches},
             {"every_seconds", j.checkpoint.every_seconds},

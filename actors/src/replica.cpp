@@ -40,7 +40,7 @@ void shard_state::on_become(const become_replica& b) {
   const bool has_image = same && (!part_.downstream_learns || learner_has_image_);
   if (part_.downstream) peers_.erase(downstream_peer());
   if (b.learning && !part_.learning) image_taken_ = false;
-  part_ = b;
+  const auto previous = std::exchange(part_, b).view;
   sent_as_.clear();
   const auto part = b.primary    ? history::role::primary
                     : b.learning ? history::role::learner
@@ -64,14 +64,8 @@ void shard_state::on_become(const become_replica& b) {
       if (c.what == shard_change::kind::gradient) open_batches_.insert(c.batch);
     });
   }
-  // REPLICA-2: what came of the view before is gone; what came early of this one counts now.
+  drop_changes_before(previous);
   auto early = std::exchange(early_, {});
-  std::erase_if(changes_, [&](const auto& entry) {
-    if (early_image_ && early_image_->transfer == entry.first) return false;
-    return std::ranges::none_of(early, [&](const replicate& r) {
-      return r.transfer == entry.first && r.view >= part_.view;
-    });
-  });
   if (auto image = std::exchange(early_image_, std::nullopt)) on_image(*image);
   if (b.downstream && b.downstream_learns && !has_image) bring_up_learner();
   pump();
@@ -82,6 +76,19 @@ void shard_state::on_become(const become_replica& b) {
     for (auto& then : std::exchange(when_primary_, {})) then();
   }
   after_change();
+}
+
+// REPLICA-2: what came of the view before is gone; what came early of this one counts now. So does
+// what nobody has announced and came since that view began: parts that go over a bulk connection
+// overtake their announcement.
+void shard_state::drop_changes_before(view_number previous) {
+  std::erase_if(changes_, [&](const auto& entry) {
+    const auto& [id, change] = entry;
+    if (early_image_ && early_image_->transfer == id) return false;
+    auto announced = std::ranges::find(early_, id, &replicate::transfer);
+    if (announced != early_.end()) return announced->view < part_.view;
+    return change.header.has_value() || change.since < previous;
+  });
 }
 
 void shard_state::accept_waiting_pushes() {
@@ -97,12 +104,16 @@ void shard_state::accept_waiting_pushes() {
 void shard_state::on_replicate(const replicate& r) {
   for (const auto& p : r.first) took_in(p);
   if (r.view < part_.view) reached(probe::stale_view_refused);
-  if (r.view < part_.view && !mutant_active(mutant::old_view_accepted)) return; // REPLICA-2
+  if (r.view < part_.view && !mutant_active(mutant::old_view_accepted)) { // REPLICA-2
+    changes_.erase(r.transfer);
+    return;
+  }
   const bool waits_for_image = part_.learning && !core() && !image_;
   if (r.view > part_.view || waits_for_image) {
     reached(probe::change_came_early);
     early_.push_back(r);
-    for (const auto& p : std::exchange(early_.back().first, {})) changes_[r.transfer].bytes.add(p);
+    for (const auto& p : std::exchange(early_.back().first, {}))
+      arriving_as(r.transfer).bytes.add(p);
     return;
   }
   if (part_.primary && !mutant_active(mutant::old_view_accepted)) return;
@@ -122,10 +133,14 @@ void shard_state::on_replicate(const replicate& r) {
   }
   if (mutant_active(mutant::acknowledged_before_whole))
     self->send(upstream_, replicated{options.id, part_.view, r.sequence, own_peer()});
-  auto& arriving = changes_[r.transfer];
+  auto& arriving = arriving_as(r.transfer);
   arriving.header = r;
   for (const auto& p : r.first) arriving.bytes.add(p);
   receive_if_whole(r.transfer);
+}
+
+shard_state::arriving_change& shard_state::arriving_as(transfer_id id) {
+  return changes_.try_emplace(id, arriving_change{part_.view, {}, {}}).first->second;
 }
 
 void shard_state::take_replica_part(const part& p) {
@@ -133,7 +148,7 @@ void shard_state::take_replica_part(const part& p) {
     if (image_bytes_.add(p)) use_image_if_whole();
     return;
   }
-  changes_[p.transfer].bytes.add(p);
+  arriving_as(p.transfer).bytes.add(p);
   receive_if_whole(p.transfer);
   if (changes_.size() <= arriving_max) return;
   auto orphan = std::ranges::find_if(changes_, [](const auto& c) { return !c.second.header; });
@@ -303,6 +318,8 @@ void shard_state::tell_if_caught_up() {
 
 void shard_state::on_tick() {
   self->delayed_send(self, options.resend_after, replica_tick{});
+  for (auto& [number, p] : peers_)
+    if (p.handle) flush(p); // TRANSFER-7
   const bool followed = part_.downstream && !part_.downstream_learns;
   if (part_.primary && core() && followed && log_.last() > own_hash_.first &&
       ++ticks_ % ticks_per_comparison == 0)

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <xxhash.h>
 
+#include "troupe/actors/bulk_routes.hpp"
 #include "troupe/actors/connect.hpp"
 #include "troupe/actors/evaluator.hpp"
 #include "troupe/actors/node.hpp"
@@ -201,6 +202,9 @@ run_result run_scheduler(const job& j, const workload& w, const scheduler_option
   o.gather_timeout = options.gather_timeout;
   o.has_ended = refuses;
   o.recorder = options.recorder;
+  bulk_routes bulk{config, system, {}, {}}; // it connects to the nodes, and they not to it
+  bulk.apply(j.cluster);
+  o.on_member = [&bulk](const contact& at, const node_actor& node) { bulk.keep(node.node(), at); };
   try {
     use_folder(o, system, p, options);
   } catch (const std::exception& e) {
@@ -250,9 +254,15 @@ node_result run_node(const node_options& options, std::stop_token stop) {
   n.job_id = options.job_id;
   n.shards = options.shards;
   n.workers = options.workers;
-  n.make_workload = options.make_workload ? options.make_workload : make_workload;
-  n.connect = [&system](const contact& at) -> caf::expected<node_actor> {
-    return connect<node_actor>(system, endpoint{at.host, at.port}, peer_timeout);
+  bulk_routes bulk{config, system, options.listen.host, options.on_notice};
+  n.make_workload = [&bulk, make = options.make_workload](const job& j) {
+    bulk.apply(j.cluster);
+    return make ? make(j) : make_workload(j);
+  };
+  n.connect = [&system, &bulk](const contact& at) -> caf::expected<node_actor> {
+    auto reached = connect<node_actor>(system, endpoint{at.host, at.port}, peer_timeout);
+    if (reached) bulk.keep(reached->node(), at);
+    return reached;
   };
   n.reconnect = [&system, at = options.scheduler]() {
     return connect<scheduler_actor>(system, at, reconnect_timeout);
@@ -269,7 +279,7 @@ node_result run_node(const node_options& options, std::stop_token stop) {
   }
   // The node tells its address in its first message, and the port is known only now.
   const auto& host = options.advertise_host.empty() ? options.listen.host : options.advertise_host;
-  caf::anon_send(self, begin_node{{host, *port}});
+  caf::anon_send(self, begin_node{bulk.reached_at({host, *port})});
   std::stop_callback on_stop{stop, [&self] { caf::anon_send(self, stop_node{"interrupted"}); }};
   auto r = result.get();
   if (stop.stop_requested() && r.outcome == node_result::status::failed)

@@ -133,6 +133,7 @@ caf::result<welcome> scheduler_state::on_hello(const hello& h) {
     return make_error(errc::job_mismatch, "the scheduler runs job " + options_.job_id +
                                               ", the node expects " + h.job_id);
   if (phase_ == phase::ended) return make_error(errc::not_a_member, "the job is over");
+  if (options_.on_member) options_.on_member(h.at, h.node);
   if (h.known_as != no_node) return welcome_back(h);
   node_id id{next_node_++};
   auto now = self->clock().now();

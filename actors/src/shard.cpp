@@ -2,6 +2,8 @@
 
 #include <chrono>
 
+#include "troupe/actors/address_book.hpp"
+#include "troupe/actors/bulk_routes.hpp"
 #include "troupe/actors/supervisor.hpp"
 
 namespace troupe::actors {
@@ -29,6 +31,7 @@ void shard_state::start(shard_options o) {
 
 shard_state::peer& shard_state::introduce(peer_number number, const transfer_actor& handle) {
   auto& p = peers_[number];
+  if (!same_handle(p.handle, handle)) p.out.use(bulk_lane_to(self->system(), handle));
   p.handle = handle;
   give_credit(number, p);
   return p;

@@ -1,6 +1,7 @@
 #include "troupe/actors/transfer.hpp"
 
 #include <algorithm>
+#include <ranges>
 #include <utility>
 
 namespace troupe::actors {
@@ -41,7 +42,9 @@ void outbound_queue::add(std::vector<part> parts) {
 
 void outbound_queue::add(transfer_id id, peer_number from, std::shared_ptr<const void> owner,
                          const void* data, std::uint64_t bytes) {
-  const auto part_size = shares_.value_or(false) ? shared_part_bytes : part_bytes;
+  const auto part_size = shares_.value_or(false)  ? shared_part_bytes
+                         : lane_ && lane_->open() ? bulk_part_bytes
+                                                  : part_bytes;
   add(cut(id, from, std::move(owner), data, bytes, part_size));
 }
 
@@ -57,19 +60,48 @@ void outbound_queue::clear() {
   on_their_way_ = 0;
 }
 
+bool outbound_queue::fits_lane(const part& p) const {
+  return p.data.size() >= least_bulk_bytes && lane_ && lane_->open();
+}
+
+// TRANSFER-7
+void outbound_queue::take_back_lost() {
+  std::set<std::uint64_t> broken;
+  for (auto c : connections_)
+    if (lane_->broke(c)) broken.insert(c);
+  if (broken.empty()) return;
+  for (auto c : broken) connections_.erase(c);
+  for (auto i = sent_.rbegin(); i != sent_.rend(); ++i) {
+    auto& sent = i->second;
+    auto lost = std::ranges::stable_partition(
+        sent, [&broken](const auto& s) { return !broken.contains(s.connection); });
+    for (auto& p : lost | std::views::reverse) waiting_.push_front(std::move(p.what));
+    on_their_way_ -= static_cast<std::uint32_t>(lost.size());
+    sent.erase(lost.begin(), lost.end());
+  }
+  std::erase_if(sent_, [](const auto& entry) { return entry.second.empty(); });
+}
+
 std::optional<part> outbound_queue::next() {
-  if (waiting_.empty() || on_their_way_ >= window_) return std::nullopt;
-  auto p = std::move(waiting_.front());
-  waiting_.pop_front();
-  if (shares_.value_or(false)) p.data = p.data.in_shared_memory();
-  ++on_their_way_;
-  sent_[p.transfer].push_back(p);
-  return p;
+  take_back_lost();
+  while (!waiting_.empty() && on_their_way_ < window_) {
+    auto p = std::move(waiting_.front());
+    waiting_.pop_front();
+    std::uint64_t connection = 0;
+    if (shares_.value_or(false)) p.data = p.data.in_shared_memory();
+    if (!p.data.lent() && fits_lane(p)) connection = lane_->send(p);
+    ++on_their_way_;
+    sent_[p.transfer].push_back({p, connection});
+    if (connection == 0) return p;
+    connections_.insert(connection);
+  }
+  return std::nullopt;
 }
 
 std::vector<part> outbound_queue::next_of(transfer_id id) {
   std::vector<part> first;
-  while (!waiting_.empty() && waiting_.front().transfer == id) {
+  while (!waiting_.empty() && waiting_.front().transfer == id &&
+         (shares_.value_or(false) || !fits_lane(waiting_.front()))) {
     auto p = next();
     if (!p) break;
     first.push_back(std::move(*p));
@@ -92,7 +124,7 @@ void outbound_queue::credit(transfer_id id, std::uint32_t parts, std::uint64_t k
   if (*shares_ && key == 0) {
     shares_ = false;
     for (auto& [transfer, sent] : std::exchange(sent_, {}))
-      for (auto& p : sent) {
+      for (auto& [p, connection] : sent) {
         p.data = p.data.as_bytes();
         waiting_.push_front(std::move(p));
       }

@@ -4,6 +4,7 @@
 #include <bit>
 #include <chrono>
 
+#include "troupe/actors/bulk_routes.hpp"
 #include "troupe/actors/shard_core.hpp"
 #include "troupe/actors/supervisor.hpp"
 
@@ -19,7 +20,8 @@ void worker_state::start(worker_options o) {
   options_ = std::move(o);
   core_.emplace(options_.core);
   ids_ = transfer_ids{options_.id.value};
-  for (auto shard : options_.core.remote) out_.try_emplace(shard);
+  for (auto shard : options_.core.remote)
+    out_[shard].use(bulk_lane_to(self->system(), options_.peers.shard(shard)));
   self->delayed_send(self, options_.resend_after, resend_tick{});
 }
 
@@ -244,6 +246,7 @@ void worker_state::on_moved(const shard_moved& m) {
   if (!options_.peers.replace(m)) return;
   // What the old primary has not confirmed goes to the new one, which drops what it has.
   out_[m.shard] = outbound_queue{};
+  out_[m.shard].use(bulk_lane_to(self->system(), m.primary));
   pulls_.moved(m.shard.value);
   for (auto shard : pulls_.open())
     if (shard == m.shard.value) {
@@ -264,6 +267,7 @@ leases_held worker_state::on_lease_request() const {
 }
 
 void worker_state::on_tick() {
+  for (auto shard : options_.core.remote) flush(shard); // TRANSFER-7
   auto now = self->clock().now();
   if (now - pull_moved_ >= pull_patience_) {
     pull_moved_ = now;

@@ -30,6 +30,7 @@ int run(const node_arguments& a) {
   options.shards = a.shards;
   options.workers = a.workers;
   options.join_timeout = std::chrono::seconds(a.wait_seconds);
+  options.on_notice = [](const std::string& line) { std::cout << (line + '\n') << std::flush; };
   if (options.scheduler.port == 0)
     throw usage_error("--join: expected the scheduler's port, found 0 in \"" + a.join + "\"");
   if (a.shards == 0 && a.workers == 0)

@@ -94,7 +94,7 @@ TEST_CASE("every message makes a round trip") {
   const view_number view{6};
   const node_id node{4};
   const std::vector<part> first{{77, 2, 0, 1024, block_of({1, 2, 3})}};
-  check_round_trip(sys, contact{"host", 4000});
+  check_round_trip(sys, contact{"host", 4000, 4001, 0x0123456789abcdef});
   check_round_trip(sys, held_replica{shard, view, {}});
   const leases_held held{w, 12, {batch, {7, 10}}, {}};
   check_round_trip(sys, held);
@@ -113,7 +113,7 @@ TEST_CASE("every message makes a round trip") {
   check_round_trip(sys, replicas_placed{{{}, {}}});
   check_round_trip(sys, place_workers{{w, {8}}});
   check_round_trip(sys, workers_placed{{{}}});
-  check_round_trip(sys, node_contact{node, {"h", 9}});
+  check_round_trip(sys, node_contact{node, {"h", 9, 10, 11}});
   check_round_trip(sys,
                    install_view{shard, view, {{node, {"h", 9}}, {{2}, {}}}, {{{3}, {"i", 8}}}});
   check_round_trip(sys, drop_replica{shard});

@@ -391,3 +391,135 @@ TEST_CASE("transfer ids of different askers never meet") {
   CHECK(b.next() >> 32 == 1);
   CHECK(evaluator.next() >> 32 == evaluator_peer);
 }
+
+namespace {
+
+// Connections that tests make and break.
+class lane_of_test : public bulk_lane {
+ public:
+  bool open() const override { return now != 0; }
+  std::uint64_t send(const part& p) override {
+    if (now != 0) taken.push_back(p);
+    return now;
+  }
+  bool broke(std::uint64_t connection) const override { return broken.contains(connection); }
+
+  std::uint64_t now = 1;
+  std::set<std::uint64_t> broken;
+  std::vector<part> taken;
+};
+
+std::vector<std::uint64_t> offsets_of(const std::vector<part>& parts) {
+  std::vector<std::uint64_t> offsets;
+  for (const auto& p : parts) offsets.push_back(p.offset);
+  return offsets;
+}
+
+} // namespace
+
+TEST_CASE(
+    "bulk goes over the connection where there is one; what is small, and without one all, as "
+    "messages") {
+  auto lane = std::make_shared<lane_of_test>();
+  outbound_queue queue;
+  queue.use(lane);
+  auto values = ramp(bulk_part_bytes / sizeof(float) * 2 + 5);
+  queue.add(1, 3, values, values->data(), values->size() * sizeof(float));
+  CHECK(queue.next_of(1).empty()); // nothing waits for the announcement
+  CHECK(lane->taken.empty());
+  auto last = queue.next(); // 20 bytes
+  REQUIRE(last);
+  CHECK(last->data.size() == 20);
+  CHECK(offsets_of(lane->taken) == std::vector<std::uint64_t>{0, bulk_part_bytes});
+  CHECK(lane->taken[0].data.bytes().data() == reinterpret_cast<std::byte*>(values->data()));
+  CHECK(queue.on_their_way() == 3);
+  queue.credit(1, 3, 0);
+  CHECK(queue.on_their_way() == 0);
+
+  queue.add(2, 3, values, values->data(), 1000);
+  REQUIRE(queue.next_of(2).size() == 1); // small: with its announcement
+
+  lane->now = 0;
+  queue.add(3, 3, values, values->data(), values->size() * sizeof(float));
+  CHECK(queue.next_of(3).size() == 1);
+  std::size_t messages = 1;
+  while (auto p = queue.next()) {
+    CHECK(p->data.size() <= part_bytes);
+    ++messages;
+  }
+  CHECK(messages == 9);
+  CHECK(lane->taken.size() == 2);
+}
+
+TEST_CASE("TRANSFER-2: over a bulk connection no more than the window is on its way either") {
+  auto lane = std::make_shared<lane_of_test>();
+  outbound_queue queue{3};
+  queue.use(lane);
+  auto values = ramp(bulk_part_bytes / sizeof(float) * 8);
+  for (transfer_id id : {1, 2})
+    queue.add(id, 3, values, values->data(), values->size() * sizeof(float));
+  CHECK_FALSE(queue.next());
+  CHECK(lane->taken.size() == 3);
+  queue.credit(1, 2, 0);
+  CHECK_FALSE(queue.next());
+  CHECK(lane->taken.size() == 5);
+  CHECK(queue.waiting() == 11);
+}
+
+TEST_CASE("TRANSFER-7: what was on its way over a connection that broke is sent again, in order") {
+  auto lane = std::make_shared<lane_of_test>();
+  outbound_queue queue;
+  queue.use(lane);
+  auto values = ramp(bulk_part_bytes / sizeof(float) * 2);
+  const auto bytes = values->size() * sizeof(float);
+  queue.add(1, 3, values, values->data(), bytes);
+  CHECK_FALSE(queue.next());
+  lane->now = 2; // another connection, beside the first
+  queue.add(2, 3, values, values->data(), bytes);
+  CHECK_FALSE(queue.next());
+  REQUIRE(lane->taken.size() == 4);
+  queue.credit(1, 1, 0); // one of the first transfer arrived
+  lane->taken.clear();
+  SECTION("over the connection that is left") {
+    lane->broken = {1};
+    CHECK_FALSE(queue.next());
+    REQUIRE(lane->taken.size() == 1);
+    CHECK(lane->taken[0].transfer == 1);
+    CHECK(lane->taken[0].offset == bulk_part_bytes);
+    CHECK(queue.on_their_way() == 3);
+  }
+  SECTION("as messages when none is left") {
+    lane->broken = {1, 2};
+    lane->now = 0;
+    std::vector<std::pair<transfer_id, std::uint64_t>> again;
+    while (auto p = queue.next()) again.emplace_back(p->transfer, p->offset);
+    CHECK(again == std::vector<std::pair<transfer_id, std::uint64_t>>{
+                       {1, bulk_part_bytes}, {2, 0}, {2, bulk_part_bytes}});
+    CHECK(lane->taken.empty());
+    CHECK(queue.on_their_way() == 3);
+    queue.settle(1, 0);
+    queue.settle(2, 0);
+    CHECK(queue.on_their_way() == 0);
+  }
+  SECTION("and what was credited or given up is not") {
+    queue.credit(1, 1, 0);
+    queue.cancel(2);
+    lane->broken = {1, 2};
+    CHECK_FALSE(queue.next());
+    CHECK(lane->taken.empty());
+  }
+}
+
+TEST_CASE("shared memory is chosen before a bulk connection") {
+  sharing_process here;
+  auto lane = std::make_shared<lane_of_test>();
+  outbound_queue queue;
+  queue.use(lane);
+  auto values = ramp(65536);
+  queue.settle(0, here.peer());
+  queue.add(parts_of(values, 1));
+  auto p = queue.next();
+  REQUIRE(p);
+  CHECK(here.shared(*p));
+  CHECK(lane->taken.empty());
+}

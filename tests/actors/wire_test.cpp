@@ -1,8 +1,11 @@
 // Between two processes: what this one sends comes back as it was sent.
 #include "troupe/actors/messages.hpp"
 
+#include <condition_variable>
 #include <csignal>
 #include <cstdio>
+#include <map>
+#include <mutex>
 #include <random>
 #include <thread>
 
@@ -14,6 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "troupe/actors/bulk_routes.hpp"
 #include "troupe/actors/connect.hpp"
 #include "troupe/actors/system_config.hpp"
 
@@ -24,7 +28,34 @@ namespace {
 using echo_actor = caf::typed_actor<caf::replies_to<part>::with<part>,
                                     caf::replies_to<batch_done>::with<batch_done>>;
 
-// A child process that publishes an echo and writes its port to `out`; never returns.
+// Whoever sends a credit gets the parts back that come after it.
+struct mirror_state {
+  transfer_actor peer;
+  outbound_queue out;
+};
+transfer_actor::behavior_type mirror(transfer_actor::stateful_pointer<mirror_state> self) {
+  return {[self](const part& p) {
+            auto& s = self->state;
+            s.out.add({p});
+            while (auto as_message = s.out.next()) self->send(s.peer, std::move(*as_message));
+          },
+          [self](const credit&) {
+            auto& s = self->state;
+            s.peer = caf::actor_cast<transfer_actor>(self->current_sender());
+            s.out = outbound_queue{64};
+            s.out.use(bulk_lane_to(self->system(), s.peer));
+          }};
+}
+
+struct ports {
+  std::uint16_t echo = 0;
+  std::uint16_t mirror = 0;
+  contact bulk_of() const { return {"127.0.0.1", 0, bulk, token}; }
+  std::uint16_t bulk = 0;
+  std::uint64_t token = 0;
+};
+
+// A child process that publishes an echo and a mirror and writes its ports to `out`; never returns.
 [[noreturn]] void run_echo(int out) {
   {
     system_config config{true};
@@ -33,8 +64,12 @@ using echo_actor = caf::typed_actor<caf::replies_to<part>::with<part>,
       return {[](const part& p) { return p; }, [](const batch_done& d) { return d; }};
     });
     auto port = system.middleman().publish(echo, 0, "127.0.0.1");
-    std::uint16_t number = port ? *port : 0;
-    if (::write(out, &number, sizeof number) != sizeof number) ::_exit(1);
+    auto mirror_port = system.middleman().publish(system.spawn(mirror), 0, "127.0.0.1");
+    bulk_routes bulk{config, system, "127.0.0.1", {}};
+    const auto at = bulk.reached_at({});
+    const ports p{port ? *port : std::uint16_t{0}, mirror_port ? *mirror_port : std::uint16_t{0},
+                  at.bulk_port, at.bulk_token};
+    if (::write(out, &p, sizeof p) != sizeof p) ::_exit(1);
     ::pause(); // until it is killed
   }
   ::_exit(0);
@@ -51,19 +86,21 @@ class echo_process {
     ::close(ends[1]);
     pollfd ready{ends[0], POLLIN, 0};
     REQUIRE(::poll(&ready, 1, 20'000) == 1);
-    REQUIRE(::read(ends[0], &port_, sizeof port_) == sizeof port_);
+    REQUIRE(::read(ends[0], &at, sizeof at) == sizeof at);
     ::close(ends[0]);
-    REQUIRE(port_ != 0);
+    REQUIRE(at.echo != 0);
   }
   ~echo_process() {
     ::kill(pid_, SIGKILL);
     ::waitpid(pid_, nullptr, 0);
   }
-  endpoint address() const { return {"127.0.0.1", port_}; }
+  endpoint address() const { return {"127.0.0.1", at.echo}; }
+  void kill() const { ::kill(pid_, SIGKILL); }
+
+  ports at;
 
  private:
   pid_t pid_ = -1;
-  std::uint16_t port_ = 0;
 };
 
 } // namespace
@@ -134,6 +171,106 @@ TEST_CASE("the same through shared memory, from this process to another (BLOCK-3
   while (pools.free_slots() != free && std::chrono::steady_clock::now() < deadline)
     std::this_thread::yield();
   CHECK(pools.free_slots() == free);
+}
+
+namespace {
+
+// Collects parts that come to an actor of this process.
+struct inbox {
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::vector<part> parts;
+  bool holds(std::size_t n) {
+    std::unique_lock lock(mutex);
+    return changed.wait_for(lock, std::chrono::seconds(20), [&] { return parts.size() >= n; });
+  }
+};
+
+template <class Condition>
+bool comes_true(Condition condition) {
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (!condition() && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+  return condition();
+}
+
+} // namespace
+
+TEST_CASE("the same over a bulk connection, there and back; and as messages when it is gone") {
+  echo_process other;
+  system_config config{true};
+  shared_pools::of_process().disable();
+  caf::actor_system system{config};
+  auto mirrored =
+      connect<transfer_actor>(system, {"127.0.0.1", other.at.mirror}, std::chrono::seconds(10));
+  REQUIRE(mirrored);
+  std::vector<std::uint32_t> words{0x7fc00001, 0xff800000, 0x7f800001, 0x00000001, 0x80000000};
+  std::mt19937 random{7};
+  while (words.size() < 3 * block::max_bytes / 4 + 100)
+    words.push_back(static_cast<std::uint32_t>(random()));
+  auto owner = std::make_shared<std::vector<std::uint32_t>>(words);
+  const auto bytes = words.size() * 4;
+  auto got = std::make_shared<inbox>();
+  auto here = system.spawn([got](transfer_actor::pointer) -> transfer_actor::behavior_type {
+    return {[got](const part& p) {
+              std::lock_guard lock(got->mutex);
+              got->parts.push_back(p);
+              got->changed.notify_all();
+            },
+            [](const credit&) {}};
+  });
+  auto introduce = [&] {
+    std::lock_guard lock(got->mutex);
+    got->parts.clear();
+    caf::send_as(here, *mirrored, credit{});
+  };
+  auto came_back = [&] {
+    std::map<std::uint64_t, block> sorted;
+    for (const auto& p : got->parts) sorted.emplace(p.offset, p.data);
+    std::uint64_t at = 0;
+    for (const auto& [offset, data] : sorted) {
+      if (offset != at ||
+          std::memcmp(data.bytes().data(), reinterpret_cast<std::byte*>(owner->data()) + at,
+                      data.size()) != 0)
+        return false;
+      at += data.size();
+    }
+    return at == bytes;
+  };
+  outbound_queue out;
+  {
+    bulk_routes bulk{config, system, {}, {}};
+    auto lane = bulk_lane_to(system, *mirrored);
+    REQUIRE(lane);
+    bulk.keep(mirrored->node(), other.at.bulk_of());
+    REQUIRE(comes_true([&] { return lane->open(); }));
+    introduce();
+    out.use(lane);
+    out.add(1, 2, owner, owner->data(), bytes);
+    auto small = out.next(); // the last 400 bytes
+    REQUIRE(small);
+    CHECK(small->data.size() == 400);
+    CHECK_FALSE(out.next());
+    caf::send_as(here, *mirrored, *small);
+    REQUIRE(got->holds(4));
+    CHECK(came_back());
+    // Of an actor that takes no parts, and of one that is not there, nobody hears.
+    auto echo = connect<echo_actor>(system, other.address(), std::chrono::seconds(10));
+    REQUIRE(echo);
+    bulk_lane_to(system, *echo)->send(*small);
+    bulk_lane_to(system, mirrored->node(), 1u << 30)->send(*small);
+    lane->send(*small);
+    REQUIRE(got->holds(5));
+    CHECK(got->parts.back().transfer == 1);
+    out.settle(1, 0);
+  }
+  CHECK_FALSE(bulk_lane_to(system, *mirrored)->open());
+  introduce();
+  out.add(2, 2, owner, owner->data(), bytes);
+  std::size_t messages = 0;
+  for (; auto p = out.next(); ++messages) caf::send_as(here, *mirrored, *p);
+  CHECK(messages == 13);
+  REQUIRE(got->holds(messages));
+  CHECK(came_back());
 }
 
 TEST_CASE("an address where nobody listens is unreachable by name, and at once") {

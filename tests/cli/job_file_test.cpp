@@ -35,6 +35,8 @@ optimizer = { name = "sgd", learning_rate = 0.125, momentum = 0.5, nesterov = tr
 workers = 4
 shards = 3
 replicas = 2
+shared_memory = false
+bulk_connections = false
 [checkpoint]
 every_batches = 500
 every_seconds = 2.5
@@ -69,6 +71,8 @@ batch_ms_high = 4
   CHECK(j.train.precision == tensor::precision::bf16);
   CHECK(j.cluster.workers == 4);
   CHECK(j.cluster.replicas == 2);
+  CHECK_FALSE(j.cluster.shared_memory);
+  CHECK_FALSE(j.cluster.bulk_connections);
   CHECK(j.checkpoint.every_batches == 500);
   CHECK(j.checkpoint.every_seconds == 2.5);
   CHECK(j.checkpoint.keep == 4);
@@ -102,6 +106,8 @@ samples = 100
   CHECK(j.train.precision == tensor::precision::fp32);
   CHECK(j.cluster.workers == 1);
   CHECK(j.cluster.shards == 1);
+  CHECK(j.cluster.shared_memory);
+  CHECK(j.cluster.bulk_connections);
   CHECK(j.inject.duplicate_push_every == 0);
   CHECK(j.inject.slow_worker == -1);
   CHECK(j.inject.batch_ms_high == 0);

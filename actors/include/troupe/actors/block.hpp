@@ -85,6 +85,8 @@ class block {
   /// It came through shared memory that this process cannot read; `size()` is 0.
   bool unreadable() const noexcept { return unreadable_; }
 
+  /// What keeps the bytes alive.
+  const std::shared_ptr<const void>& owner() const noexcept { return owner_; }
   std::span<const std::byte> bytes() const noexcept { return {data_, size_}; }
   std::uint32_t size() const noexcept { return size_; }
 

@@ -18,7 +18,7 @@ typename Inspector::result_type inspect(Inspector& f, part& x) {
 }
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, contact& x) {
-  return f(caf::meta::type_name("contact"), x.host, x.port);
+  return f(caf::meta::type_name("contact"), x.host, x.port, x.bulk_port, x.bulk_token);
 }
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, held_replica& x) {

@@ -28,6 +28,8 @@ namespace troupe::actors {
 struct contact {
   std::string host;
   std::uint16_t port = 0;
+  std::uint16_t bulk_port = 0;  ///< of the same host, for bulk_links; 0: it has none
+  std::uint64_t bulk_token = 0; ///< that it asks for there
 };
 
 /// Stands where a node has no number yet.

@@ -81,6 +81,9 @@ struct node_options {
   std::chrono::milliseconds join_timeout = std::chrono::seconds(10);
   std::chrono::milliseconds scheduler_patience = std::chrono::seconds(60); ///< for it to come back
   std::shared_ptr<history::recorder> recorder; ///< of this process, used from several threads
+  /// Told a line about what is wrong and does no harm: a stranger at its port, say. From any
+  /// thread; may be null.
+  std::function<void(const std::string&)> on_notice;
   /// Makes the workload of the job that the scheduler sent; empty: `make_workload(job)`.
   std::function<workload(const job&)> make_workload;
 };

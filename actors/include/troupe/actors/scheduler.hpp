@@ -37,6 +37,8 @@ struct scheduler_actor_options {
   std::function<archive_impl_actor(archive_client_actor)> spawn_archive;
   /// Whether the process at an address is known to have ended. Null: none is.
   std::function<bool(const contact&)> has_ended;
+  /// Called from the actor, not to block, when a node has joined or come back. May be null.
+  std::function<void(const contact&, const node_actor&)> on_member;
   std::shared_ptr<run_journal> journal;        ///< may be null; what it holds already is taken up
   bool resume = false;                         ///< begin from the newest checkpoint
   std::shared_ptr<history::recorder> recorder; ///< of this process; may be null

@@ -111,6 +111,7 @@ struct shard_state {
     inbound_transfer bytes;
   };
   struct arriving_change {
+    view_number since; ///< in which the first of it came
     std::optional<replicate> header;
     inbound_transfer bytes;
   };
@@ -152,6 +153,8 @@ struct shard_state {
 
   // replica.cpp
   void take_replica_part(const part& p);
+  arriving_change& arriving_as(transfer_id id);
+  void drop_changes_before(view_number previous);
   void receive(const replicate& r, gradient_blocks gradient);
   void receive_if_whole(transfer_id id);
   void send_change(std::uint64_t sequence, const shard_change& change);

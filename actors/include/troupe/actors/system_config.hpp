@@ -1,8 +1,12 @@
 #pragma once
 
+#include <memory>
+
 #include <caf/all.hpp>
 
 namespace troupe::actors {
+
+class bulk_links;
 
 /// A CAF configuration with every Troupe message registered and the settings that measured best on
 /// small machines: one shared run queue, no extra deserializer threads.
@@ -16,6 +20,9 @@ namespace troupe::actors {
 class system_config : public caf::actor_system_config {
  public:
   explicit system_config(bool networked);
+
+  /// The bulk connections of the system made from this, while it has any (bulk_routes).
+  std::shared_ptr<bulk_links> bulk;
 };
 
 } // namespace troupe::actors

@@ -4,7 +4,9 @@
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <vector>
 
@@ -28,7 +30,9 @@
 /// answers a transfer (`pushed`, `replicated`, the next `pull`) credits all of it.
 ///
 /// With each credit and answer the receiver says who it is to those that may share memory with it:
-/// from then on parts go through shared memory where they can.
+/// from then on parts go through shared memory where they can. Where they cannot, those of at least
+/// `least_bulk_bytes` go over a connection of their own (`bulk_lane`) while there is one;
+/// announcements, credit and what is small are always messages.
 ///
 /// TRANSFER-1 Offsets and lengths of parts are multiples of a float's size but for the end of the
 ///            transfer, and parts do not overlap.
@@ -43,6 +47,8 @@
 /// TRANSFER-6 A receiver owes credit for less than half a window, so a sender never starves: of a
 ///            full window that has arrived, more than half is credited, whether answers come or
 ///            not.
+/// TRANSFER-7 What was on its way over a bulk connection that broke is sent again, over another one
+///            or as messages, when its sender looks next.
 namespace troupe::actors {
 
 /// Chosen by whoever asks for the transfer, unique within the job: the asker's number in the upper
@@ -99,6 +105,12 @@ inline constexpr std::uint32_t part_bytes = 256 * 1024;
 /// them.
 inline constexpr std::uint32_t shared_part_bytes = block::max_bytes;
 
+/// Over a bulk connection.
+inline constexpr std::uint32_t bulk_part_bytes = block::max_bytes;
+
+/// Less than this is not worth a way of its own: it goes as a message.
+inline constexpr std::uint32_t least_bulk_bytes = 32 * 1024;
+
 /// Parts on their way to one peer that it has not credited.
 inline constexpr std::uint32_t default_window = 16;
 
@@ -107,11 +119,25 @@ inline constexpr std::uint32_t default_window = 16;
 std::vector<part> cut(transfer_id id, peer_number from, std::shared_ptr<const void> owner,
                       const void* data, std::uint64_t bytes, std::uint32_t part_size = part_bytes);
 
+/// A way to one peer beside the messages, for bulk data: see bulk_links.hpp. Thread-safe.
+class bulk_lane {
+ public:
+  virtual ~bulk_lane() = default;
+  /// A connection is up.
+  virtual bool open() const = 0;
+  /// Hands the part to the connection and gives its number; 0: none took it. Does not block.
+  virtual std::uint64_t send(const part& p) = 0;
+  /// Whether that connection broke: what it took may not have arrived.
+  virtual bool broke(std::uint64_t connection) const = 0;
+};
+
 /// What waits to be sent to one peer, and the credit that lets it go. Not thread-safe.
 class outbound_queue {
  public:
   explicit outbound_queue(std::uint32_t window = default_window) : window_(window) {}
 
+  /// From now on the lane is used where it is open. May be null.
+  void use(std::shared_ptr<bulk_lane> lane) { lane_ = std::move(lane); }
   void add(std::vector<part> parts);
   /// Cuts a transfer and adds its parts.
   void add(transfer_id id, peer_number from, std::shared_ptr<const void> owner, const void* data,
@@ -119,11 +145,13 @@ class outbound_queue {
   /// Forgets this transfer, what waits and what is on its way: the asker gave it up, and the credit
   /// for lost parts would never come.
   void cancel(transfer_id id);
-  /// The next part that may be sent now; none: nothing waits or the window is full. A part that is
+  /// The next part that may be sent now as a message, after those before it that go over the bulk
+  /// connection were given to that; none: nothing waits or the window is full. A part that is
   /// handed out counts as on its way.
   std::optional<part> next();
   /// The same for what goes with the announcement of this transfer: one part, or all that lie in
-  /// shared memory. Empty when parts of others wait before it.
+  /// shared memory. Empty when parts of others wait before it, and when it goes over the bulk
+  /// connection.
   std::vector<part> next_of(transfer_id id);
   /// The peer took in `parts` parts of the transfer; more than are on their way count as all.
   /// `key`: the peer's (shared_pools::key), 0 if it could not read them (TRANSFER-5).
@@ -137,12 +165,21 @@ class outbound_queue {
   std::size_t waiting() const noexcept { return waiting_.size(); }
 
  private:
+  struct sent_part {
+    part what;
+    std::uint64_t connection; // that took it; 0: it went as a message
+  };
+
   void learn(std::uint64_t key);
+  bool fits_lane(const part& p) const;
+  void take_back_lost();
 
   std::uint32_t window_;
-  std::optional<bool> shares_;                    // memory with the peer; none: nothing is known
-  std::uint32_t on_their_way_ = 0;                // the number of parts in `sent_`
-  std::map<transfer_id, std::vector<part>> sent_; // not credited; none is empty
+  std::shared_ptr<bulk_lane> lane_;
+  std::optional<bool> shares_;     // memory with the peer; none: nothing is known
+  std::uint32_t on_their_way_ = 0; // the number of parts in `sent_`
+  std::map<transfer_id, std::vector<sent_part>> sent_; // not credited; none is empty
+  std::set<std::uint64_t> connections_;                // that took parts and have not broken
   std::deque<part> waiting_;
 };
 

@@ -1,0 +1,267 @@
+// The connections: made, looked up, ended. bulk_links_threads.cpp reads and writes.
+#include "troupe/actors/bulk_links.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <random>
+#include <system_error>
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "bulk_link.hpp"
+
+namespace troupe::actors {
+
+namespace {
+
+constexpr int backlog = 64;
+constexpr auto settled_after = std::chrono::seconds(10); // a connection that lasted so long is well
+
+[[noreturn]] void fail(const char* what) {
+  throw std::system_error(errno, std::generic_category(), what);
+}
+
+tcp_socket made(int fd, const char* what) {
+  if (fd < 0) fail(what);
+  return tcp_socket{fd};
+}
+
+void watch(const tcp_socket& set, int fd, std::uint32_t events, std::uint64_t number) {
+  epoll_event e{};
+  e.events = events;
+  e.data.u64 = number;
+  if (::epoll_ctl(set.fd(), EPOLL_CTL_ADD, fd, &e) != 0) fail("cannot wait for a socket");
+}
+
+void set_option(int fd, int level, int option, int value) {
+  ::setsockopt(fd, level, option, &value, sizeof value);
+}
+
+// A peer that is gone without a word is noticed within 10 s. Within a host or a rack the kernel's
+// own choice of buffers, several MB, carries no more bytes and lets them leave the caches, which
+// halves the rate (docs/performance.md); far away it is needed.
+void tune(const tcp_socket& s) {
+  constexpr int ms = 10'000, near_us = 1'000, near_bytes = 512 * 1024;
+  set_option(s.fd(), IPPROTO_TCP, TCP_NODELAY, 1);
+  set_option(s.fd(), IPPROTO_TCP, TCP_USER_TIMEOUT, ms);
+  set_option(s.fd(), SOL_SOCKET, SO_KEEPALIVE, 1);
+  set_option(s.fd(), IPPROTO_TCP, TCP_KEEPIDLE, 5);
+  set_option(s.fd(), IPPROTO_TCP, TCP_KEEPINTVL, 2);
+  set_option(s.fd(), IPPROTO_TCP, TCP_KEEPCNT, 3);
+  tcp_info info{};
+  socklen_t size = sizeof info;
+  if (::getsockopt(s.fd(), IPPROTO_TCP, TCP_INFO, &info, &size) == 0 && info.tcpi_rtt < near_us) {
+    set_option(s.fd(), SOL_SOCKET, SO_SNDBUF, near_bytes);
+    set_option(s.fd(), SOL_SOCKET, SO_RCVBUF, near_bytes);
+  }
+}
+
+} // namespace
+
+bulk_links::bulk_links(options o)
+    : options_(std::move(o)),
+      stopped_(made(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "cannot make an event")),
+      work_(made(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "cannot make an event")),
+      reads_(made(::epoll_create1(EPOLL_CLOEXEC), "cannot wait for sockets")),
+      writes_(made(::epoll_create1(EPOLL_CLOEXEC), "cannot wait for sockets")),
+      next_number_(first_number), unwanted_(64 * 1024) {
+  std::random_device random;
+  token_ = std::uint64_t{random()} << 32 | random();
+  watch(reads_, stopped_.fd(), EPOLLIN, stop_number);
+  watch(writes_, stopped_.fd(), EPOLLIN, stop_number);
+  watch(writes_, work_.fd(), EPOLLIN, work_number);
+  reader_ = std::thread([this] { read_all(); });
+  writer_ = std::thread([this] { write_all(); });
+  dialer_ = std::thread([this] { dial_all(); });
+}
+
+bulk_links::~bulk_links() { stop(); }
+
+void bulk_links::stop() {
+  {
+    std::lock_guard lock(mutex_);
+    if (stopping_.exchange(true)) return;
+  }
+  ::eventfd_write(stopped_.fd(), 1);
+  dials_.notify_all();
+  for (auto* t : {&reader_, &writer_, &dialer_}) t->join();
+  std::lock_guard lock(mutex_);
+  live_.clear();
+  peers_.clear();
+  targets_.clear();
+  guests_.clear();
+}
+
+bulk_links::address bulk_links::listen(const std::string& host) {
+  auto attempt = tcp_listen(host, 0, backlog);
+  if (attempt.error != 0) return {};
+  listening_ = std::move(attempt.socket);
+  watch(reads_, listening_.fd(), EPOLLIN, listen_number);
+  return {host, port_of(listening_), token_};
+}
+
+void bulk_links::keep(const std::string& peer, address at) {
+  {
+    std::lock_guard lock(mutex_);
+    if (stopping_) return;
+    auto t = std::make_shared<target>();
+    t->at = std::move(at);
+    t->due = clock::now();
+    auto& kept = targets_[peer];
+    if (kept) t->connection = kept->connection;
+    kept = std::move(t);
+  }
+  dials_.notify_all();
+}
+
+void bulk_links::use(bool on) {
+  used_ = on;
+  dials_.notify_all();
+}
+
+bool bulk_links::open(const std::string& peer) const {
+  std::lock_guard lock(mutex_);
+  return used_ && peers_.contains(peer);
+}
+
+std::uint64_t bulk_links::send(const std::string& peer, bulk_part p) {
+  if (p.data.size == 0 || p.data.size > bulk_max_bytes) return 0;
+  std::unique_lock lock(mutex_);
+  auto to = peers_.find(peer);
+  if (!used_ || to == peers_.end()) return 0;
+  auto& l = *to->second.back();
+  const bool rested = l.waiting.empty();
+  l.waiting.push_back(std::move(p));
+  const auto number = l.number;
+  lock.unlock();
+  if (rested) ::eventfd_write(work_.fd(), 1);
+  return number;
+}
+
+bool bulk_links::broke(std::uint64_t connection) const {
+  std::lock_guard lock(mutex_);
+  return !live_.contains(connection);
+}
+
+bulk_links::link_ptr bulk_links::find(std::uint64_t number) const {
+  std::lock_guard lock(mutex_);
+  auto i = live_.find(number);
+  return i != live_.end() ? i->second : nullptr;
+}
+
+void bulk_links::tell(const std::string& line) {
+  {
+    std::lock_guard lock(mutex_);
+    if (++told_ > options_.told_max) return;
+  }
+  if (options_.tell) options_.tell(line);
+}
+
+// Null: all are being ended.
+bulk_links::link_ptr bulk_links::adopt(tcp_socket s, const std::string& peer) {
+  tune(s);
+  auto l = std::make_shared<link>();
+  l->peer = peer;
+  l->socket = std::move(s);
+  std::lock_guard lock(mutex_);
+  if (stopping_) return nullptr;
+  l->number = next_number_++;
+  live_.emplace(l->number, l);
+  peers_[peer].push_back(l);
+  watch(reads_, l->socket.fd(), EPOLLIN | EPOLLRDHUP, l->number);
+  watch(writes_, l->socket.fd(), EPOLLOUT | EPOLLET, l->number);
+  return l;
+}
+
+void bulk_links::end(const link_ptr& l, const std::string& why) {
+  {
+    std::lock_guard lock(mutex_);
+    if (live_.erase(l->number) == 0) return;
+    auto of_peer = peers_.find(l->peer);
+    std::erase(of_peer->second, l);
+    if (of_peer->second.empty()) peers_.erase(of_peer);
+    l->waiting.clear();
+    ::epoll_ctl(reads_.fd(), EPOLL_CTL_DEL, l->socket.fd(), nullptr);
+    ::epoll_ctl(writes_.fd(), EPOLL_CTL_DEL, l->socket.fd(), nullptr);
+    ::shutdown(l->socket.fd(), SHUT_RDWR); // the other thread may be about to use it
+    auto t = targets_.find(l->peer);
+    if (t != targets_.end() && t->second->connection == l->number) {
+      auto& to = *t->second;
+      if (clock::now() - l->made >= settled_after) to.failures = 0;
+      if (to.failures < options_.retries)
+        to.due = clock::now() + options_.first_retry * (1u << to.failures++);
+    }
+  }
+  dials_.notify_all();
+  if (!why.empty()) tell("the bulk connection with " + l->peer + " was closed: " + why);
+}
+
+// -- connecting -----------------------------------------------------------------------------------
+
+tcp_socket bulk_links::dial(const std::string& peer, const address& at, std::string& why) {
+  const auto deadline = clock::now() + options_.dial_timeout;
+  auto attempt = tcp_connect(at.host, at.port, deadline, stopped_.fd());
+  if (attempt.error != 0) return {};
+  auto& s = attempt.socket;
+  const auto said = encode(bulk_greeting{at.token, options_.name});
+  if (::send(s.fd(), said.data(), said.size(), MSG_NOSIGNAL) != greeting_bytes) return {};
+  std::array<std::byte, greeting_bytes> heard;
+  for (std::size_t got = 0; got < heard.size();) {
+    if (wait_for_socket(s.fd(), POLLIN, deadline, stopped_.fd()) != 0) return {};
+    auto n = ::recv(s.fd(), heard.data() + got, heard.size() - got, 0);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR)) continue;
+    if (n <= 0) return {};
+    got += static_cast<std::size_t>(n);
+  }
+  bulk_greeting g;
+  if (decode(heard, g, why) && g.name == peer) return std::move(s);
+  if (why.empty()) why = "expected " + peer + " there, found " + g.name;
+  why = "the bulk connection to " + at.host + ":" + std::to_string(at.port) + " was closed: " + why;
+  return {};
+}
+
+void bulk_links::dial_all() {
+  std::unique_lock lock(mutex_);
+  while (!stopping_) {
+    std::shared_ptr<target> next;
+    std::string peer;
+    for (const auto& [name, t] : targets_)
+      if (used_ && (!next || t->due < next->due)) next = t, peer = name;
+    if (!next || next->due == clock::time_point::max()) {
+      dials_.wait(lock);
+      continue;
+    }
+    if (next->due > clock::now()) {
+      dials_.wait_until(lock, next->due);
+      continue;
+    }
+    next->due = clock::time_point::max();
+    const auto at = next->at;
+    lock.unlock();
+    std::string why;
+    auto s = dial(peer, at, why);
+    if (!why.empty()) tell(why);
+    auto made = s.open() ? adopt(std::move(s), peer) : nullptr;
+    lock.lock();
+    auto kept = targets_.find(peer);
+    if (made && kept != targets_.end() && live_.contains(made->number)) {
+      auto before = live_.find(std::exchange(kept->second->connection, made->number));
+      if (before == live_.end()) continue;
+      auto earlier = before->second;
+      lock.unlock();
+      end(earlier, {});
+      lock.lock();
+    } else if (next->failures < options_.retries) {
+      next->due = clock::now() + options_.first_retry * (1u << next->failures++);
+    }
+  }
+}
+
+} // namespace troupe::actors
