@@ -218,6 +218,11 @@ TEST_CASE("the same over a bulk connection, there and back; and as messages when
             },
             [](const credit&) {}};
   });
+  // The registry holds whoever another process knows.
+  const auto end_it = [](transfer_actor* a) {
+    caf::anon_send_exit(*a, caf::exit_reason::user_shutdown);
+  };
+  std::unique_ptr<transfer_actor, decltype(end_it)> ends_with_the_test{&here, end_it};
   auto introduce = [&] {
     std::lock_guard lock(got->mutex);
     got->parts.clear();
