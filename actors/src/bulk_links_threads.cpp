@@ -48,9 +48,15 @@ void bulk_links::write_all() {
     std::ranges::sort(busy);
     busy.erase(std::ranges::unique(busy).begin(), busy.end());
     std::erase_if(busy, [this](const link_ptr& l) {
-      if (write_some(*l)) return !l->writable || l->writing.empty();
-      end(l, {});
-      return true;
+      if (!write_some(*l)) {
+        end(l, {});
+        return true;
+      }
+      if (!l->writable) return true; // the set will tell
+      if (!l->writing.empty()) return false;
+      // The news of what came while its turn lasted may have been taken already.
+      std::lock_guard lock(mutex_);
+      return l->waiting.empty();
     });
   }
 }
