@@ -29,6 +29,8 @@ void check_size(const char* function, std::size_t expected, std::size_t found) {
 /// that a turn is over in less than a microsecond.
 constexpr std::size_t region = 4096;
 
+constexpr int longer_than_a_turn = 3000; // looks at a flag; calling the system costs more than one
+
 } // namespace
 
 class shared_parameters::turn {
@@ -37,7 +39,7 @@ class shared_parameters::turn {
     while (flag_.taken.exchange(true, std::memory_order_acquire))
       // Whoever has it is about to be done, unless the system took its core away.
       for (int spins = 0; flag_.taken.load(relaxed); ++spins)
-        if (spins >= 100) std::this_thread::yield();
+        if (spins >= longer_than_a_turn) std::this_thread::yield();
   }
   ~turn() { flag_.taken.store(false, std::memory_order_release); }
   turn(const turn&) = delete;
@@ -56,8 +58,12 @@ shared_parameters::shared_parameters(std::span<const float> initial, sgd_options
 }
 
 template <class F>
-void shared_parameters::in_turns(std::size_t begin, F f) const {
+void shared_parameters::in_turns(F f) const {
   const auto regions = turns_.size();
+  if (regions == 0) return;
+  // Threads that begin at the same place at the same time would meet at every region; multiples of
+  // the golden ratio lie apart.
+  const auto begin = passes_.fetch_add(1, relaxed) * 0x9e3779b97f4a7c15u % regions;
   for (std::size_t i = 0; i < regions; ++i) {
     const auto r = begin + i < regions ? begin + i : begin + i - regions;
     const auto first = r * region;
@@ -75,9 +81,7 @@ bool shared_parameters::apply(std::uint64_t batch_ordinal, std::span<const float
 
   const auto whole = std::span(parameters_);
   const auto velocity = std::span(velocity_);
-  // Threads that begin at different places seldom meet.
-  const auto begin = turns_.empty() ? 0 : batch_ordinal * 0x9e3779b97f4a7c15u % turns_.size();
-  in_turns(begin, [&](std::size_t first, std::size_t n) {
+  in_turns([&](std::size_t first, std::size_t n) {
     optimizer_.apply(whole.subspan(first, n), gradient.subspan(first, n),
                      velocity.empty() ? velocity : velocity.subspan(first, n), scale);
   });
@@ -87,7 +91,7 @@ bool shared_parameters::apply(std::uint64_t batch_ordinal, std::span<const float
 
 void shared_parameters::read(std::span<float> out) const {
   check_size("shared_parameters::read", parameters_.size(), out.size());
-  in_turns(0, [&](std::size_t first, std::size_t n) {
+  in_turns([&](std::size_t first, std::size_t n) {
     std::copy_n(parameters_.data() + first, n, out.data() + first);
   });
 }
@@ -95,7 +99,7 @@ void shared_parameters::read(std::span<float> out) const {
 void shared_parameters::read_state(std::span<float> out) const {
   check_size("shared_parameters::read_state", velocity_.size(), out.size());
   if (velocity_.empty()) return;
-  in_turns(0, [&](std::size_t first, std::size_t n) {
+  in_turns([&](std::size_t first, std::size_t n) {
     std::copy_n(velocity_.data() + first, n, out.data() + first);
   });
 }
@@ -103,7 +107,7 @@ void shared_parameters::read_state(std::span<float> out) const {
 void shared_parameters::set_state(std::span<const float> state) {
   check_size("shared_parameters::set_state", velocity_.size(), state.size());
   if (velocity_.empty()) return;
-  in_turns(0, [&](std::size_t first, std::size_t n) {
+  in_turns([&](std::size_t first, std::size_t n) {
     std::copy_n(state.data() + first, n, velocity_.data() + first);
   });
 }

@@ -71,14 +71,15 @@ class shared_parameters {
   };
   class turn;
 
-  /// Calls f(first, size) for every region in a turn of its own, beginning with the `begin`-th.
+  /// Calls f(first, size) for every region in a turn of its own.
   template <class F>
-  void in_turns(std::size_t begin, F f) const;
+  void in_turns(F f) const;
 
   aligned_vector<float> parameters_; // and
   aligned_vector<float> velocity_;   // of a region: of whose turn it is
   sgd optimizer_;
   mutable std::vector<flag> turns_;
+  mutable std::atomic<std::uint64_t> passes_ = 0;
   std::size_t batch_count_;
   std::unique_ptr<std::atomic<std::uint64_t>[]> claims_;
   std::atomic<std::uint64_t> updates_ = 0;
