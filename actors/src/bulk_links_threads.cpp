@@ -18,6 +18,7 @@ namespace {
 constexpr int events_max = 64;
 constexpr std::size_t turn_bytes = 4u << 20; // then other connections have their turn
 constexpr std::size_t parts_per_write = 8;
+constexpr std::uint32_t wake_bytes = 256 * 1024;
 
 } // namespace
 
@@ -122,7 +123,7 @@ void bulk_links::read_all() {
         hear(number);
       } else if (auto l = find(number)) {
         std::string why;
-        if (!read_some(*l, why)) end(l, why);
+        if (l->sends ? !is_silent(*l, why) : !read_some(*l, why)) end(l, why);
       }
     }
     std::erase_if(guests_, [](const auto& g) { return clock::now() >= g.second->until; });
@@ -167,12 +168,32 @@ void bulk_links::hear(std::uint64_t number) {
   std::string why;
   if (!decode(heard->greeting, greeting, why)) return refuse(why);
   if (greeting.token != token_) return refuse("it names a wrong token");
-  const auto answer = encode(bulk_greeting{0, options_.name});
+  const auto answer = encode(bulk_greeting{0, greeting.sender, options_.name});
   if (::send(heard->socket.fd(), answer.data(), answer.size(), MSG_NOSIGNAL | MSG_DONTWAIT) !=
       greeting_bytes)
     return;
   ::epoll_ctl(reads_.fd(), EPOLL_CTL_DEL, heard->socket.fd(), nullptr);
-  adopt(std::move(heard->socket), greeting.name);
+  adopt(std::move(heard->socket), greeting.name, greeting.sender == bulk_sender::listening);
+}
+
+// False: it broke, or the peer said something where it is to listen.
+bool bulk_links::is_silent(link& l, std::string& why) {
+  std::byte one;
+  const auto n = ::recv(l.socket.fd(), &one, 1, MSG_DONTWAIT);
+  if (n > 0) why = "its peer sends where it is to receive";
+  return n < 0 && (errno == EAGAIN || errno == EINTR);
+}
+
+// Where a wake-up costs as much as the copy of a segment: the next is due when enough of the part
+// that is being read is there, or the rest of it.
+void bulk_links::wake_at(link& l) {
+  const auto missing = l.head_got == frame_bytes
+                           ? l.frame.size - l.got
+                           : static_cast<std::uint32_t>(frame_bytes - l.head_got);
+  const auto bytes = static_cast<int>(std::min(missing, wake_bytes));
+  if (bytes == l.wakes_at) return;
+  l.wakes_at = bytes;
+  ::setsockopt(l.socket.fd(), SOL_SOCKET, SO_RCVLOWAT, &bytes, sizeof bytes);
 }
 
 // False: it broke. Reads what is there, up to a turn's bytes.
@@ -193,7 +214,10 @@ bool bulk_links::read_some(link& l, std::string& why) {
     const auto asked = to[0].iov_len + (pieces == 2 ? to[1].iov_len : 0);
     const auto n = ::readv(l.socket.fd(), to, pieces);
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0 && errno == EAGAIN) return true;
+    if (n < 0 && errno == EAGAIN) {
+      wake_at(l);
+      return true;
+    }
     if (n <= 0) return false; // the peer is gone: no news to anybody
     auto left = static_cast<std::size_t>(n);
     taken += left;
@@ -217,7 +241,10 @@ bool bulk_links::read_some(link& l, std::string& why) {
       l.got = 0;
       if (options_.takes(l.frame.receiver)) l.buffer = buffers_.take(l.frame.size);
     }
-    if (static_cast<std::size_t>(n) < asked) return true; // that was all there is
+    if (static_cast<std::size_t>(n) < asked) { // that was all there is
+      wake_at(l);
+      return true;
+    }
   }
   return true;
 }
