@@ -39,7 +39,6 @@ struct bulk_links::link {
   bulk_frame frame;
   std::shared_ptr<std::byte> buffer; // null: nobody takes it
   std::uint32_t got = 0;             // bytes of the part
-  int wakes_at = 1;                  // SO_RCVLOWAT
 };
 
 // Somebody who connected and has not said the token.

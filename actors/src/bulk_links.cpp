@@ -44,10 +44,9 @@ void set_option(int fd, int level, int option, int value) {
   ::setsockopt(fd, level, option, &value, sizeof value);
 }
 
-// A peer that is gone without a word is noticed within 10 s. Within a host or a rack the kernel's
-// own choice of buffers lets the bytes leave the caches and smaller ones make both ends wait for
-// each other: of 512 KiB, 2 MiB and the kernel's own, 2 MiB was the fastest. Far away more may be
-// needed.
+// A peer that is gone without a word is noticed within 10 s. Within a host or a rack the bytes on
+// their way are to stay in the caches, which the kernel's own choice of buffers, several MB, does
+// not see to (figures in docs/performance.md). Far away more may be needed.
 void tune(const tcp_socket& s) {
   constexpr int ms = 10'000, near_us = 1'000, near_bytes = 512 << 10;
   set_option(s.fd(), IPPROTO_TCP, TCP_NODELAY, 1);

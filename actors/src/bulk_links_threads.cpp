@@ -18,7 +18,6 @@ namespace {
 constexpr int events_max = 64;
 constexpr std::size_t turn_bytes = 4u << 20; // then other connections have their turn
 constexpr std::size_t parts_per_write = 8;
-constexpr std::uint32_t wake_bytes = 256 * 1024;
 
 } // namespace
 
@@ -184,18 +183,6 @@ bool bulk_links::is_silent(link& l, std::string& why) {
   return n < 0 && (errno == EAGAIN || errno == EINTR);
 }
 
-// Where a wake-up costs as much as the copy of a segment: the next is due when enough of the part
-// that is being read is there, or the rest of it.
-void bulk_links::wake_at(link& l) {
-  const auto missing = l.head_got == frame_bytes
-                           ? l.frame.size - l.got
-                           : static_cast<std::uint32_t>(frame_bytes - l.head_got);
-  const auto bytes = static_cast<int>(std::min(missing, wake_bytes));
-  if (bytes == l.wakes_at) return;
-  l.wakes_at = bytes;
-  ::setsockopt(l.socket.fd(), SOL_SOCKET, SO_RCVLOWAT, &bytes, sizeof bytes);
-}
-
 // False: it broke. Reads what is there, up to a turn's bytes.
 bool bulk_links::read_some(link& l, std::string& why) {
   for (std::size_t taken = 0; taken < turn_bytes;) {
@@ -214,10 +201,7 @@ bool bulk_links::read_some(link& l, std::string& why) {
     const auto asked = to[0].iov_len + (pieces == 2 ? to[1].iov_len : 0);
     const auto n = ::readv(l.socket.fd(), to, pieces);
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0 && errno == EAGAIN) {
-      wake_at(l);
-      return true;
-    }
+    if (n < 0 && errno == EAGAIN) return true;
     if (n <= 0) return false; // the peer is gone: no news to anybody
     auto left = static_cast<std::size_t>(n);
     taken += left;
@@ -241,10 +225,7 @@ bool bulk_links::read_some(link& l, std::string& why) {
       l.got = 0;
       if (options_.takes(l.frame.receiver)) l.buffer = buffers_.take(l.frame.size);
     }
-    if (static_cast<std::size_t>(n) < asked) { // that was all there is
-      wake_at(l);
-      return true;
-    }
+    if (static_cast<std::size_t>(n) < asked) return true; // that was all there is
   }
   return true;
 }

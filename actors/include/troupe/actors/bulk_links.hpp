@@ -123,7 +123,6 @@ class bulk_links {
   void hear(std::uint64_t number);
   bool read_some(link& l, std::string& why);
   bool is_silent(link& l, std::string& why);
-  void wake_at(link& l);
   void dial_all();
   tcp_socket dial(const std::string& peer, const address& at, bulk_sender sender, std::string& why);
   link_ptr adopt(tcp_socket s, const std::string& peer, bool sends);
