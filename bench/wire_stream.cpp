@@ -377,7 +377,10 @@ class measured_path {
     double there = 0, back = 0;
     std::vector<double> request_us; // ascending
   };
-  rates stream(bool there, bool back, double seconds) {
+  // With requests, one is due every 5 ms and its time counts from then, so that one that is
+  // late does not hide those behind it. They take turns of the same cores, so that a rate is one
+  // without them.
+  rates stream(bool there, bool back, double seconds, bool requests) {
     const stream_for order{static_cast<std::uint64_t>(seconds * 1e6)};
     auto at_there = bytes_at(there_), at_here = bytes_at(here_);
     auto begun = bench_clock::now();
@@ -385,10 +388,11 @@ class measured_path {
     if (there) open.push_back(self_->request(here_, patience, order));
     if (back) open.push_back(self_->request(there_, patience, order));
     rates r;
-    while (since(begun) < seconds * 0.9) {
-      auto at = bench_clock::now();
+    for (auto due = begun; requests && since(begun) < seconds * 0.9;) {
+      due += std::chrono::milliseconds(5);
+      std::this_thread::sleep_until(due);
       ask<question>(asker_, echo_, question{std::string(64, 'q')});
-      r.request_us.push_back(since(at) * 1e6);
+      r.request_us.push_back(since(due) * 1e6);
     }
     for (auto& o : open)
       o.receive([](const taken&) {},
@@ -458,7 +462,7 @@ nlohmann::json row(const char* path, const char* way, double rate, double raw,
 
 } // namespace
 
-nlohmann::json stream_table(double seconds) {
+nlohmann::json stream_table(double seconds, const std::string& only) {
   std::printf(
       "\nblocks of 1 MiB in the transport's window, every cache line looked at, and requests "
       "of 64 bytes meanwhile\n");
@@ -476,16 +480,18 @@ nlohmann::json stream_table(double seconds) {
                                      {"bulk", way_of_parts::bulk_connection},
                                      {"shared memory", way_of_parts::shared_memory}};
   for (const auto& [name, by] : paths) {
+    if (!only.empty() && only != name) continue;
     other_process other{by};
     measured_path path{by, other};
-    rows.push_back(row(name, "idle", 0, 0, path.stream(false, false, seconds).request_us));
-    path.stream(true, true, seconds / 4); // the ends get to know each other
+    rows.push_back(row(name, "idle", 0, 0, path.stream(false, false, seconds, true).request_us));
+    path.stream(true, true, seconds / 4, false); // the ends get to know each other
     for (const auto& w : ways) {
       // Just before: the machine is another one a minute later.
       const auto raw = raw_streams(other.at().raw, w.there, w.back, seconds);
       rows.push_back(row("raw TCP", w.name, raw, raw, {}));
-      auto r = path.stream(w.there, w.back, seconds);
-      rows.push_back(row(name, w.name, r.there + r.back, raw, r.request_us));
+      auto r = path.stream(w.there, w.back, seconds, false);
+      auto late = path.stream(w.there, w.back, seconds, true).request_us;
+      rows.push_back(row(name, w.name, r.there + r.back, raw, late));
     }
     const auto grown = path.growth_when_stopped(2);
     std::printf("%-14s stopped: the sender's memory is %.1f MB above idle\n", name, grown);
