@@ -191,14 +191,18 @@ bool landing::add(const part& p) {
   if (p.total != target_.size()) return false;
   auto end_of = [](const auto& e) { return e.first + e.second; };
   if (!fits(taken_, p.offset, p.data.size(), p.total, end_of)) return false;
-  std::memcpy(target_.data() + p.offset, p.data.bytes().data(), p.data.size());
+  if (local_ == local_parts::kept && !p.data.received())
+    kept_.emplace(p.offset, p.data);
+  else
+    std::memcpy(target_.data() + p.offset, p.data.bytes().data(), p.data.size());
   taken_.emplace(p.offset, p.data.size());
   received_ += p.data.size();
   return true;
 }
 
-void range_pulls::begin(std::uint32_t shard, std::span<float> target, transfer_id id) {
-  open_[shard] = {id, landing{std::as_writable_bytes(target)}, std::nullopt, 0};
+void range_pulls::begin(std::uint32_t shard, std::span<float> target, transfer_id id,
+                        local_parts local) {
+  open_[shard] = {id, landing{std::as_writable_bytes(target), local}, std::nullopt, 0};
   owed_[shard].clear();
 }
 
@@ -236,7 +240,8 @@ std::optional<range_pulls::whole> range_pulls::add(const part& p) {
 std::optional<range_pulls::whole>
 range_pulls::close_if_whole(std::map<std::uint32_t, pull_of_range>::iterator i) {
   if (!i->second.own_applied || !i->second.bytes.complete()) return std::nullopt;
-  whole result{i->first, *i->second.own_applied, i->second.seen_updates};
+  whole result{i->first, *i->second.own_applied, i->second.seen_updates,
+               i->second.bytes.take_kept()};
   open_.erase(i);
   return result;
 }

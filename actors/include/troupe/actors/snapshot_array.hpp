@@ -15,6 +15,11 @@ namespace troupe::actors {
 /// ARRAY-1  A snapshot never changes, however the array goes on.
 /// ARRAY-2  Taking a snapshot costs nothing; the first write after it copies, into memory of an
 ///          earlier snapshot that was let go if there is some.
+/// ARRAY-3  Whoever writes every element copies nothing: it reads the old values where they are and
+///          writes the new ones into such memory; into their own place while nobody holds a
+///          snapshot.
+/// ARRAY-4  However many snapshots were held at a time, the array keeps the memory of few for
+/// later.
 ///
 /// One owner takes snapshots and writes; the snapshots may be read and let go by any thread.
 class snapshot_array {
@@ -28,9 +33,22 @@ class snapshot_array {
   /// Valid until the next snapshot is taken.
   std::span<float> writable();
 
+  /// The values as they were, and where all of those go that the array holds from now on.
+  struct rewrite {
+    snapshot before;
+    std::span<float> after; ///< as long as `before`: its memory, or other with anything in it
+  };
+  /// Valid until the next snapshot is taken; by then all of `after` must be written.
+  rewrite rewritten();
+
  private:
-  std::shared_ptr<tensor::aligned_vector<float>> values_; // shared with snapshots
-  std::vector<std::shared_ptr<tensor::aligned_vector<float>>> spares_;
+  using memory = std::shared_ptr<tensor::aligned_vector<float>>;
+  bool unshared() const;
+  memory take_spare();
+  void replace(memory fresh);
+
+  memory values_; // shared with snapshots
+  std::vector<memory> spares_;
 };
 
 } // namespace troupe::actors
