@@ -182,7 +182,8 @@ class shared_pools::pool {
             static_cast<std::uint32_t>(bytes.size())};
   }
   std::uint32_t left_in_slot(const std::byte* at) const {
-    return slot_bytes_ - static_cast<std::uint32_t>(static_cast<std::size_t>(at - data_) % slot_bytes_);
+    return slot_bytes_ -
+           static_cast<std::uint32_t>(static_cast<std::size_t>(at - data_) % slot_bytes_);
   }
   std::uint64_t age_ms() const { return now_ms() - made_ms_; }
   void retire() { header().retired.store(1, std::memory_order_relaxed); }
@@ -274,17 +275,17 @@ bool shared_pools::have_own() {
 
 void* shared_pools::array_source::allocate(std::size_t bytes) {
   if (auto* p = pools_.take_array(bytes)) return p;
-  return ::operator new(bytes, std::align_val_t{tensor::alignment});
+  return ::operator new (bytes, std::align_val_t{tensor::alignment});
 }
 
 void shared_pools::array_source::deallocate(void* p, std::size_t) noexcept {
-  if (!pools_.give_back(p)) ::operator delete(p, std::align_val_t{tensor::alignment});
+  if (!pools_.give_back(p)) ::operator delete (p, std::align_val_t{tensor::alignment});
 }
 
 // Null: see `arrays`.
 void* shared_pools::take_array(std::size_t bytes) {
   std::lock_guard lock(mutex_);
-  if (key_ == 0 || bytes < least_array_bytes || (!own_ && !have_own())) return nullptr;
+  if (key_ == 0 || bytes < options_.least_array_bytes || (!own_ && !have_own())) return nullptr;
   const auto slots = (bytes + options_.slot_bytes - 1) / options_.slot_bytes;
   std::size_t of_arrays = slots;
   for (const auto& [at, a] : arrays_)
@@ -301,7 +302,8 @@ bool shared_pools::give_back(void* array) noexcept {
   std::lock_guard lock(mutex_);
   const auto i = arrays_.find(array);
   if (i == arrays_.end()) return false;
-  for (std::uint32_t s = 0; s < i->second.slots; ++s) i->second.in->let_go(i->second.first_slot + s);
+  for (std::uint32_t s = 0; s < i->second.slots; ++s)
+    i->second.in->let_go(i->second.first_slot + s);
   arrays_.erase(i);
   return true;
 }

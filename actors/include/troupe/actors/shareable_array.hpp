@@ -14,9 +14,9 @@ using shareable_array = std::shared_ptr<tensor::aligned_vector<float>>;
 /// `size` zeros. Thread-safe.
 shareable_array make_shareable(std::size_t size);
 
-/// Whether nobody holds the array but the caller's pointer: neither here nor in another process. Then
-/// what others read of it was read before, and it may be written. Thread-safe, as long as no other
-/// thread takes a copy of that pointer meanwhile.
+/// Whether nobody holds the array but the caller's pointer: neither here nor in another process.
+/// Then what others read of it was read before, and it may be written. Thread-safe, as long as no
+/// other thread takes a copy of that pointer meanwhile.
 bool held_here_alone(const shareable_array& a);
 
 } // namespace troupe::actors

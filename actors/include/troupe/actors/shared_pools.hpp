@@ -65,6 +65,7 @@ class shared_pools {
     std::uint32_t slots = 1024;          ///< takes memory as it is used
     std::uint32_t slot_bytes = 1u << 20; ///< a multiple of 4096
     std::uint64_t pool_patience_ms = 5'000;
+    std::uint32_t least_array_bytes = 32 * 1024; ///< smaller arrays lie on the heap
   };
 
   shared_pools() : shared_pools(options{}) {}
@@ -90,11 +91,10 @@ class shared_pools {
   /// Copies at most a slot's bytes into the pool. None: no slot is free, or there is no such
   /// memory.
   std::optional<shared_bytes> copy(std::span<const std::byte> bytes);
-  /// Memory for arrays that other processes of the host can read without a copy, or of the heap: for
-  /// less than `least_array_bytes`, while this process shares nothing, and when the pool is full.
-  /// A child of fork() has the same arrays, not copies, and must not write them.
+  /// Memory for arrays that other processes of the host can read without a copy, or of the heap:
+  /// for less than `least_array_bytes`, while this process shares nothing, and when the pool is
+  /// full. A child of fork() has the same arrays, not copies, and must not write them.
   tensor::memory_source& arrays() noexcept { return arrays_source_; }
-  static constexpr std::size_t least_array_bytes = 32 * 1024;
   /// Whether another process holds a part of the array that begins here.
   bool held_elsewhere(const void* array) const;
   /// How many bytes from here on lie in one slot of this process's pool; 0: it does not lie there.
