@@ -189,7 +189,7 @@ using client_actor = pusher_actor::extend<caf::replies_to<pull_once>::with<bool>
 struct client_state {
   shard_actor shard;
   tensor::aligned_vector<float> target;
-  std::shared_ptr<tensor::aligned_vector<float>> gradient;
+  shareable_array gradient;
   range_pulls pulls;
   outbound_queue out;
   transfer_ids ids{0};
@@ -202,7 +202,8 @@ client_actor::behavior_type client(client_actor::stateful_pointer<client_state> 
   auto& s = self->state;
   s.shard = std::move(to);
   s.target.resize(bytes / sizeof(float));
-  s.gradient = std::make_shared<tensor::aligned_vector<float>>(bytes / sizeof(float), 1e-6f);
+  s.gradient = make_shareable(bytes / sizeof(float));
+  std::ranges::fill(*s.gradient, 1e-6f);
   auto flush = [self, &s] {
     while (auto next = s.out.next()) self->send(s.shard, std::move(*next));
   };
@@ -285,22 +286,26 @@ int main(int argc, char** argv) {
   auto all = troupe::bench::origin("wire", troupe::bench::command_of(argc, argv));
   troupe::bench::print_origin(all);
   double seconds = 1;
-  std::string json_file;
+  std::string json_file, streams_of;
   for (int i = 1; i < argc; ++i) {
     std::string argument = argv[i];
     if (argument == "--seconds" && i + 1 < argc)
       seconds = std::atof(argv[++i]);
     else if (argument == "--json" && i + 1 < argc)
       json_file = argv[++i];
+    else if (argument == "--streams" && i + 1 < argc)
+      streams_of = argv[++i];
     else if (argument == "--no-shared-memory")
       share_memory = false;
     else {
-      std::cerr << "usage: bench_wire [--seconds S] [--no-shared-memory] [--json FILE]\n";
+      std::cerr << "usage: bench_wire [--seconds S] [--no-shared-memory] [--json FILE]\n"
+                   "                  [--streams messages|bulk|'shared memory': these alone]\n";
       return 2;
     }
   }
   nlohmann::json rows = nlohmann::json::array();
   for (std::size_t bytes : {64u << 10, 1u << 20, 4u << 20, 16u << 20, 64u << 20}) {
+    if (!streams_of.empty()) break;
     shard_process other{bytes};
     std::vector<char> from(bytes, 1), to(bytes);
     int raw = connect_raw(other.at().raw_port);
@@ -332,7 +337,7 @@ int main(int argc, char** argv) {
     }
     caf::anon_send_exit(c, caf::exit_reason::user_shutdown);
   }
-  auto streams = troupe::bench::stream_table(seconds);
+  auto streams = troupe::bench::stream_table(seconds, streams_of);
   all.update({{"seconds_each", seconds}, {"rows", rows}, {"streams", streams}});
   if (!troupe::bench::write_json(json_file, all)) fail(json_file + ": cannot write");
 }

@@ -26,6 +26,7 @@
 #include "troupe/actors/bulk_routes.hpp"
 #include "troupe/actors/connect.hpp"
 #include "troupe/actors/messages.hpp"
+#include "troupe/actors/shareable_array.hpp"
 #include "troupe/actors/system_config.hpp"
 
 namespace troupe::bench {
@@ -54,8 +55,15 @@ std::uint64_t touch(std::span<const std::byte> bytes) {
   return sum;
 }
 
-std::shared_ptr<const std::vector<std::byte>> blocks() {
-  return std::make_shared<const std::vector<std::byte>>(block_bytes * blocks_kept, std::byte{1});
+// Where a worker's gradients lie: in a process that shares memory its peers read them there.
+shareable_array blocks() {
+  auto floats = make_shareable(block_bytes * blocks_kept / sizeof(float));
+  std::ranges::fill(*floats, 1.0f);
+  return floats;
+}
+
+const std::byte* block_at(const shareable_array& source, std::size_t i) {
+  return reinterpret_cast<const std::byte*>(source->data()) + i % blocks_kept * block_bytes;
 }
 
 // -- one end of a stream --------------------------------------------------------------------------
@@ -110,7 +118,7 @@ struct bench_config : system_config {
 // Blocks are transfers of the production queue, with its window, parts and credit.
 struct end_state {
   end_actor peer;
-  std::shared_ptr<const std::vector<std::byte>> source = blocks();
+  shareable_array source = blocks();
   outbound_queue out;
   owed_credit owed;
   transfer_ids ids{0};
@@ -132,8 +140,7 @@ void send_more(end_pointer self) {
   }
   for (;;) {
     if (s.out.waiting() == 0) {
-      const auto at = s.next_block++ % blocks_kept * block_bytes;
-      s.out.add(s.ids.next(), 0, s.source, s.source->data() + at, block_bytes);
+      s.out.add(s.ids.next(), 0, s.source, block_at(s.source, s.next_block++), block_bytes);
     }
     if (auto next = s.out.next())
       self->send(s.peer, std::move(*next));
@@ -200,7 +207,7 @@ void raw_send(int fd, double seconds) {
   auto source = blocks();
   auto begun = bench_clock::now();
   for (std::size_t i = 0; since(begun) < seconds; ++i)
-    if (!write_all(fd, source->data() + i % blocks_kept * block_bytes, block_bytes)) break;
+    if (!write_all(fd, block_at(source, i), block_bytes)) break;
   ::shutdown(fd, SHUT_WR);
 }
 
@@ -377,7 +384,10 @@ class measured_path {
     double there = 0, back = 0;
     std::vector<double> request_us; // ascending
   };
-  rates stream(bool there, bool back, double seconds) {
+  // With requests, one is due every 5 ms and its time counts from then, so that one that is
+  // late does not hide those behind it. They take turns of the same cores, so that a rate is one
+  // without them.
+  rates stream(bool there, bool back, double seconds, bool requests) {
     const stream_for order{static_cast<std::uint64_t>(seconds * 1e6)};
     auto at_there = bytes_at(there_), at_here = bytes_at(here_);
     auto begun = bench_clock::now();
@@ -385,10 +395,11 @@ class measured_path {
     if (there) open.push_back(self_->request(here_, patience, order));
     if (back) open.push_back(self_->request(there_, patience, order));
     rates r;
-    while (since(begun) < seconds * 0.9) {
-      auto at = bench_clock::now();
+    for (auto due = begun; requests && since(begun) < seconds * 0.9;) {
+      due += std::chrono::milliseconds(5);
+      std::this_thread::sleep_until(due);
       ask<question>(asker_, echo_, question{std::string(64, 'q')});
-      r.request_us.push_back(since(at) * 1e6);
+      r.request_us.push_back(since(due) * 1e6);
     }
     for (auto& o : open)
       o.receive([](const taken&) {},
@@ -458,7 +469,7 @@ nlohmann::json row(const char* path, const char* way, double rate, double raw,
 
 } // namespace
 
-nlohmann::json stream_table(double seconds) {
+nlohmann::json stream_table(double seconds, const std::string& only) {
   std::printf(
       "\nblocks of 1 MiB in the transport's window, every cache line looked at, and requests "
       "of 64 bytes meanwhile\n");
@@ -476,16 +487,18 @@ nlohmann::json stream_table(double seconds) {
                                      {"bulk", way_of_parts::bulk_connection},
                                      {"shared memory", way_of_parts::shared_memory}};
   for (const auto& [name, by] : paths) {
+    if (!only.empty() && only != name) continue;
     other_process other{by};
     measured_path path{by, other};
-    rows.push_back(row(name, "idle", 0, 0, path.stream(false, false, seconds).request_us));
-    path.stream(true, true, seconds / 4); // the ends get to know each other
+    rows.push_back(row(name, "idle", 0, 0, path.stream(false, false, seconds, true).request_us));
+    path.stream(true, true, seconds / 4, false); // the ends get to know each other
     for (const auto& w : ways) {
       // Just before: the machine is another one a minute later.
       const auto raw = raw_streams(other.at().raw, w.there, w.back, seconds);
       rows.push_back(row("raw TCP", w.name, raw, raw, {}));
-      auto r = path.stream(w.there, w.back, seconds);
-      rows.push_back(row(name, w.name, r.there + r.back, raw, r.request_us));
+      auto r = path.stream(w.there, w.back, seconds, false);
+      auto late = path.stream(w.there, w.back, seconds, true).request_us;
+      rows.push_back(row(name, w.name, r.there + r.back, raw, late));
     }
     const auto grown = path.growth_when_stopped(2);
     std::printf("%-14s stopped: the sender's memory is %.1f MB above idle\n", name, grown);

@@ -57,6 +57,7 @@ std::array<std::byte, greeting_bytes> encode(const bulk_greeting& g) {
   to.text(greeting_mark);
   to.number(bulk_version);
   to.number(g.token);
+  to.number(static_cast<std::uint32_t>(g.sender));
   to.number(static_cast<std::uint32_t>(name.size()));
   to.text(name);
   return bytes;
@@ -74,6 +75,12 @@ bool decode(std::span<const std::byte, greeting_bytes> bytes, bulk_greeting& g, 
     return false;
   }
   g.token = from.number<std::uint64_t>();
+  const auto sender = from.number<std::uint32_t>();
+  if (sender > 1) {
+    why = "expected 0 or 1 as the one who sends, found " + std::to_string(sender);
+    return false;
+  }
+  g.sender = bulk_sender{sender};
   const auto size = from.number<std::uint32_t>();
   if (size == 0 || size > bulk_name_max) {
     why = "expected a name of 1 to " + std::to_string(bulk_name_max) + " bytes, found " +

@@ -5,7 +5,6 @@
 #include <array>
 #include <deque>
 
-#include "troupe/actors/bulk_frame.hpp"
 #include "troupe/actors/bulk_links.hpp"
 
 namespace troupe::actors {
@@ -19,6 +18,7 @@ inline constexpr std::uint64_t first_number = 3;
 struct bulk_links::link {
   std::uint64_t number;
   std::string peer;
+  bool sends; // parts to the peer; else it receives them
   tcp_socket socket;
   clock::time_point made = clock::now();
 
@@ -52,9 +52,9 @@ struct bulk_links::guest {
 // A peer to connect to.
 struct bulk_links::target {
   address at;
-  clock::time_point due; // of the next attempt; max: none
-  unsigned failures = 0; // in a row
-  std::uint64_t connection = 0;
+  clock::time_point due;                  // of the next attempt; max: none
+  unsigned failures = 0;                  // in a row
+  std::vector<std::uint64_t> connections; // none, or one for each way
 };
 
 } // namespace troupe::actors

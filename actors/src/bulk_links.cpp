@@ -44,12 +44,11 @@ void set_option(int fd, int level, int option, int value) {
   ::setsockopt(fd, level, option, &value, sizeof value);
 }
 
-// A peer that is gone without a word is noticed within 10 s. Within a host or a rack the kernel's
-// own choice of buffers lets the bytes leave the caches and smaller ones make both ends wait for
-// each other: of 512 KiB, 2 MiB and the kernel's own, 2 MiB was the fastest. Far away more may be
-// needed.
+// A peer that is gone without a word is noticed within 10 s. Within a host or a rack the bytes on
+// their way are to stay in the caches, which the kernel's own choice of buffers, several MB, does
+// not see to (figures in docs/performance.md). Far away more may be needed.
 void tune(const tcp_socket& s) {
-  constexpr int ms = 10'000, near_us = 1'000, near_bytes = 2 << 20;
+  constexpr int ms = 10'000, near_us = 1'000, near_bytes = 512 << 10;
   set_option(s.fd(), IPPROTO_TCP, TCP_NODELAY, 1);
   set_option(s.fd(), IPPROTO_TCP, TCP_USER_TIMEOUT, ms);
   set_option(s.fd(), SOL_SOCKET, SO_KEEPALIVE, 1);
@@ -116,7 +115,7 @@ void bulk_links::keep(const std::string& peer, address at) {
     t->at = std::move(at);
     t->due = clock::now();
     auto& kept = targets_[peer];
-    if (kept) t->connection = kept->connection;
+    if (kept) t->connections = kept->connections;
     kept = std::move(t);
   }
   dials_.notify_all();
@@ -166,35 +165,43 @@ void bulk_links::tell(const std::string& line) {
 }
 
 // Null: all are being ended.
-bulk_links::link_ptr bulk_links::adopt(tcp_socket s, const std::string& peer) {
+bulk_links::link_ptr bulk_links::adopt(tcp_socket s, const std::string& peer, bool sends) {
   tune(s);
   auto l = std::make_shared<link>();
   l->peer = peer;
+  l->sends = sends;
   l->socket = std::move(s);
   std::lock_guard lock(mutex_);
   if (stopping_) return nullptr;
   l->number = next_number_++;
   live_.emplace(l->number, l);
-  peers_[peer].push_back(l);
-  watch(reads_, l->socket.fd(), EPOLLIN | EPOLLRDHUP, l->number);
-  watch(writes_, l->socket.fd(), EPOLLOUT | EPOLLET, l->number);
+  watch(reads_, l->socket.fd(), EPOLLIN | EPOLLRDHUP, l->number); // or the news of its end
+  if (sends) {
+    peers_[peer].push_back(l);
+    watch(writes_, l->socket.fd(), EPOLLOUT | EPOLLET, l->number);
+  }
   return l;
 }
 
 void bulk_links::end(const link_ptr& l, const std::string& why) {
+  std::vector<link_ptr> with_it; // what was made together ends together
   {
     std::lock_guard lock(mutex_);
     if (live_.erase(l->number) == 0) return;
-    auto of_peer = peers_.find(l->peer);
-    std::erase(of_peer->second, l);
-    if (of_peer->second.empty()) peers_.erase(of_peer);
-    l->waiting.clear();
     ::epoll_ctl(reads_.fd(), EPOLL_CTL_DEL, l->socket.fd(), nullptr);
-    ::epoll_ctl(writes_.fd(), EPOLL_CTL_DEL, l->socket.fd(), nullptr);
+    if (l->sends) {
+      auto of_peer = peers_.find(l->peer);
+      std::erase(of_peer->second, l);
+      if (of_peer->second.empty()) peers_.erase(of_peer);
+      l->waiting.clear();
+      ::epoll_ctl(writes_.fd(), EPOLL_CTL_DEL, l->socket.fd(), nullptr);
+    }
     ::shutdown(l->socket.fd(), SHUT_RDWR); // the other thread may be about to use it
     auto t = targets_.find(l->peer);
-    if (t != targets_.end() && t->second->connection == l->number) {
+    if (t != targets_.end() && std::ranges::count(t->second->connections, l->number) != 0) {
       auto& to = *t->second;
+      for (auto number : std::exchange(to.connections, {}))
+        if (auto other = live_.find(number); other != live_.end()) with_it.push_back(other->second);
       if (clock::now() - l->made >= settled_after) to.failures = 0;
       if (to.failures < options_.retries)
         to.due = clock::now() + options_.first_retry * (1u << to.failures++);
@@ -202,16 +209,18 @@ void bulk_links::end(const link_ptr& l, const std::string& why) {
   }
   dials_.notify_all();
   if (!why.empty()) tell("the bulk connection with " + l->peer + " was closed: " + why);
+  for (const auto& other : with_it) end(other, {});
 }
 
 // -- connecting -----------------------------------------------------------------------------------
 
-tcp_socket bulk_links::dial(const std::string& peer, const address& at, std::string& why) {
+tcp_socket bulk_links::dial(const std::string& peer, const address& at, bulk_sender sender,
+                            std::string& why) {
   const auto deadline = clock::now() + options_.dial_timeout;
   auto attempt = tcp_connect(at.host, at.port, deadline, stopped_.fd());
   if (attempt.error != 0) return {};
   auto& s = attempt.socket;
-  const auto said = encode(bulk_greeting{at.token, options_.name});
+  const auto said = encode(bulk_greeting{at.token, sender, options_.name});
   if (::send(s.fd(), said.data(), said.size(), MSG_NOSIGNAL) != greeting_bytes) return {};
   std::array<std::byte, greeting_bytes> heard;
   for (std::size_t got = 0; got < heard.size();) {
@@ -247,21 +256,31 @@ void bulk_links::dial_all() {
     const auto at = next->at;
     lock.unlock();
     std::string why;
-    auto s = dial(peer, at, why);
+    auto there = dial(peer, at, bulk_sender::connecting, why);
+    auto back = there.open() ? dial(peer, at, bulk_sender::listening, why) : tcp_socket{};
     if (!why.empty()) tell(why);
-    auto made = s.open() ? adopt(std::move(s), peer) : nullptr;
+    std::vector<link_ptr> made;
+    if (back.open())
+      for (auto& l : {adopt(std::move(there), peer, true), adopt(std::move(back), peer, false)})
+        if (l) made.push_back(l);
     lock.lock();
     auto kept = targets_.find(peer);
-    if (made && kept != targets_.end() && live_.contains(made->number)) {
-      auto before = live_.find(std::exchange(kept->second->connection, made->number));
-      if (before == live_.end()) continue;
-      auto earlier = before->second;
-      lock.unlock();
-      end(earlier, {});
-      lock.lock();
-    } else if (next->failures < options_.retries) {
-      next->due = clock::now() + options_.first_retry * (1u << next->failures++);
+    const bool live = made.size() == 2 && std::ranges::all_of(made, [this](const auto& l) {
+                        return live_.contains(l->number);
+                      });
+    std::vector<link_ptr> over; // what these take the place of, or what is left of these
+    if (live && kept != targets_.end()) {
+      for (auto number :
+           std::exchange(kept->second->connections, {made[0]->number, made[1]->number}))
+        if (auto before = live_.find(number); before != live_.end()) over.push_back(before->second);
+    } else {
+      over = made;
+      if (next->failures < options_.retries)
+        next->due = clock::now() + options_.first_retry * (1u << next->failures++);
     }
+    lock.unlock();
+    for (const auto& l : over) end(l, {});
+    lock.lock();
   }
 }
 

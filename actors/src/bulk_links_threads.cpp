@@ -122,7 +122,7 @@ void bulk_links::read_all() {
         hear(number);
       } else if (auto l = find(number)) {
         std::string why;
-        if (!read_some(*l, why)) end(l, why);
+        if (l->sends ? !is_silent(*l, why) : !read_some(*l, why)) end(l, why);
       }
     }
     std::erase_if(guests_, [](const auto& g) { return clock::now() >= g.second->until; });
@@ -167,12 +167,20 @@ void bulk_links::hear(std::uint64_t number) {
   std::string why;
   if (!decode(heard->greeting, greeting, why)) return refuse(why);
   if (greeting.token != token_) return refuse("it names a wrong token");
-  const auto answer = encode(bulk_greeting{0, options_.name});
+  const auto answer = encode(bulk_greeting{0, greeting.sender, options_.name});
   if (::send(heard->socket.fd(), answer.data(), answer.size(), MSG_NOSIGNAL | MSG_DONTWAIT) !=
       greeting_bytes)
     return;
   ::epoll_ctl(reads_.fd(), EPOLL_CTL_DEL, heard->socket.fd(), nullptr);
-  adopt(std::move(heard->socket), greeting.name);
+  adopt(std::move(heard->socket), greeting.name, greeting.sender == bulk_sender::listening);
+}
+
+// False: it broke, or the peer said something where it is to listen.
+bool bulk_links::is_silent(link& l, std::string& why) {
+  std::byte one;
+  const auto n = ::recv(l.socket.fd(), &one, 1, MSG_DONTWAIT);
+  if (n > 0) why = "its peer sends where it is to receive";
+  return n < 0 && (errno == EAGAIN || errno == EINTR);
 }
 
 // False: it broke. Reads what is there, up to a turn's bytes.

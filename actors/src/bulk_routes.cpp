@@ -25,7 +25,7 @@ bulk_links::options options_for(caf::actor_system& system,
   o.deliver = [&system](bulk_part p) {
     auto actor = caf::actor_cast<transfer_actor>(system.registry().get(p.receiver));
     if (!actor) return;
-    block data{std::move(p.data.owner), p.data.data, p.data.size};
+    auto data = block::received(std::move(p.data.owner), p.data.data, p.data.size);
     caf::anon_send(actor, part{p.transfer, p.from, p.offset, p.total, std::move(data)});
   };
   o.tell = std::move(tell);

@@ -7,18 +7,14 @@ namespace troupe::actors {
 computed cpu_compute_state::run(const compute_task& task) {
   computed result;
   try {
-    const auto& [clock, batch, parameters, own_writes, gradient, ready_at] = task.order;
+    const auto& [clock, batch, parameters, pulled, gradient, ready_at] = task.order;
     std::span<float> values{*parameters};
     std::map<shard_id, std::uint64_t> seen; // updates at the time of the read
     for (const auto& s : task.shared) {
       seen[s.shard] = s.array->updates();
       s.array->read(values.subspan(s.range.first, s.range.size));
     }
-    for (const auto& write : own_writes) {
-      auto to = values.data() + write.range.first;
-      auto from = write.gradient->data() + write.range.first;
-      for (std::size_t i = 0; i < write.range.size; ++i) to[i] -= write.step * from[i];
-    }
+    for (const auto& range : pulled) settle(range, values);
     const auto order = options.orders->of(batch.epoch);
     std::span rows{order->data() + options.plan.first_position(batch),
                    options.plan.samples_in(batch)};
@@ -52,6 +48,7 @@ computed cpu_compute_state::run(const compute_task& task) {
 }
 
 caf::timespan cpu_compute_state::longer(caf::timespan took) {
+  if (options.takes) return options.takes();
   auto extra = std::chrono::duration_cast<caf::timespan>(std::chrono::duration<double>(took) *
                                                          (options.slow_factor - 1));
   if (options.longer_high.count() <= 0) return extra;
@@ -60,25 +57,39 @@ caf::timespan cpu_compute_state::longer(caf::timespan took) {
   return extra + options.longer_low + caf::timespan(random_->below(width + 1));
 }
 
+caf::result<computed> cpu_compute_state::on_task(const compute_task& task) {
+  auto promise = self->make_response_promise<computed>();
+  tasks_.push_back({task, promise});
+  if (tasks_.size() == 1) compute_first();
+  return promise;
+}
+
+void cpu_compute_state::compute_first() {
+  const auto begun = self->clock().now();
+  result_ = run(tasks_.front().task);
+  const auto took = std::chrono::duration_cast<caf::timespan>(self->clock().now() - begun);
+  const auto extra = longer(took);
+  result_.took = took + std::max(extra, caf::timespan{});
+  if (extra.count() > 0)
+    self->delayed_send(self, extra, held_back{});
+  else
+    answer();
+}
+
+void cpu_compute_state::answer() {
+  tasks_.front().promise.deliver(std::move(result_));
+  tasks_.pop_front();
+  if (!tasks_.empty()) compute_first();
+}
+
 cpu_compute_actor::behavior_type cpu_compute(cpu_compute_state::self_pointer self,
                                              cpu_compute_options options) {
   auto& state = self->state;
   state.options = std::move(options);
   state.model = state.options.work.make_model();
   return {
-      [self, &state](const compute_task& task) -> caf::result<computed> {
-        auto begun = self->clock().now();
-        auto result = state.run(task);
-        const auto took = std::chrono::duration_cast<caf::timespan>(self->clock().now() - begun);
-        const auto extra = state.longer(took);
-        result.took = took + std::max(extra, caf::timespan{});
-        if (extra.count() <= 0) return result;
-        state.slow_result = std::move(result);
-        state.slow_promise = self->make_response_promise<computed>();
-        self->delayed_send(self, extra, held_back{});
-        return state.slow_promise;
-      },
-      [&state](held_back) { state.slow_promise.deliver(std::move(state.slow_result)); },
+      [&state](const compute_task& task) { return state.on_task(task); },
+      [&state](held_back) { state.on_held_back(); },
   };
 }
 

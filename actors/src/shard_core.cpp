@@ -1,6 +1,8 @@
 #include "troupe/actors/shard_core.hpp"
 
 #include <algorithm>
+#include <array>
+#include <iterator>
 #include <stdexcept>
 #include <string>
 
@@ -37,6 +39,25 @@ gradient_blocks as_blocks(const snapshot& whole) {
   return blocks;
 }
 
+// Adds the floats of the gradient from `first` on.
+void add_piece(const gradient_blocks& gradient, std::uint64_t first, std::span<float> to) {
+  auto i = std::prev(gradient.upper_bound(first * sizeof(float)));
+  for (std::size_t done = 0; done < to.size(); ++i) {
+    const auto skipped = first + done - i->first / sizeof(float);
+    const auto values = i->second.floats().subspan(skipped);
+    const auto count = std::min(values.size(), to.size() - done);
+    for (std::size_t k = 0; k < count; ++k) to[done + k] += values[k];
+    done += count;
+  }
+}
+
+// Where values come from and go to when all are written, or some.
+snapshot_array::rewrite written(snapshot_array& array, bool all) {
+  if (all) return array.rewritten();
+  const auto values = array.writable();
+  return {array.current(), values};
+}
+
 [[noreturn]] void refuse(const std::string& what) {
   throw std::invalid_argument("[troupe::actors::shard_core] " + what);
 }
@@ -56,12 +77,11 @@ shard_core::shard_core(const options& o, scheduler::shard_range range,
     shared_ =
         std::make_shared<tensor::shared_parameters>(initial, o.optimizer, plan_.total_batches());
   } else {
-    parameters_ = snapshot_array{{initial.begin(), initial.end()}};
+    parameters_ = snapshot_array{initial};
     velocity_ = snapshot_array{tensor::aligned_vector<float>(optimizer_.state_size(range.size))};
   }
   if (auto g = mode_.batches_per_step()) {
     steps_.emplace(scheduler::step_plan{plan_, *g});
-    step_sum_.resize(range.size);
   }
   for (std::uint32_t w = 0; w < o.workers; ++w) clocks_.enter(worker_id{w}, 0);
 }
@@ -92,7 +112,6 @@ shard_core::shard_core(const options& o, const shard_image& image) : shard_core(
   }
   if (auto g = mode_.batches_per_step()) {
     steps_.emplace(scheduler::step_plan{plan_, *g}, image.step);
-    step_sum_.resize(range_.size);
     before_last_step_ = image.before_last_step;
     for (const auto& [batch, gradient] : image.kept) steps_->insert(batch, as_blocks(gradient));
   }
@@ -206,7 +225,8 @@ shard_core::reading shard_core::read(worker_id worker, clock_value clock,
 }
 
 void shard_core::apply(const gradient_blocks& gradient, const segment& part, float scale) {
-  auto parameters = parameters_.writable();
+  const auto [before, after] = written(parameters_, part.size == range_.size);
+  const std::span old{*before};
   auto velocity = velocity_.size() > 0 ? velocity_.writable() : std::span<float>{};
   for (const auto& [offset, b] : gradient) {
     auto first = std::max<std::uint64_t>(offset / sizeof(float), part.first);
@@ -214,9 +234,9 @@ void shard_core::apply(const gradient_blocks& gradient, const segment& part, flo
     auto last = std::min(offset / sizeof(float) + values.size(), part.first + part.size);
     if (first >= last) continue;
     auto count = last - first;
-    optimizer_.apply(parameters.subspan(first, count),
-                     values.subspan(first - offset / sizeof(float), count),
-                     velocity.empty() ? velocity : velocity.subspan(first, count), scale);
+    optimizer_.apply_into(old.subspan(first, count), after.subspan(first, count),
+                          values.subspan(first - offset / sizeof(float), count),
+                          velocity.empty() ? velocity : velocity.subspan(first, count), scale);
   }
 }
 
@@ -233,19 +253,27 @@ void shard_core::apply_ready_steps() {
       waiting = at_steps_.erase(waiting);
     }
     if (!steps_->ready()) return;
-    auto gradients = steps_->take();
-    std::ranges::fill(step_sum_, 0.0f);
-    for (const auto& gradient : gradients)
-      for (const auto& [offset, b] : gradient) {
-        auto* sum = step_sum_.data() + offset / sizeof(float);
-        auto values = b.floats();
-        for (std::size_t i = 0; i < values.size(); ++i) sum[i] += values[i];
-      }
-    before_last_step_ = parameters_.current();
-    auto count = static_cast<float>(gradients.size());
-    for (auto& value : step_sum_) value /= count;
-    optimizer_.apply(parameters_.writable(), step_sum_,
-                     velocity_.size() > 0 ? velocity_.writable() : std::span<float>{});
+    apply_step(steps_->take());
+  }
+}
+
+// Piece by piece, so that what is summed is still in the first cache when it is applied. SGD-1: it
+// makes no difference to the bits.
+void shard_core::apply_step(const std::vector<gradient_blocks>& gradients) {
+  before_last_step_ = parameters_.current();
+  const auto [before, after] = parameters_.rewritten();
+  const std::span old{*before};
+  const auto velocity = velocity_.size() > 0 ? velocity_.writable() : std::span<float>{};
+  const auto count = static_cast<float>(gradients.size());
+  std::array<float, 4096> sum;
+  for (std::uint64_t first = 0; first < range_.size; first += sum.size()) {
+    const auto size = std::min<std::uint64_t>(sum.size(), range_.size - first);
+    std::ranges::fill(sum, 0.0f);
+    for (const auto& gradient : gradients) add_piece(gradient, first, std::span{sum}.first(size));
+    for (auto& value : sum) value /= count;
+    optimizer_.apply_into(old.subspan(first, size), after.subspan(first, size),
+                          std::span{sum}.first(size),
+                          velocity.empty() ? velocity : velocity.subspan(first, size));
   }
 }
 

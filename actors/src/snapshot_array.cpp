@@ -1,36 +1,54 @@
 #include "troupe/actors/snapshot_array.hpp"
 
 #include <algorithm>
-#include <atomic>
 
 namespace troupe::actors {
 
 namespace {
 
-// Two snapshots may be on their way to slow readers while a third is being made.
-constexpr std::size_t spares_kept = 3;
+// A worker of this process holds two at a time, one that it computes with and one that has just
+// landed: those of a few workers are remembered until they are let go,
+constexpr std::size_t spares_known = 12;
+// and of those that nobody holds any more so many are kept for the next writes.
+constexpr std::size_t spares_free = 2;
 
 } // namespace
 
+snapshot_array::snapshot_array(std::span<const float> values)
+    : values_(make_shareable(values.size())) {
+  std::ranges::copy(values, values_->begin());
+}
+
+shareable_array snapshot_array::take_spare() {
+  auto spare = std::ranges::find_if(spares_, held_here_alone);
+  if (spare == spares_.end()) return make_shareable(values_->size());
+  auto fresh = std::move(*spare);
+  spares_.erase(spare);
+  return fresh;
+}
+
+// The oldest may be held by a process that was killed: for ever, so they go first.
+void snapshot_array::replace(shareable_array fresh) {
+  std::size_t free = 0;
+  std::erase_if(spares_,
+                [&free](const auto& s) { return held_here_alone(s) && ++free > spares_free; });
+  if (spares_.size() == spares_known) spares_.erase(spares_.begin());
+  spares_.push_back(std::exchange(values_, std::move(fresh)));
+}
+
 std::span<float> snapshot_array::writable() {
-  if (values_.use_count() == 1) {
-    // The last reader's accesses come before its release of the pointer.
-    std::atomic_thread_fence(std::memory_order_acquire);
-    return *values_;
-  }
-  auto spare = std::ranges::find_if(spares_, [](const auto& s) { return s.use_count() == 1; });
-  std::shared_ptr<tensor::aligned_vector<float>> fresh;
-  if (spare != spares_.end()) {
-    std::atomic_thread_fence(std::memory_order_acquire);
-    fresh = std::move(*spare);
-    spares_.erase(spare);
-    *fresh = *values_;
-  } else {
-    fresh = std::make_shared<tensor::aligned_vector<float>>(*values_);
-  }
-  if (spares_.size() < spares_kept) spares_.push_back(values_);
-  values_ = std::move(fresh);
+  if (held_here_alone(values_)) return *values_;
+  auto fresh = take_spare();
+  std::ranges::copy(*values_, fresh->begin());
+  replace(std::move(fresh));
   return *values_;
+}
+
+snapshot_array::rewrite snapshot_array::rewritten() {
+  if (held_here_alone(values_)) return {values_, *values_};
+  snapshot before = values_;
+  replace(take_spare());
+  return {std::move(before), *values_};
 }
 
 } // namespace troupe::actors

@@ -62,7 +62,8 @@ void worker_state::begin(const worker_core::pull_order& order) {
   for (auto shard : options_.core.remote) {
     const auto& range = options_.core.ranges[shard.value];
     auto id = ids_.next();
-    pulls_.begin(shard.value, {order.target->data() + range.first, range.size}, id);
+    pulls_.begin(shard.value, {order.target->data() + range.first, range.size}, id,
+                 local_parts::kept);
     send_pull(shard, id);
   }
 }
@@ -91,10 +92,10 @@ void worker_state::on_part(const part& p) {
   auto range = pulls_.add(p);
   for (const auto& c : pulls_.credit_due(p.from, options_.id.value))
     self->send(options_.peers.shard(shard_id{p.from}), c);
-  landed(range);
+  landed(std::move(range));
 }
 
-void worker_state::landed(const std::optional<range_pulls::whole>& range) {
+void worker_state::landed(std::optional<range_pulls::whole> range) {
   if (!range) return;
   record({.what = history::event_kind::parameters_landed,
           .shard = shard_id{range->shard},
@@ -104,7 +105,8 @@ void worker_state::landed(const std::optional<range_pulls::whole>& range) {
           .value = range->own_applied});
   const auto now = self->clock().now();
   admitted_ = std::max(admitted_, now - blocked_[shard_id{range->shard}]);
-  core_->landed(shard_id{range->shard}, range->own_applied, range->seen_updates);
+  core_->landed(shard_id{range->shard}, range->own_applied, range->seen_updates,
+                std::move(range->kept));
   // Without the bound the last range would have been here at `admitted_`: so much of the wait that
   // ends now is the bound's.
   if (account_.doing() == scheduler::activity::parameters && pulls_.open().empty())
@@ -119,32 +121,33 @@ void worker_state::begin(worker_core::compute_order order) {
   open.patience = options_.resend_after;
   open.twice =
       options_.duplicate_push_every != 0 && push_count_ % options_.duplicate_push_every == 0;
-  task_ = compute_task{std::move(order), options_.shared};
-  compute();
+  compute(std::move(order));
 }
 
-void worker_state::compute() {
+void worker_state::compute(worker_core::compute_order order) {
   // No timeout could be told from a long batch; a compute actor that dies answers with an error,
   // and its supervisor starts another one (use_compute).
   constexpr auto compute_timeout = std::chrono::minutes(24 * 60);
-  task_->attempt = ++attempts_;
-  auto task = *task_;
-  task.listener = gradient_listener{self};
-  self->request(options_.compute, compute_timeout, std::move(task))
-      .then([this](const computed& result) { on_computed(result); }, [](const caf::error&) {});
+  const auto attempt = ++attempts_;
+  in_hand_.push_back(attempt);
+  self->request(options_.compute, compute_timeout,
+                compute_task{std::move(order), options_.shared, attempt, gradient_listener{self}})
+      .then([this, attempt](const computed& result) { on_computed(attempt, result); },
+            [](const caf::error&) {});
 }
 
 void worker_state::on_compute(const use_compute& u) {
   options_.compute = u.compute;
-  if (!task_) return;
-  for (auto& [shard, transfer] : pushes_.at(task_->order.batch).transfers)
-    out_[shard].cancel(transfer); // WORKER-7
-  task_->order.gradient = core_->compute_again();
-  compute();
+  in_hand_.clear();
+  for (auto& order : core_->compute_again()) {
+    for (auto& [shard, transfer] : pushes_.at(order.batch).transfers)
+      out_[shard].cancel(transfer); // WORKER-7
+    compute(std::move(order));
+  }
 }
 
 void worker_state::on_ready(const gradient_ready& r) {
-  if (!task_ || r.attempt != task_->attempt) return;
+  if (in_hand_.empty() || r.attempt != in_hand_.front()) return;
   if (auto order = core_->ready(r.first)) push_now(*order);
 }
 
@@ -157,22 +160,23 @@ void worker_state::push_now(const worker_core::push_order& order) {
   }
 }
 
-void worker_state::on_computed(const computed& result) {
-  if (!task_) return;
+void worker_state::on_computed(std::uint64_t attempt, const computed& result) {
+  if (in_hand_.empty() || attempt != in_hand_.front()) return; // of one that was lost since
   if (!result.error.empty()) {
     self->quit(make_error(errc::exception,
                           to_string(options_.id) + " could not compute a batch: " + result.error));
     return;
   }
-  task_.reset();
+  in_hand_.pop_front();
   account_.attribute(scheduler::activity::computing, result.took);
   account_.turn(scheduler::activity::other, self->clock().now());
   auto order = core_->computed();
   auto& open = pushes_.at(order.batch);
   open.fresh = result.fresh;
   open.loss = result.loss;
-  // The next batch first: through shared memory a push is copied here, and the compute actor would
-  // stand still. The next pull last, so that it finds this gradient applied.
+  // The next batch first, if it was not handed over yet: through shared memory a push is copied
+  // here, and the compute actor would stand still. The next pull last, so that it finds this
+  // gradient applied.
   if (auto next = core_->begin_compute()) begin(std::move(*next));
   push_now(order);
   step();

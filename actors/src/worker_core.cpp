@@ -1,13 +1,19 @@
 #include "troupe/actors/worker_core.hpp"
 
 #include <algorithm>
-#include <atomic>
 #include <iterator>
 #include <stdexcept>
 
 #include "troupe/scheduler/probe.hpp"
 
 namespace troupe::actors {
+
+namespace {
+
+// In hand, in flight, on their way to be let go; and own writes that no pull contains yet.
+constexpr std::size_t gradients_known = 16;
+
+} // namespace
 
 worker_core::worker_core(options o) : options_(std::move(o)) {
   if (auto g = options_.mode.batches_per_step()) steps_.emplace(options_.plan, *g);
@@ -27,7 +33,8 @@ void worker_core::lease(const std::vector<batch_id>& batches, clock_value clock_
   }
   for (auto batch : batches) {
     const bool begun =
-        (computing_ && computing_->push.batch == batch) || in_flight_.contains(batch);
+        in_flight_.contains(batch) ||
+        std::ranges::any_of(in_hand_, [=](const auto& c) { return c.order.batch == batch; });
     if (begun) reached(scheduler::probe::leased_what_it_holds); // WORKER-6
     if (!begun) leases_.insert(batch);
   }
@@ -49,97 +56,116 @@ bool worker_core::current_serves(batch_id batch) const {
 std::optional<worker_core::pull_order> worker_core::begin_pull() {
   if (pull_open_ || arrived_ || leases_.empty() || current_serves(*leases_.begin()))
     return std::nullopt;
+  if (std::ranges::any_of(in_hand_,
+                          [this](const auto& c) { return c.order.parameters == arriving_; }))
+    return std::nullopt; // WORKER-9
   pull_open_ = true;
   arriving_step_ = step_of(*leases_.begin());
   awaited_ = options_.remote;
   own_applied_.clear();
+  arriving_kept_.clear();
   return pull_order{next_clock_, arriving_step_, arriving_};
 }
 
-void worker_core::landed(shard_id shard, clock_value own_applied, std::uint64_t seen_updates) {
+void worker_core::landed(shard_id shard, clock_value own_applied, std::uint64_t seen_updates,
+                         std::map<std::uint64_t, block> kept) {
   if (!pull_open_ || awaited_.erase(shard) == 0) return;
   own_applied_[shard] = own_applied;
   arriving_seen_[shard] = seen_updates;
+  arriving_kept_[shard] = std::move(kept);
   if (!awaited_.empty()) return;
   pull_open_ = false;
   arrived_ = true;
 }
 
 std::optional<worker_core::compute_order> worker_core::begin_compute() {
-  if (computing_ || leases_.empty() || in_flight_.size() >= max_in_flight) return std::nullopt;
+  if (leases_.empty() || in_hand_.size() >= max_in_hand ||
+      in_hand_.size() + in_flight_.size() >= max_in_flight)
+    return std::nullopt;
   auto batch = *leases_.begin();
-  std::vector<own_write> own_writes;
+  std::vector<pulled_range> pulled;
   if (!current_serves(batch)) {
     if (!arrived_) return std::nullopt;
     std::swap(current_, arriving_);
     current_seen_ = arriving_seen_;
     arrived_ = false;
     if (steps_) current_step_ = arriving_step_;
-    own_writes = missing_own_writes();
+    pulled = ranges_to_settle();
   }
   leases_.erase(leases_.begin());
-  auto gradient = free_gradient();
-  computing_ = open_push{{next_clock_++, batch, gradient, current_seen_, {}}, {}, {}};
-  for (std::uint32_t s = 0; s < options_.ranges.size(); ++s)
-    computing_->missing.insert(shard_id{s});
-  computing_->unsent = computing_->missing;
-  return compute_order{computing_->push.clock, batch,    current_,
-                       std::move(own_writes),  gradient, ready_at_};
+  if (!in_hand_.empty()) reached(scheduler::probe::handed_over_ahead);
+  const auto clock = next_clock_++;
+  const auto gradient = free_gradient();
+  open_push open{{clock, batch, gradient, current_seen_, {}}, {}, {}};
+  for (std::uint32_t s = 0; s < options_.ranges.size(); ++s) open.missing.insert(shard_id{s});
+  open.unsent = open.missing;
+  in_hand_.push_back(
+      {std::move(open), {clock, batch, current_, std::move(pulled), gradient, ready_at_}});
+  return in_hand_.back().order;
 }
 
-std::shared_ptr<tensor::aligned_vector<float>> worker_core::compute_again() {
-  if (!computing_)
-    throw std::logic_error("[troupe::actors::worker_core] nothing is in hand to compute anew");
-  auto gradient = free_gradient(); // of the one before, parts may be on their way
-  computing_->push.gradient = gradient;
-  computing_->unsent = computing_->missing;
-  return gradient;
+std::vector<worker_core::compute_order> worker_core::compute_again() {
+  std::vector<compute_order> orders;
+  for (auto i = in_hand_.begin(); i != in_hand_.end(); ++i) {
+    // Of the gradient before, parts may be on their way.
+    const std::shared_ptr<const tensor::aligned_vector<float>> lost = i->order.gradient;
+    i->order.gradient = free_gradient();
+    i->open.push.gradient = i->order.gradient;
+    i->open.unsent = i->open.missing;
+    for (auto later = std::next(i); later != in_hand_.end(); ++later)
+      for (auto& range : later->order.pulled)
+        std::ranges::replace(range.own_writes, lost, i->open.push.gradient); // WORKER-8
+    orders.push_back(i->order);
+  }
+  return orders;
 }
 
 // The shard of element 0 is left to the end: then no batch is on every shard that has no loss yet.
 std::optional<worker_core::push_order> worker_core::ready(std::size_t first) {
-  if (!computing_ || first == 0) return std::nullopt;
-  auto result = computing_->push;
+  if (in_hand_.empty() || first == 0) return std::nullopt;
+  auto& open = in_hand_.front().open;
+  auto result = open.push;
   for (auto shard : options_.remote)
-    if (options_.ranges[shard.value].first >= first && computing_->unsent.erase(shard) > 0)
+    if (options_.ranges[shard.value].first >= first && open.unsent.erase(shard) > 0)
       result.shards.push_back(shard);
   if (result.shards.empty()) return std::nullopt;
   reached(scheduler::probe::pushed_while_computing);
   return result;
 }
 
-std::vector<own_write> worker_core::missing_own_writes() {
-  if (!options_.mode.own_writes_are_read()) return {};
+std::vector<pulled_range> worker_core::ranges_to_settle() {
   const auto& sgd = options_.optimizer;
   const float step = sgd.learning_rate * (sgd.nesterov ? 1 + sgd.momentum : 1);
   clock_value contained_everywhere = next_clock_;
-  std::vector<own_write> result;
+  auto own = recent_;
+  if (options_.mode.own_writes_are_read())
+    for (const auto& c : in_hand_) own.push_back(c.open.push); // WORKER-8
+  std::vector<pulled_range> result;
   for (auto [shard, applied] : own_applied_) {
     contained_everywhere = std::min(contained_everywhere, applied);
-    for (const auto& write : recent_)
-      if (write.clock >= applied)
-        result.push_back({write.gradient, options_.ranges[shard.value], step});
+    pulled_range pulled{options_.ranges[shard.value], std::move(arriving_kept_[shard]), {}, step};
+    for (const auto& write : own)
+      if (write.clock >= applied) pulled.own_writes.push_back(write.gradient);
+    if (!pulled.kept.empty() || !pulled.own_writes.empty()) result.push_back(std::move(pulled));
   }
   std::erase_if(recent_, [=](const auto& write) { return write.clock < contained_everywhere; });
   return result;
 }
 
-worker_core::buffer worker_core::free_gradient() {
-  for (const auto& g : gradients_)
-    if (g.use_count() == 1) {
-      // The last reader's accesses come before its release of the pointer.
-      std::atomic_thread_fence(std::memory_order_acquire);
-      return g;
-    }
-  gradients_.push_back(std::make_shared<tensor::aligned_vector<float>>(parameters_));
+shareable_array worker_core::free_gradient() {
+  auto free = std::ranges::find_if(gradients_, held_here_alone);
+  if (free != gradients_.end()) return *free;
+  // The oldest may be held by a process that was killed: for ever.
+  if (gradients_.size() == gradients_known) gradients_.erase(gradients_.begin());
+  gradients_.push_back(make_shareable(parameters_));
   return gradients_.back();
 }
 
 worker_core::push_order worker_core::computed() {
-  if (!computing_)
+  if (in_hand_.empty())
     throw std::logic_error("[troupe::actors::worker_core] a result without a computation");
-  auto done = std::move(*computing_);
-  computing_.reset();
+  auto done = std::move(in_hand_.front().open);
+  in_hand_.pop_front();
   // What is pulled may lack it; what lies in the arrays of this process does not.
   if (options_.mode.own_writes_are_read() && !options_.remote.empty()) recent_.push_back(done.push);
   auto result = done.push;
@@ -151,14 +177,14 @@ worker_core::push_order worker_core::computed() {
 
 scheduler::activity worker_core::waits_for() const {
   using enum scheduler::activity;
-  if (computing_) return other;
+  if (!in_hand_.empty()) return other;
   if (leases_.empty()) return lease;
   return current_serves(*leases_.begin()) || arrived_ ? other : parameters;
 }
 
 bool worker_core::pushed(shard_id shard, batch_id batch) {
-  if (computing_ && computing_->push.batch == batch && !computing_->unsent.contains(shard))
-    computing_->missing.erase(shard);
+  for (auto& [open, order] : in_hand_)
+    if (order.batch == batch && !open.unsent.contains(shard)) open.missing.erase(shard);
   auto i = in_flight_.find(batch);
   if (i == in_flight_.end() || i->second.missing.erase(shard) == 0) return false;
   if (!i->second.missing.empty()) return false;
@@ -168,7 +194,7 @@ bool worker_core::pushed(shard_id shard, batch_id batch) {
 
 std::vector<batch_id> worker_core::held() const {
   std::set<batch_id> all = leases_;
-  if (computing_) all.insert(computing_->push.batch);
+  for (const auto& c : in_hand_) all.insert(c.order.batch);
   for (const auto& [batch, open] : in_flight_) all.insert(batch);
   return {all.begin(), all.end()};
 }
@@ -177,10 +203,9 @@ std::vector<worker_core::unconfirmed> worker_core::unconfirmed_pushes() const {
   std::vector<unconfirmed> result;
   for (const auto& [batch, open] : in_flight_)
     result.push_back({open.push, {open.missing.begin(), open.missing.end()}});
-  if (computing_) {
-    unconfirmed sent{computing_->push, {}};
-    std::ranges::set_difference(computing_->missing, computing_->unsent,
-                                std::back_inserter(sent.missing));
+  for (const auto& c : in_hand_) {
+    unconfirmed sent{c.open.push, {}};
+    std::ranges::set_difference(c.open.missing, c.open.unsent, std::back_inserter(sent.missing));
     if (!sent.missing.empty()) result.push_back(std::move(sent));
   }
   return result;

@@ -8,7 +8,6 @@
 #include <nlohmann/json.hpp>
 #include <unistd.h>
 
-#include "timed_compute.hpp"
 #include "troupe/actors/evaluator.hpp"
 #include "troupe/actors/system_config.hpp"
 
@@ -232,11 +231,12 @@ void cluster::spawn_node(std::size_t i, actors::scheduler_actor root) {
   };
   n.spawn_compute = [this, &p](caf::actor_system& system, actors::worker_id,
                                actors::cpu_compute_options c) {
-    return spawn_timed_compute(system, std::move(c), [this, &p]() -> caf::timespan {
+    c.takes = [this, &p]() -> caf::timespan {
       if (options_.batch_jitter.count() <= 0) return options_.batch_time;
       const auto jitter = static_cast<std::uint64_t>(options_.batch_jitter.count());
       return options_.batch_time + sim_time(p.random().below(jitter));
-    });
+    };
+    return actors::compute_actor{system.spawn(actors::cpu_compute, std::move(c))};
   };
   if (options_.recorder) n.recorder = options_.recorder(p);
   n.on_end = [this, i, &p, incarnation = p.incarnation()](node_result r) {

@@ -71,22 +71,40 @@ sgd::sgd(sgd_options options) : options_(options) {
 
 void sgd::apply(std::span<float> parameters, std::span<const float> gradient,
                 std::span<float> state, float scale) const {
-  const auto n = parameters.size();
+  apply_into(parameters, parameters, gradient, state, scale);
+}
+
+void sgd::apply_into(std::span<const float> before, std::span<float> after,
+                     std::span<const float> gradient, std::span<float> state, float scale) const {
+  const auto n = after.size();
+  if (before.size() != n)
+    throw error("sgd::apply", "expected parameters of one size, found " +
+                                  std::to_string(before.size()) + " and " + std::to_string(n));
   if (gradient.size() != n || state.size() != state_size(n))
     throw error("sgd::apply", "expected " + std::to_string(n) + " gradients and " +
                                   std::to_string(state_size(n)) + " floats of state, found " +
                                   std::to_string(gradient.size()) + " and " +
                                   std::to_string(state.size()));
-  float* __restrict p = parameters.data();
-  const float* __restrict g = gradient.data();
-  float* __restrict v = state.data();
   const auto options = options_;
   with_sgd_step(options_, [&](auto step) {
-    for (std::size_t i = 0; i < n; ++i) {
+    const float* __restrict g = gradient.data();
+    float* __restrict v = state.data();
+    const auto one = [&](float& p, std::size_t i) {
       if constexpr (step.has_momentum)
-        step(options, p[i], scale * g[i], v[i]);
+        step(options, p, scale * g[i], v[i]);
       else
-        step(options, p[i], scale * g[i]);
+        step(options, p, scale * g[i]);
+    };
+    float* __restrict to = after.data();
+    if (before.data() == to) { // two loops: that the memory is another lets the second vectorize
+      for (std::size_t i = 0; i < n; ++i) one(to[i], i);
+      return;
+    }
+    const float* __restrict from = before.data();
+    for (std::size_t i = 0; i < n; ++i) {
+      float p = from[i];
+      one(p, i);
+      to[i] = p;
     }
   });
 }

@@ -10,7 +10,9 @@ TEST_CASE("what two processes say on a bulk connection comes back as it was said
   std::string why;
   for (const auto& name : {std::string{"a"}, std::string(bulk_name_max, 'n')}) {
     bulk_greeting heard;
-    REQUIRE(decode(encode(bulk_greeting{0x0123456789abcdef, name}), heard, why));
+    REQUIRE(decode(encode(bulk_greeting{0x0123456789abcdef, bulk_sender::listening, name}), heard,
+                   why));
+    CHECK(heard.sender == bulk_sender::listening);
     CHECK(heard.token == 0x0123456789abcdef);
     CHECK(heard.name == name);
   }
@@ -69,7 +71,7 @@ TEST_CASE("BULK-1: a frame that does not fit its transfer is refused, with the r
 }
 
 TEST_CASE("a greeting of another program, version or form is refused, with the reason") {
-  const auto good = encode(bulk_greeting{1, "name"});
+  const auto good = encode(bulk_greeting{1, bulk_sender::connecting, "name"});
   bulk_greeting heard;
   std::string why;
   auto refused = [&](std::size_t at, unsigned char value) {
@@ -82,8 +84,10 @@ TEST_CASE("a greeting of another program, version or form is refused, with the r
   CHECK(why.find("does not speak") != std::string::npos);
   CHECK(refused(11, 2));
   CHECK(why == "expected version 1 of the bulk protocol, found 2");
-  CHECK(refused(23, 0));
-  CHECK(refused(23, bulk_name_max + 1));
-  CHECK(refused(20, 1));
-  CHECK(why.find("1 to 104 bytes") != std::string::npos);
+  CHECK(refused(23, 2));
+  CHECK(why == "expected 0 or 1 as the one who sends, found 2");
+  CHECK(refused(27, 0));
+  CHECK(refused(27, bulk_name_max + 1));
+  CHECK(refused(24, 1));
+  CHECK(why.find("1 to 100 bytes") != std::string::npos);
 }

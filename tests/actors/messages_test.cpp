@@ -71,6 +71,7 @@ TEST_CASE("a block of shared memory that cannot be had arrives as unreadable (BL
   REQUIRE_FALSE(read(local.system, bytes, here));
   CHECK(std::ranges::equal(here.bytes(), sent.bytes()));
   CHECK(here.bytes().data() == sent.bytes().data()); // not copied
+  CHECK(here.received());                            // TRANSFER-8
   bytes[12] ^= 1;                                    // the pool's token
   block lost = block_of({7});
   REQUIRE_FALSE(read(local.system, bytes, lost));
@@ -234,6 +235,8 @@ TEST_CASE("a block carries NaN payloads, infinities, subnormals and -0 bit for b
   block received;
   REQUIRE_FALSE(read(s.system, bytes_of(s.system, sent), received));
   CHECK(std::ranges::equal(received.bytes(), sent.bytes()));
+  CHECK(received.received()); // TRANSFER-8
+  CHECK_FALSE(sent.received());
   CHECK(reinterpret_cast<std::uintptr_t>(received.bytes().data()) % troupe::tensor::alignment == 0);
 }
 

@@ -1,7 +1,9 @@
 #include "troupe/actors/snapshot_array.hpp"
 
 #include <algorithm>
+#include <deque>
 #include <set>
+#include <vector>
 
 #include <catch2/catch.hpp>
 
@@ -12,7 +14,7 @@ namespace {
 snapshot_array array_of(std::size_t n) {
   troupe::tensor::aligned_vector<float> values(n);
   for (std::size_t i = 0; i < n; ++i) values[i] = static_cast<float>(i);
-  return snapshot_array{std::move(values)};
+  return snapshot_array{values};
 }
 
 } // namespace
@@ -59,6 +61,54 @@ TEST_CASE("ARRAY-2: memory of a snapshot that was let go is used again, of one t
   CHECK((*held)[0] == 0);
 }
 
+TEST_CASE("ARRAY-3: whoever writes every element is given the old values and other memory") {
+  auto array = array_of(5);
+  auto held = array.current();
+  const auto* spare = [&] { // memory of an earlier snapshot, with other values in it
+    auto earlier = array.current();
+    array.writable()[0] = 9;
+    held = array.current();
+    return earlier->data();
+  }();
+  {
+    const auto [before, after] = array.rewritten();
+    CHECK(before == held);
+    REQUIRE(after.size() == 5);
+    CHECK(after.data() == spare);
+    for (std::size_t i = 0; i < 5; ++i) after[i] = 10 * (*before)[i];
+  }
+  CHECK((*held)[0] == 9);
+  CHECK((*held)[4] == 4);
+  CHECK((*array.current())[0] == 90);
+  CHECK((*array.current())[4] == 40);
+}
+
+TEST_CASE("ARRAY-3: without a snapshot every element is written where it is") {
+  auto array = array_of(5);
+  const auto* memory = array.current()->data();
+  {
+    const auto [before, after] = array.rewritten();
+    CHECK(before->data() == memory);
+    CHECK(after.data() == memory);
+  }
+  CHECK(array.rewritten().after.data() == memory); // what the first one held is let go
+}
+
+TEST_CASE("ARRAY-3: the old values outlive the snapshot that another thread lets go meanwhile") {
+  auto array = array_of(5);
+  std::vector<snapshot> all;
+  for (int i = 0; i < 5; ++i) { // more than are kept to be used again
+    all.push_back(array.current());
+    array.writable()[0] = static_cast<float>(i);
+  }
+  all.push_back(array.current());
+  const auto [before, after] = array.rewritten();
+  all.clear();
+  CHECK((*before)[0] == 4);
+  CHECK((*before)[4] == 4);
+  CHECK(after.data() != before->data());
+}
+
 TEST_CASE("a long series of snapshots and writes settles on a few pieces of memory") {
   auto array = array_of(1);
   std::set<const float*> memory;
@@ -70,6 +120,27 @@ TEST_CASE("a long series of snapshots and writes settles on a few pieces of memo
     memory.insert(array.writable().data());
   }
   CHECK(memory.size() <= 3);
+}
+
+TEST_CASE("ARRAY-4: memory of snapshots that several readers hold is used again, and little kept") {
+  auto array = array_of(5);
+  std::set<const float*> memory;
+  std::deque<snapshot> held;
+  for (int i = 0; i < 100; ++i) { // three readers hold two each
+    held.push_back(array.current());
+    if (held.size() > 6) held.pop_front();
+    memory.insert(array.rewritten().after.data());
+  }
+  CHECK(memory.size() <= 8);
+
+  std::vector<std::weak_ptr<const troupe::tensor::aligned_vector<float>>> all;
+  for (const auto& s : held) all.push_back(s);
+  held.clear();
+  for (int i = 0; i < 2; ++i) {
+    auto reader = array.current();
+    array.rewritten();
+  }
+  CHECK(std::ranges::count_if(all, [](const auto& s) { return !s.expired(); }) <= 3);
 }
 
 TEST_CASE("an empty array has an empty snapshot") {

@@ -336,6 +336,33 @@ TEST_CASE("a landing takes no other total than its own size") {
   CHECK(std::ranges::all_of(target, [](float x) { return x == 0; }));
 }
 
+TEST_CASE("TRANSFER-8: what lies in this process is kept for who asks, what came is copied") {
+  auto values = ramp(65536 * 2);
+  auto parts = parts_of(values);
+  REQUIRE(parts.size() == 2);
+  const auto& b = parts[1].data;
+  parts[1].data = block::received(b.owner(), b.bytes().data(), b.size());
+  std::vector<float> target(values->size());
+  auto bytes = std::as_writable_bytes(std::span{target});
+  landing keeps{bytes, local_parts::kept};
+  for (const auto& p : parts) CHECK(keeps.add(p));
+  CHECK(keeps.complete());
+  const auto kept = keeps.take_kept();
+  REQUIRE(kept.size() == 1);
+  CHECK(kept.at(0).floats().data() == values->data());
+  CHECK(target[0] == 0);
+  CHECK(target.back() == values->back());
+
+  landing copies{bytes};
+  for (const auto& p : parts) CHECK(copies.add(p));
+  CHECK(copies.take_kept().empty());
+  CHECK(target == *values);
+
+  keeps.restart();
+  for (const auto& p : parts) CHECK(keeps.add(p)); // as it did before
+  CHECK(keeps.take_kept().size() == 1);
+}
+
 TEST_CASE("a pull is whole when its parts and its announcement are there, in either order") {
   auto values = ramp(65536 + 1);
   auto parts = parts_of(values, 21);

@@ -14,35 +14,6 @@ struct virtual_cluster::testing_config : system_config {
   testing_config() : system_config(false) { set("scheduler.policy", caf::atom("testing")); }
 };
 
-namespace {
-
-// cpu_compute, but a batch takes the virtual time it is told to.
-struct timed_compute_state {
-  cpu_compute_state cpu;
-  computed result;
-  caf::typed_response_promise<computed> promise;
-};
-
-cpu_compute_actor::behavior_type
-timed_compute(cpu_compute_actor::stateful_pointer<timed_compute_state> self,
-              cpu_compute_options options, caf::timespan takes) {
-  auto& state = self->state;
-  state.cpu.options = std::move(options);
-  state.cpu.model = state.cpu.options.work.make_model();
-  return {
-      [self, &state, takes](const compute_task& task) -> caf::result<computed> {
-        state.result = state.cpu.run(task);
-        state.promise = self->make_response_promise<computed>();
-        state.result.took = takes;
-        self->delayed_send(self, takes, held_back{});
-        return state.promise;
-      },
-      [&state](held_back) { state.promise.deliver(std::move(state.result)); },
-  };
-}
-
-} // namespace
-
 virtual_cluster::virtual_cluster(options o)
     : options_(std::move(o)), config_(std::make_unique<testing_config>()),
       system_(std::make_unique<caf::actor_system>(*config_)),
@@ -120,7 +91,8 @@ std::size_t virtual_cluster::add_node(std::uint32_t shards, std::uint32_t worker
       return scheduler_actor{root_};
     };
   n.spawn_compute = [time_of](caf::actor_system& system, worker_id id, cpu_compute_options c) {
-    return compute_actor{system.spawn(timed_compute, std::move(c), time_of(id))};
+    c.takes = [takes = time_of(id)] { return takes; };
+    return compute_actor{system.spawn(cpu_compute, std::move(c))};
   };
   n.recorder = new_recorder("node process " + std::to_string(i));
   ends_.emplace_back();

@@ -257,6 +257,7 @@ TEST_CASE("the same over a bulk connection, there and back; and as messages when
     CHECK_FALSE(out.next());
     caf::send_as(here, *mirrored, *small);
     REQUIRE(got->holds(4));
+    for (const auto& p : got->parts) CHECK(p.data.received()); // TRANSFER-8
     CHECK(came_back());
     // Of an actor that takes no parts, and of one that is not there, nobody hears.
     auto echo = connect<echo_actor>(system, other.address(), std::chrono::seconds(10));

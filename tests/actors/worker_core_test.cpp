@@ -58,22 +58,139 @@ TEST_CASE("WORKER-1 and WORKER-2: leases are computed in order while the next pu
   CHECK(first->batch == batch(4));
   CHECK(first->clock == 0);
   CHECK(first->parameters == pull->target);
-  CHECK_FALSE(w.begin_compute()); // one at a time
+  CHECK_FALSE(w.begin_compute()); // its parameters are not there
 
   auto next = w.begin_pull(); // overlaps the computation, into other memory
   REQUIRE(next);
   CHECK(next->clock == 1);
   CHECK(next->target != pull->target);
   land(w);
-  CHECK_FALSE(w.begin_compute());
-  auto push = w.computed();
-  CHECK(push.batch == batch(4));
-  CHECK(push.clock == 0);
-  auto second = w.begin_compute();
+  auto second = w.begin_compute(); // in turn, while the first is in hand
   REQUIRE(second);
   CHECK(second->batch == batch(6));
   CHECK(second->clock == 1);
-  CHECK(second->gradient != push.gradient); // still being pushed
+  CHECK(second->gradient != first->gradient);
+  auto push = w.computed();
+  CHECK(push.batch == batch(4));
+  CHECK(push.clock == 0);
+  CHECK(push.gradient == first->gradient);
+  CHECK(w.computed().batch == batch(6));
+}
+
+TEST_CASE("WORKER-8: a batch in hand is followed by one that subtracts its gradient") {
+  auto w = make(scheduler::consistency::async());
+  w.lease({batch(0), batch(1), batch(2)}, 0);
+  REQUIRE(w.begin_pull());
+  land(w, 0);
+  auto first = w.begin_compute();
+  REQUIRE(first);
+  REQUIRE(w.begin_pull());
+  w.landed(s0, 0, 0);
+  w.landed(s1, 1, 0); // contains what s1 was pushed early
+  auto second = w.begin_compute();
+  REQUIRE(second);
+  REQUIRE(second->pulled.size() == 1);
+  CHECK(second->pulled[0].range == scheduler::shard_range{0, 16});
+  REQUIRE(second->pulled[0].own_writes.size() == 1);
+  CHECK(second->pulled[0].own_writes[0] == first->gradient);
+
+  // The third lacks both when its pull is answered before either is applied.
+  w.computed();
+  REQUIRE(w.begin_pull());
+  land(w, 0);
+  CHECK_FALSE(w.begin_compute()); // WORKER-3: one in hand, one not confirmed
+  CHECK(push_everywhere(w, batch(0)));
+  auto third = w.begin_compute();
+  REQUIRE(third);
+  REQUIRE(third->pulled.size() == 2);
+  CHECK(third->pulled[0].own_writes ==
+        std::vector<std::shared_ptr<const troupe::tensor::aligned_vector<float>>>{
+            first->gradient, second->gradient});
+}
+
+TEST_CASE("WORKER-8: in bsp nothing is subtracted, also of two in hand") {
+  auto w = make(scheduler::consistency::bsp(2));
+  w.lease({batch(0), batch(1), batch(2)}, 0);
+  REQUIRE(w.begin_pull());
+  land(w);
+  auto first = w.begin_compute();
+  auto second = w.begin_compute(); // of the same step
+  REQUIRE(second);
+  CHECK(second->parameters == first->parameters);
+  CHECK(second->pulled.empty());
+  CHECK(second->gradient != first->gradient);
+  CHECK_FALSE(w.begin_compute());
+}
+
+TEST_CASE("WORKER-9: no pull goes into memory that a batch in hand computes with") {
+  auto w = make(scheduler::consistency::async());
+  w.lease({batch(0), batch(1), batch(2), batch(3)}, 0);
+  auto pull = w.begin_pull();
+  land(w);
+  auto first = w.begin_compute();
+  REQUIRE(w.begin_pull());
+  land(w);
+  auto second = w.begin_compute();
+  REQUIRE(second);
+  CHECK(second->parameters != first->parameters);
+  CHECK_FALSE(w.begin_pull()); // both are computed with
+  w.computed();
+  auto third = w.begin_pull();
+  REQUIRE(third);
+  CHECK(third->clock == 2);
+  CHECK(third->target == first->parameters);
+}
+
+TEST_CASE("WORKER-8: batches that are lost in the compute actor's hands are handed over anew") {
+  auto w = make(scheduler::consistency::async());
+  w.lease({batch(0), batch(1), batch(2)}, 0);
+  REQUIRE(w.begin_pull());
+  land(w, 0);
+  auto first = w.begin_compute();
+  REQUIRE(w.begin_pull());
+  land(w, 0);
+  auto second = w.begin_compute();
+  REQUIRE(second);
+  const auto again = w.compute_again();
+  REQUIRE(again.size() == 2);
+  CHECK(again[0].batch == batch(0));
+  CHECK(again[0].clock == 0);
+  CHECK(again[0].parameters == first->parameters);
+  CHECK(again[0].gradient != first->gradient);
+  CHECK(again[1].batch == batch(1));
+  CHECK(again[1].clock == 1);
+  CHECK(again[1].parameters == second->parameters);
+  CHECK(again[1].gradient != second->gradient);
+  CHECK(again[1].gradient != again[0].gradient);
+  REQUIRE(again[1].pulled.size() == 2);
+  for (const auto& range : again[1].pulled) {
+    REQUIRE(range.own_writes.size() == 1);
+    CHECK(range.own_writes[0] == again[0].gradient); // of the first as it is computed now
+  }
+  CHECK(w.held() == std::vector{batch(0), batch(1), batch(2)});
+  CHECK(w.computed().gradient == again[0].gradient);
+  CHECK(w.computed().gradient == again[1].gradient);
+}
+
+TEST_CASE("what a pull left elsewhere comes with the batch that it is for") {
+  auto w = make(scheduler::consistency::async());
+  w.lease({batch(0), batch(1)}, 0);
+  const std::vector<float> values(16, 3.0f);
+  const auto b = block::copy_of(std::as_bytes(std::span{values}));
+  REQUIRE(w.begin_pull());
+  w.landed(s0, 0, 0, {{0, b}});
+  w.landed(s1, 0, 0);
+  auto first = w.begin_compute();
+  REQUIRE(first->pulled.size() == 1);
+  CHECK(first->pulled[0].range == scheduler::shard_range{0, 16});
+  CHECK(first->pulled[0].own_writes.empty());
+  REQUIRE(first->pulled[0].kept.size() == 1);
+  CHECK(first->pulled[0].kept.at(0).owner() == b.owner());
+  w.computed();
+  push_everywhere(w, batch(0));
+  REQUIRE(w.begin_pull()); // the next has nothing of it
+  land(w, 1);
+  CHECK(w.begin_compute()->pulled.empty());
 }
 
 TEST_CASE("WORKER-6: a batch that it computes or pushes is not computed again") {
@@ -126,18 +243,19 @@ TEST_CASE("WORKER-4: own gradients that the pulled parameters lack are read all 
   land(w, 0);
   auto first = w.begin_compute();
   REQUIRE(first);
-  CHECK(first->own_writes.empty());
+  CHECK(first->pulled.empty());
   REQUIRE(w.begin_pull()); // while batch 0 computes
   w.landed(s0, 0, 0);
   w.landed(s1, 0, 0);
   auto push = w.computed();
   auto second = w.begin_compute();
   REQUIRE(second);
-  REQUIRE(second->own_writes.size() == 2); // both ranges lack clock 0
-  CHECK(second->own_writes[0].gradient == push.gradient);
-  CHECK(second->own_writes[0].range == scheduler::shard_range{0, 16});
-  CHECK(second->own_writes[1].range == scheduler::shard_range{16, 4});
-  CHECK(second->own_writes[0].step == 0.5f);
+  REQUIRE(second->pulled.size() == 2); // both ranges lack clock 0
+  REQUIRE(second->pulled[0].own_writes.size() == 1);
+  CHECK(second->pulled[0].own_writes[0] == push.gradient);
+  CHECK(second->pulled[0].range == scheduler::shard_range{0, 16});
+  CHECK(second->pulled[1].range == scheduler::shard_range{16, 4});
+  CHECK(second->pulled[0].step == 0.5f);
 
   // Shard 0 had applied clocks 0 and 1 when it answered the third pull, shard 1 only clock 0.
   push_everywhere(w, batch(0));
@@ -147,9 +265,10 @@ TEST_CASE("WORKER-4: own gradients that the pulled parameters lack are read all 
   auto second_push = w.computed();
   auto third = w.begin_compute();
   REQUIRE(third);
-  REQUIRE(third->own_writes.size() == 1);
-  CHECK(third->own_writes[0].gradient == second_push.gradient);
-  CHECK(third->own_writes[0].range == scheduler::shard_range{16, 4});
+  REQUIRE(third->pulled.size() == 1);
+  REQUIRE(third->pulled[0].own_writes.size() == 1);
+  CHECK(third->pulled[0].own_writes[0] == second_push.gradient);
+  CHECK(third->pulled[0].range == scheduler::shard_range{16, 4});
 }
 
 TEST_CASE("WORKER-4: Nesterov's first step is larger by the momentum") {
@@ -162,7 +281,7 @@ TEST_CASE("WORKER-4: Nesterov's first step is larger by the momentum") {
   REQUIRE(w.begin_pull());
   land(w, 0);
   w.computed();
-  CHECK(w.begin_compute()->own_writes.at(0).step == 0.75f);
+  CHECK(w.begin_compute()->pulled.at(0).step == 0.75f);
 }
 
 TEST_CASE("WORKER-5: the batches of a step in bsp share one pull") {
@@ -179,7 +298,7 @@ TEST_CASE("WORKER-5: the batches of a step in bsp share one pull") {
   auto second = w.begin_compute();
   REQUIRE(second);
   CHECK(second->parameters == first->parameters);
-  CHECK(second->own_writes.empty());
+  CHECK(second->pulled.empty());
   auto next = w.begin_pull(); // batch 2 is not
   REQUIRE(next);
   CHECK(next->step == 1);
@@ -364,7 +483,9 @@ TEST_CASE("WORKER-7: what is computed anew goes elsewhere, and again to whom has
   CHECK(task->ready_at == std::vector<std::size_t>{10, 15});
   CHECK(w.ready(10)->shards == std::vector{s1, shard_id{2}}); // both at once
   w.pushed(shard_id{2}, batch(0));
-  const auto again = w.compute_again();
+  const auto orders = w.compute_again();
+  REQUIRE(orders.size() == 1);
+  const auto again = orders[0].gradient;
   CHECK(again != task->gradient); // parts of which are on their way
   CHECK(again->size() == 20);
   CHECK(w.unconfirmed_pushes().empty());
@@ -390,8 +511,8 @@ TEST_CASE("own writes: a shard that has the early part of a batch is not written
   w.computed();
   const auto second = w.begin_compute();
   REQUIRE(second);
-  REQUIRE(second->own_writes.size() == 1);
-  CHECK(second->own_writes[0].range == scheduler::shard_range{0, 16});
+  REQUIRE(second->pulled.size() == 1);
+  CHECK(second->pulled[0].range == scheduler::shard_range{0, 16});
 }
 
 TEST_CASE("why a worker computes nothing has a name") {

@@ -3,6 +3,7 @@
 #include "troupe/actors/worker.hpp"
 
 #include <chrono>
+#include <deque>
 
 #include <catch2/catch.hpp>
 
@@ -15,11 +16,11 @@ namespace tensor = troupe::tensor;
 
 namespace {
 
-// Answers when the test says so.
+// Answers when the test says so, the first that is not answered.
 struct manual_compute {
   std::vector<compute_task> tasks;
   computed result;
-  caf::typed_response_promise<computed> promise;
+  std::deque<caf::typed_response_promise<computed>> promises;
   cpu_compute_actor actor;
 
   compute_actor spawn(caf::actor_system& system) {
@@ -27,10 +28,13 @@ struct manual_compute {
         system.spawn([this](cpu_compute_actor::pointer self) -> cpu_compute_actor::behavior_type {
           return {[this, self](const compute_task& task) -> caf::result<computed> {
                     tasks.push_back(task);
-                    promise = self->make_response_promise<computed>();
-                    return promise;
+                    promises.push_back(self->make_response_promise<computed>());
+                    return promises.back();
                   },
-                  [this](held_back) { promise.deliver(std::move(result)); }};
+                  [this](held_back) {
+                    promises.front().deliver(std::move(result));
+                    promises.pop_front();
+                  }};
         });
     return actor;
   }
@@ -44,7 +48,7 @@ struct manual_compute {
   // Before the system ends.
   void let_go() {
     tasks.clear();
-    promise = {};
+    promises.clear();
     actor = nullptr;
   }
 };
@@ -165,6 +169,72 @@ TEST_CASE("WORKER-7: a compute actor that died leaves nothing half computed behi
   CHECK(f.logs[0].pushes.size() == 1);
   CHECK(f.logs[1].pushes.size() == 2);
   next.let_go();
+}
+
+TEST_CASE("WORKER-8: the next batch lies ready while one computes, its pull after the one before") {
+  fixture f;
+  for (std::uint32_t b = 0; b < 4; ++b) f.lease(b);
+  f.serve(0);
+  f.serve(1);
+  REQUIRE(f.compute.tasks.size() == 1);
+  CHECK(f.logs[0].pulls.size() == 2); // for batch 1
+  f.serve(0);
+  f.serve(1);
+  REQUIRE(f.compute.tasks.size() == 2);
+  CHECK(f.compute.tasks[1].order.batch == batch_id{0, 1});
+  CHECK(f.logs[0].pulls.size() == 2); // WORKER-9
+  f.compute.answer(1ms);
+  f.settle();
+  REQUIRE(f.logs[0].pushes.size() == 1);
+  CHECK(f.logs[0].pushes[0].batch == batch_id{0, 0});
+  REQUIRE(f.logs[0].pulls.size() == 3); // for batch 2
+  CHECK(f.logs[0].pulls[2].clock == 2);
+  f.compute.answer(1ms);
+  f.settle();
+  REQUIRE(f.logs[0].pushes.size() == 2);
+  CHECK(f.logs[0].pushes[1].batch == batch_id{0, 1});
+  CHECK(f.compute.tasks.size() == 2); // WORKER-3
+}
+
+TEST_CASE("WORKER-8: a compute actor that dies with two batches in hand loses none") {
+  fixture f;
+  for (std::uint32_t b = 0; b < 3; ++b) f.lease(b);
+  f.serve(0);
+  f.serve(1);
+  f.serve(0);
+  f.serve(1);
+  REQUIRE(f.compute.tasks.size() == 2);
+  manual_compute next;
+  caf::anon_send(f.subject, use_compute{f.keep(next.spawn(f.system()))});
+  f.settle();
+  REQUIRE(next.tasks.size() == 2);
+  CHECK(next.tasks[0].order.batch == batch_id{0, 0});
+  CHECK(next.tasks[1].order.batch == batch_id{0, 1});
+  REQUIRE(next.tasks[1].order.pulled.size() == 2);
+  CHECK(next.tasks[1].order.pulled[0].own_writes.at(0) == next.tasks[0].order.gradient);
+  f.compute.answer(1ms); // what it had in hand is of an attempt that was given up
+  f.settle();
+  CHECK(f.logs[0].pushes.empty());
+  next.answer(1ms);
+  f.settle();
+  next.answer(1ms);
+  f.settle();
+  REQUIRE(f.logs[0].pushes.size() == 2);
+  CHECK(f.logs[0].pushes[0].batch == batch_id{0, 0});
+  CHECK(f.logs[0].pushes[1].batch == batch_id{0, 1});
+  next.let_go();
+}
+
+TEST_CASE("parameters that lie in this process are not copied before they are computed with") {
+  fixture f;
+  f.lease(0);
+  f.serve(0);
+  f.serve(1);
+  REQUIRE(f.compute.tasks.size() == 1);
+  const auto& order = f.compute.tasks[0].order;
+  REQUIRE(order.pulled.size() == 2);
+  for (const auto& range : order.pulled) settle(range, *order.parameters);
+  CHECK(std::ranges::all_of(*order.parameters, [](float x) { return x == 7.0f; }));
 }
 
 TEST_CASE("a worker says what its time went into") {

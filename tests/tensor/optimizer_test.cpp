@@ -84,6 +84,35 @@ TEST_CASE("a gradient is damped by the number of updates it has not seen") {
   CHECK(staleness_scale(3) == 0.25f);
 }
 
+TEST_CASE("from one place into another SGD gives the bits that it gives in place") {
+  constexpr std::size_t n = 1003;
+  generator random(2);
+  const auto fill = [&](auto& values) {
+    for (auto& x : values) x = static_cast<float>(random.normal());
+  };
+  for (float momentum : {0.0f, 0.9f})
+    for (bool nesterov : {false, true})
+      for (float decay : {0.0f, 1e-4f}) {
+        if (nesterov && momentum == 0) continue;
+        const sgd o({.learning_rate = 0.05f,
+                     .momentum = momentum,
+                     .nesterov = nesterov,
+                     .weight_decay = decay});
+        aligned_vector<float> before(n), gradient(n), state(o.state_size(n)), after(n, 7.0f);
+        fill(before);
+        fill(gradient);
+        fill(state);
+        auto in_place = before;
+        auto in_place_state = state;
+        o.apply(in_place, gradient, in_place_state, 0.3f);
+        const auto kept = before;
+        o.apply_into(before, after, gradient, state, 0.3f);
+        CHECK(parameter_hash(after) == parameter_hash(in_place));
+        CHECK(parameter_hash(state) == parameter_hash(in_place_state));
+        CHECK(before == kept);
+      }
+}
+
 TEST_CASE("SGD-1: any cut into ranges gives the same bits") {
   constexpr std::size_t n = 1003;
   generator random(1);

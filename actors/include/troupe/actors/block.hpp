@@ -41,6 +41,14 @@ class block {
   block(std::shared_ptr<const void> owner, const void* data, std::uint32_t size)
       : owner_(std::move(owner)), data_(static_cast<const std::byte*>(data)), size_(size) {}
 
+  /// The same for what came from another process: its memory is a receive buffer, which whoever
+  /// sent it waits for.
+  static block received(std::shared_ptr<const void> owner, const void* data, std::uint32_t size) {
+    block b{std::move(owner), data, size};
+    b.received_ = true;
+    return b;
+  }
+
   /// A block with its own copy of `bytes`, aligned to 64 bytes.
   static block copy_of(std::span<const std::byte> bytes) {
     auto [b, to] = writable(static_cast<std::uint32_t>(bytes.size()));
@@ -85,6 +93,9 @@ class block {
   /// It came through shared memory that this process cannot read; `size()` is 0.
   bool unreadable() const noexcept { return unreadable_; }
 
+  /// It came from another process: holding it longer than it takes to read keeps others waiting.
+  bool received() const noexcept { return received_; }
+
   /// What keeps the bytes alive.
   const std::shared_ptr<const void>& owner() const noexcept { return owner_; }
   std::span<const std::byte> bytes() const noexcept { return {data_, size_}; }
@@ -119,7 +130,7 @@ class block {
         d.size = size;
         if (auto err = f(d.process, d.file, d.token, d.slot, d.offset)) return err;
         auto found = shared_pools::of_process().open(d);
-        x = found ? block{std::move(found->owner), found->data, found->size} : block{};
+        x = found ? received(std::move(found->owner), found->data, found->size) : block{};
         x.unreadable_ = !found;
         return caf::error{};
       }
@@ -127,6 +138,7 @@ class block {
       if (size != 0)
         if (auto err = f.apply_raw(size, to)) return err;
       x = std::move(fresh);
+      x.received_ = true;
       return caf::error{};
     } else {
       return f(x.size_); // text form: the length is enough
@@ -144,6 +156,7 @@ class block {
   const std::byte* data_ = nullptr;
   std::uint32_t size_ = 0;
   bool lent_ = false;
+  bool received_ = false;
   bool unreadable_ = false;
 };
 

@@ -11,9 +11,10 @@
 ///
 ///     greeting   the one who connected, then the one who listens; 128 bytes each
 ///       8  "troupe b"          4  version of this form     8  the listener's token
-///       4  length of the name  104  the sender's name, then zeros
+///       4  who sends parts: 0 the one who connected, 1 the one who listens
+///       4  length of the name  100  the sender's name, then zeros
 ///
-///     frame      either side, again and again
+///     frame      of that one, again and again
 ///       4  "part"              4  bytes that follow        8  receiver
 ///       8  transfer            4  sender                   4  zero
 ///       8  offset              8  bytes of the whole transfer
@@ -28,10 +29,14 @@ inline constexpr std::uint32_t bulk_version = 1;
 inline constexpr std::uint32_t bulk_max_bytes = 1u << 20;
 inline constexpr std::size_t greeting_bytes = 128;
 inline constexpr std::size_t frame_bytes = 48;
-inline constexpr std::size_t bulk_name_max = 104;
+inline constexpr std::size_t bulk_name_max = 100;
+
+/// Who sends parts on a connection.
+enum class bulk_sender : std::uint32_t { connecting = 0, listening = 1 };
 
 struct bulk_greeting {
   std::uint64_t token = 0;
+  bulk_sender sender = bulk_sender::connecting;
   std::string name; ///< of the process that sends it; 1 to `bulk_name_max` bytes
 };
 

@@ -12,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include "troupe/actors/bulk_frame.hpp"
 #include "troupe/actors/receive_buffers.hpp"
 #include "troupe/actors/shared_pools.hpp"
 #include "troupe/actors/tcp_socket.hpp"
@@ -28,13 +29,20 @@ struct bulk_part {
   shared_bytes data; ///< sent: not written while it is held. Received: 4096-byte aligned
 };
 
-/// The bulk connections of a process: one TCP connection to each peer, over which parts of
-/// transfers go while everything small goes elsewhere. Knows no CAF; bulk_frame.hpp has the bytes.
+/// The bulk connections of a process: two TCP connections with each peer, one for each way, over
+/// which parts of transfers go while everything small goes elsewhere. Knows no CAF; bulk_frame.hpp
+/// has the bytes.
 ///
 ///     A  keep("B", address of B)                           B  listen()
-///          -- greeting{token of B, "A"} ------------------->   refuses a wrong token
+///          -- greeting{token of B, A sends, "A"} ---------->   refuses a wrong token
 ///          <--------------------- greeting{0, "B"} ---------   A refuses another name
-///        part, part ...       <------------------->            part, part ...
+///        part, part ...       -------------------->
+///          -- greeting{token of B, B sends, "A"} ---------->   the same for the other one
+///          <--------------------- greeting{0, "B"} ---------
+///                             <--------------------            part, part ...
+///
+/// Two, since reading and writing take turns at a socket: over one, both ways at once were half as
+/// fast as over two (docs/performance.md). Who connected makes both anew when one breaks.
 ///
 /// Three threads, however many peers and parts there are: one connects, one writes, one accepts and
 /// reads. A peer that is slow or stopped holds nobody else up: no socket blocks.
@@ -93,10 +101,10 @@ class bulk_links {
   /// Ends all connections and threads, within a moment. Nothing is delivered afterwards.
   void stop();
 
-  /// Whether there is a connection to the peer.
+  /// Whether there is a connection for parts to the peer.
   bool open(const std::string& peer) const;
-  /// Hands the part to the newest connection to the peer, and gives that one's number, from 1 on;
-  /// 0: there is none.
+  /// Hands the part to the newest connection for parts to the peer, and gives that one's number,
+  /// from 1 on; 0: there is none.
   std::uint64_t send(const std::string& peer, bulk_part p);
   /// Whether the connection of this number has ended.
   bool broke(std::uint64_t connection) const;
@@ -114,9 +122,10 @@ class bulk_links {
   void accept_guests();
   void hear(std::uint64_t number);
   bool read_some(link& l, std::string& why);
+  bool is_silent(link& l, std::string& why);
   void dial_all();
-  tcp_socket dial(const std::string& peer, const address& at, std::string& why);
-  link_ptr adopt(tcp_socket s, const std::string& peer);
+  tcp_socket dial(const std::string& peer, const address& at, bulk_sender sender, std::string& why);
+  link_ptr adopt(tcp_socket s, const std::string& peer, bool sends);
   void end(const link_ptr& l, const std::string& why);
   link_ptr find(std::uint64_t number) const;
   void tell(const std::string& line);
@@ -132,7 +141,7 @@ class bulk_links {
   std::condition_variable dials_;
   std::uint64_t next_number_;
   std::map<std::uint64_t, link_ptr> live_;
-  std::map<std::string, std::vector<link_ptr>> peers_; // the newest last
+  std::map<std::string, std::vector<link_ptr>> peers_; // for sending; the newest last
   std::map<std::string, std::shared_ptr<target>> targets_;
   unsigned told_ = 0;
 

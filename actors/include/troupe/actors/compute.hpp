@@ -1,6 +1,8 @@
 #pragma once
 
 #include <chrono>
+#include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -48,7 +50,8 @@ struct computed {
   caf::timespan took{};           ///< by the compute actor's clock
 };
 
-/// Computes gradients; CPU and GPU answer alike. One task at a time.
+/// Computes gradients; CPU and GPU answer alike. Tasks are computed in the order they come, and one
+/// begins when the one before it has been answered: what that one wrote it may read (WORKER-8).
 using compute_actor = caf::typed_actor<caf::replies_to<compute_task>::with<computed>>;
 
 struct cpu_compute_options {
@@ -62,9 +65,11 @@ struct cpu_compute_options {
   caf::timespan longer_low{};           ///< and so much longer, drawn evenly for each
   caf::timespan longer_high{};
   std::uint64_t stream = 0; ///< of these draws, beside those of other workers
+  /// How long the next batch takes, where time is simulated, whatever is said above. May be null.
+  std::function<caf::timespan()> takes = {};
 };
 
-/// Internal: a result held back for slow_factor or longer_low.
+/// Internal: a result was held back for long enough.
 struct held_back {};
 using cpu_compute_actor = compute_actor::extend<caf::reacts_to<held_back>>;
 
@@ -72,20 +77,32 @@ using cpu_compute_actor = compute_actor::extend<caf::reacts_to<held_back>>;
 /// When it dies, the batch in hand is lost; its lease is not.
 struct cpu_compute_state {
   using self_pointer = cpu_compute_actor::stateful_pointer<cpu_compute_state>;
+  explicit cpu_compute_state(self_pointer self) : self(self) {}
 
-  /// Computes, and sends `gradient_ready` to the task's listener. `took` is left to the caller.
-  computed run(const compute_task& task);
-  /// How much longer than `took` a batch is to take.
-  caf::timespan longer(caf::timespan took);
+  caf::result<computed> on_task(const compute_task& task);
+  void on_held_back() { answer(); }
 
   static inline const char* name = "troupe.cpu_compute";
 
+  self_pointer self;
   cpu_compute_options options;
   std::unique_ptr<tensor::model> model;
-  computed slow_result;
-  caf::typed_response_promise<computed> slow_promise;
 
  private:
+  struct waiting_task {
+    compute_task task;
+    caf::typed_response_promise<computed> promise;
+  };
+
+  void compute_first();
+  void answer();
+  // Sends `gradient_ready` to the task's listener.
+  computed run(const compute_task& task);
+  // How much longer than `took` a batch is to take.
+  caf::timespan longer(caf::timespan took);
+
+  std::deque<waiting_task> tasks_;          // the first is computed, or its result is held back
+  computed result_;                         // of the first
   std::optional<tensor::generator> random_; // of how long batches take
   tensor::batch_buffer batch_;
 };

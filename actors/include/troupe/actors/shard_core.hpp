@@ -164,6 +164,7 @@ class shard_core {
   void merge_segments();
   float scale_for(const shard_change& change) const;
   void apply_ready_steps();
+  void apply_step(const std::vector<gradient_blocks>& gradients);
   void keep_complete_epochs();
 
   scheduler::batch_plan plan_;
@@ -178,7 +179,6 @@ class shard_core {
   std::vector<segment> segments_;
   scheduler::clock_table clocks_;
   std::optional<scheduler::step_buffer<gradient_blocks>> steps_; // bsp
-  tensor::aligned_vector<float> step_sum_;                       // bsp
   snapshot before_last_step_;                                    // bsp
   std::map<std::uint64_t, std::function<void()>> at_steps_;      // bsp
   bool damping_;

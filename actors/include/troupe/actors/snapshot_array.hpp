@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "troupe/actors/shard_image.hpp"
-#include "troupe/tensor/aligned.hpp"
+#include "troupe/actors/shareable_array.hpp"
 
 namespace troupe::actors {
 
@@ -15,22 +15,38 @@ namespace troupe::actors {
 /// ARRAY-1  A snapshot never changes, however the array goes on.
 /// ARRAY-2  Taking a snapshot costs nothing; the first write after it copies, into memory of an
 ///          earlier snapshot that was let go if there is some.
+/// ARRAY-3  Whoever writes every element copies nothing: it reads the old values where they are and
+///          writes the new ones into such memory; into their own place while nobody holds a
+///          snapshot.
+/// ARRAY-4  However many snapshots were held at a time, the array keeps the memory of few for
+/// later.
 ///
-/// One owner takes snapshots and writes; the snapshots may be read and let go by any thread.
+/// One owner takes snapshots and writes; the snapshots may be read and let go by any thread, and by
+/// other processes of the host, to whom they are lent where they lie (shareable_array.hpp).
 class snapshot_array {
  public:
-  snapshot_array() : snapshot_array(tensor::aligned_vector<float>{}) {}
-  explicit snapshot_array(tensor::aligned_vector<float> values)
-      : values_(std::make_shared<tensor::aligned_vector<float>>(std::move(values))) {}
+  snapshot_array() : snapshot_array(std::span<const float>{}) {}
+  explicit snapshot_array(std::span<const float> values);
 
   std::size_t size() const noexcept { return values_->size(); }
   snapshot current() const noexcept { return values_; }
   /// Valid until the next snapshot is taken.
   std::span<float> writable();
 
+  /// The values as they were, and where all of those go that the array holds from now on.
+  struct rewrite {
+    snapshot before;
+    std::span<float> after; ///< as long as `before`: its memory, or other with anything in it
+  };
+  /// Valid until the next snapshot is taken; by then all of `after` must be written.
+  rewrite rewritten();
+
  private:
-  std::shared_ptr<tensor::aligned_vector<float>> values_; // shared with snapshots
-  std::vector<std::shared_ptr<tensor::aligned_vector<float>>> spares_;
+  shareable_array take_spare();
+  void replace(shareable_array fresh);
+
+  shareable_array values_; // shared with snapshots
+  std::vector<shareable_array> spares_;
 };
 
 } // namespace troupe::actors

@@ -49,6 +49,9 @@
 ///            not.
 /// TRANSFER-7 What was on its way over a bulk connection that broke is sent again, over another one
 ///            or as messages, when its sender looks next.
+/// TRANSFER-8 What came from another process is copied or used up as it is taken in, so that its
+///            buffer is free again. Only what lies in this process anyway is kept as it is, by whom
+///            asks for that.
 namespace troupe::actors {
 
 /// Chosen by whoever asks for the transfer, unique within the job: the asker's number in the upper
@@ -114,10 +117,11 @@ inline constexpr std::uint32_t least_bulk_bytes = 32 * 1024;
 /// Parts on their way to one peer that it has not credited.
 inline constexpr std::uint32_t default_window = 16;
 
-/// Cuts `[data, data + bytes)`, kept alive by `owner`, into parts of at most `part_size` that share
-/// its memory.
+/// Cuts `[data, data + bytes)`, kept alive by `owner`, into parts of at most `part_size`, the first
+/// of at most `first_size`, that share its memory.
 std::vector<part> cut(transfer_id id, peer_number from, std::shared_ptr<const void> owner,
-                      const void* data, std::uint64_t bytes, std::uint32_t part_size = part_bytes);
+                      const void* data, std::uint64_t bytes, std::uint32_t part_size = part_bytes,
+                      std::uint32_t first_size = UINT32_MAX);
 
 /// A way to one peer beside the messages, for bulk data: see bulk_links.hpp. Thread-safe.
 class bulk_lane {
@@ -222,20 +226,29 @@ class inbound_transfer {
   std::map<std::uint64_t, block> parts_;
 };
 
-/// Copies the parts of one expected transfer into memory of the receiver's. Not thread-safe.
+/// What a landing does with parts that lie in this process already.
+enum class local_parts : std::uint8_t { copied, kept };
+
+/// Takes the parts of one expected transfer, and copies them into memory of the receiver's, but for
+/// those it is to keep (TRANSFER-8). Not thread-safe.
 class landing {
  public:
   landing() = default;
   /// `target` must outlive the landing; its size is the only total accepted.
-  explicit landing(std::span<std::byte> target) : target_(target) {}
+  explicit landing(std::span<std::byte> target, local_parts local = local_parts::copied)
+      : target_(target), local_(local) {}
   /// False (and nothing changed) if the part does not fit.
   bool add(const part& p);
   bool complete() const noexcept { return received_ == target_.size(); }
+  /// What was kept, by offset; all else lies in the target.
+  std::map<std::uint64_t, block> take_kept() { return std::move(kept_); }
   /// Takes the same bytes again, under another transfer.
-  void restart() { *this = landing{target_}; }
+  void restart() { *this = landing{target_, local_}; }
 
  private:
   std::span<std::byte> target_;
+  local_parts local_ = local_parts::copied;
+  std::map<std::uint64_t, block> kept_;
   std::uint64_t received_ = 0;
   std::map<std::uint64_t, std::uint64_t> taken_; ///< offset -> length
 };
@@ -244,7 +257,8 @@ class landing {
 class range_pulls {
  public:
   /// `target`: where the shard's range goes; must outlive the pull. Replaces an open pull.
-  void begin(std::uint32_t shard, std::span<float> target, transfer_id id);
+  void begin(std::uint32_t shard, std::span<float> target, transfer_id id,
+             local_parts local = local_parts::copied);
   /// Begins the shard's pull anew under another transfer.
   void restart(std::uint32_t shard, transfer_id id);
 
@@ -253,6 +267,7 @@ class range_pulls {
     std::uint32_t shard;
     std::uint64_t own_applied;
     std::uint64_t seen_updates;
+    std::map<std::uint64_t, block> kept; ///< by byte offset in the range; the rest is in the target
   };
   /// What `parameters` announced. Gives the range if it is whole with this; it is then closed.
   /// An unknown or older transfer changes nothing (TRANSFER-3).

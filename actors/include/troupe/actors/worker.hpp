@@ -1,5 +1,6 @@
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <map>
 #include <set>
@@ -47,7 +48,7 @@ using worker_impl_actor =
 ///     shard_moved   sends what is open at that shard to its new primary
 ///     lease_request leases_held
 ///     use_scheduler talks with that one from now on
-///     use_compute   has the batch in hand computed again, by that one
+///     use_compute   has the batches in hand computed again, by that one
 ///     gradient_ready  pushes the ranges that are final (WORKER-7)
 ///
 /// Pulls and pushes of which nothing has moved for `resend_after` are sent again, the next time
@@ -90,22 +91,22 @@ struct worker_state {
   void step();
   void begin(const worker_core::pull_order& order);
   void begin(worker_core::compute_order order);
-  void compute();
-  void on_computed(const computed& result);
+  void compute(worker_core::compute_order order);
+  void on_computed(std::uint64_t attempt, const computed& result);
   void send_pull(shard_id shard, transfer_id id);
   void push_now(const worker_core::push_order& order);
   void send_push(shard_id shard, const worker_core::push_order& order, open_push& open);
   void flush(shard_id shard);
-  void landed(const std::optional<range_pulls::whole>& range);
+  void landed(std::optional<range_pulls::whole> range);
   void record(history::event e);
 
   worker_options options_;
   std::optional<worker_core> core_;
   transfer_ids ids_{0};
   std::optional<worker_core::pull_order> pull_;
-  std::optional<compute_task> task_; // in hand
-  time_point pull_moved_;            // sent, or a part of it arrived
-  caf::timespan pull_patience_{0};   // until it is sent again
+  std::deque<std::uint64_t> in_hand_; // the attempts that the compute actor has to answer
+  time_point pull_moved_;             // sent, or a part of it arrived
+  caf::timespan pull_patience_{0};    // until it is sent again
   range_pulls pulls_;
   std::map<batch_id, open_push> pushes_;
   std::map<shard_id, outbound_queue> out_;

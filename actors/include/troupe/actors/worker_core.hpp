@@ -9,6 +9,8 @@
 #include <span>
 #include <vector>
 
+#include "troupe/actors/pulled_range.hpp"
+#include "troupe/actors/shareable_array.hpp"
 #include "troupe/scheduler/batch_plan.hpp"
 #include "troupe/scheduler/consistency.hpp"
 #include "troupe/scheduler/ids.hpp"
@@ -24,28 +26,23 @@ using scheduler::batch_id;
 using scheduler::clock_value;
 using scheduler::shard_id;
 
-/// A gradient of own that the pulled parameters lack; see WORKER-4.
-struct own_write {
-  std::shared_ptr<const tensor::aligned_vector<float>> gradient;
-  scheduler::shard_range range;
-  float step = 0; ///< parameters[range] -= step * gradient[range]
-};
-
 /// What one worker does next; no CAF, no I/O. One batch computes while the gradients of the batches
-/// before it are being pushed and the parameters for the one after it are being pulled:
+/// before it are being pushed and the parameters for the one after it are being pulled; what has
+/// landed is handed to the compute actor at once, which goes from one batch to the next without
+/// waiting for anybody:
 ///
-///     pull(n+1)        . . . . . . . . . . . ->| landed
-///     compute(n)  |==========================|
-///     push(n-1)   |-> . . . . pushed  push(n): the last shard |-> . . the first shard |->
+///     pull(n+1)   |-> . . . . . . ->| landed: n+1 is handed over
+///     compute     |======== n ===============|======== n+1 ============|
+///     push(n)                                |-> . . . . pushed
+///     pull(n+2)                              |-> . . . . . . ->| landed: n+2 is handed over
 ///
-/// WORKER-1 The lowest lease held is computed next, one at a time, each at the next clock. (In bsp
-/// a
-///          lease that comes back from a lost worker may be of an earlier step than those held, and
-///          these wait for it.)
-/// WORKER-2 One pull is open at most, for the clock and step of the batch that computes next; when
-/// a
-///          lease of an earlier step comes in, the open pull is given up for another.
-/// WORKER-3 At most `max_in_flight` batches are computed but not applied on every shard.
+/// WORKER-1 The lowest lease held is handed over next, each at the next clock; in that order they
+///          are computed. (In bsp a lease that comes back from a lost worker may be of an earlier
+///          step than those held, and these wait for it.)
+/// WORKER-2 One pull is open at most, for the clock and step of the batch that is handed over next;
+///          when a lease of an earlier step comes in, the open pull is given up for another.
+/// WORKER-3 At most `max_in_flight` batches are in the compute actor's hands or computed but not
+///          applied on every shard; of these at most `max_in_hand` are in its hands.
 /// WORKER-4 `ssp`: own writes are read. A pull that overlaps the computation of own gradients
 /// cannot
 ///          contain them, so their first-order effect is subtracted locally before the parameters
@@ -59,11 +56,19 @@ struct own_write {
 ///          range as soon as that is final, once; the shard of the first parameters, and those
 ///          whose array is shared, when the computation has ended. A computation that begins anew
 ///          writes into other memory, and what no shard has confirmed is pushed anew.
+/// WORKER-8 A batch that is handed over begins when the one before it has been computed. So the own
+///          gradients that it subtracts are final then, that of the batch before it among them.
+///          Those that are computed anew are so in the same order, each with the new gradients of
+///          those before it.
+/// WORKER-9 A pull goes into no memory that a batch in hand computes with. So the pull for the one
+///          after two in hand begins when the first of them has been computed: what is computed
+///          with is as fresh as if batches were handed over one by one.
 ///
 /// Not thread-safe.
 class worker_core {
  public:
   static constexpr std::size_t max_in_flight = 2;
+  static constexpr std::size_t max_in_hand = 2;
 
   struct options {
     scheduler::batch_plan plan{{1, 1, 0}};
@@ -86,21 +91,23 @@ class worker_core {
   /// The pull to begin now, if any. The caller fills `target` for every remote shard and reports
   /// each by `landed`.
   std::optional<pull_order> begin_pull();
-  /// The remote shard's range lies in the target; `own_applied`: own clocks below it are contained;
-  /// `seen_updates`: how many updates it contains, to come back with the gradient.
-  void landed(shard_id shard, clock_value own_applied, std::uint64_t seen_updates);
+  /// The remote shard's range lies in the target but for what was kept elsewhere, by byte offset in
+  /// the range; `own_applied`: own clocks below it are contained; `seen_updates`: how many updates
+  /// it contains, to come back with the gradient.
+  void landed(shard_id shard, clock_value own_applied, std::uint64_t seen_updates,
+              std::map<std::uint64_t, block> kept = {});
 
   struct compute_order {
     clock_value clock;
     batch_id batch;
     std::shared_ptr<tensor::aligned_vector<float>> parameters;
-    std::vector<own_write> own_writes;
+    std::vector<pulled_range> pulled; ///< to be settled before they are computed with
     std::shared_ptr<tensor::aligned_vector<float>> gradient; ///< to be filled
     /// Where ranges begin that can be pushed before the end, ascending: ready() wants to be told
     /// when the gradient has become final from one of these on.
     std::vector<std::size_t> ready_at;
   };
-  /// The batch to compute now, if any.
+  /// The batch to hand over now, if any.
   std::optional<compute_order> begin_compute();
 
   struct push_order {
@@ -110,12 +117,13 @@ class worker_core {
     std::map<shard_id, std::uint64_t> seen_updates; ///< remote shards: of the parameters used
     std::vector<shard_id> shards;                   ///< to whom it goes now
   };
-  /// The gradient in hand is final from element `first` on. None: no range became final.
+  /// The gradient of the first batch in hand is final from element `first` on. None: no range
+  /// became final.
   std::optional<push_order> ready(std::size_t first);
-  /// The batch begun last is computed: its gradient goes to every shard that lacks it.
+  /// The first batch in hand is computed: its gradient goes to every shard that lacks it.
   push_order computed();
-  /// The batch in hand is computed anew: where its gradient goes now.
-  std::shared_ptr<tensor::aligned_vector<float>> compute_again();
+  /// The batches in hand are lost and to be handed over anew, in this order.
+  std::vector<compute_order> compute_again();
 
   /// True when with this shard all have the batch, for the first time.
   bool pushed(shard_id shard, batch_id batch);
@@ -134,7 +142,7 @@ class worker_core {
   clock_value next_clock() const noexcept { return next_clock_; }
   /// The batches held: leased, computing, or not yet on every shard. Ascending.
   std::vector<batch_id> held() const;
-  bool idle() const noexcept { return !computing_ && leases_.empty() && in_flight_.empty(); }
+  bool idle() const noexcept { return in_hand_.empty() && leases_.empty() && in_flight_.empty(); }
 
  private:
   using buffer = std::shared_ptr<tensor::aligned_vector<float>>;
@@ -143,11 +151,15 @@ class worker_core {
     std::set<shard_id> missing; // that have not confirmed it
     std::set<shard_id> unsent;  // that it was not given to push to; empty once it is computed
   };
+  struct computation {
+    open_push open;
+    compute_order order;
+  };
 
   std::uint64_t step_of(batch_id batch) const;
   bool current_serves(batch_id batch) const;
-  buffer free_gradient();
-  std::vector<own_write> missing_own_writes();
+  shareable_array free_gradient();
+  std::vector<pulled_range> ranges_to_settle();
 
   options options_;
   std::optional<scheduler::step_plan> steps_; // bsp
@@ -155,23 +167,24 @@ class worker_core {
   std::vector<std::size_t> ready_at_;
 
   std::set<batch_id> leases_;
-  clock_value next_clock_ = 0; // of the first lease not begun
+  clock_value next_clock_ = 0; // of the first lease not handed over
 
-  buffer current_;                            // what is or was computed with
+  buffer current_;                            // what the last handed over computes with
   std::optional<std::uint64_t> current_step_; // bsp: the step it serves
   buffer arriving_;                           // the target of pulls
   std::set<shard_id> awaited_;                // of the open pull
   bool pull_open_ = false;
   bool arrived_ = false; // arriving_ is whole and not yet used
   std::uint64_t arriving_step_ = 0;
-  std::map<shard_id, clock_value> own_applied_;     // of arriving_
-  std::map<shard_id, std::uint64_t> arriving_seen_; // updates in arriving_
-  std::map<shard_id, std::uint64_t> current_seen_;  // updates in current_
+  std::map<shard_id, clock_value> own_applied_;                      // of arriving_
+  std::map<shard_id, std::map<std::uint64_t, block>> arriving_kept_; // and not in arriving_
+  std::map<shard_id, std::uint64_t> arriving_seen_;                  // updates in arriving_
+  std::map<shard_id, std::uint64_t> current_seen_;                   // updates in current_
 
-  std::optional<open_push> computing_;
+  std::deque<computation> in_hand_; // of the compute actor
   std::map<batch_id, open_push> in_flight_;
-  std::deque<push_order> recent_; // own gradients that a pull may lack (ssp)
-  std::vector<buffer> gradients_; // pool: whoever is held only here is free
+  std::deque<push_order> recent_;          // own gradients that a pull may lack (ssp)
+  std::vector<shareable_array> gradients_; // those that are held only here are free
 };
 
 } // namespace troupe::actors

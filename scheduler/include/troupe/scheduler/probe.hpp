@@ -39,6 +39,7 @@ enum class probe : std::uint8_t {
   pull_from_new_primary,
   pull_not_needed,
   pushed_while_computing,
+  handed_over_ahead,
   // scheduler
   lease_expired,
   batch_leased_again,
@@ -134,6 +135,8 @@ inline constexpr std::array<probe_text, probes> probe_texts = {{
      "a worker gave up a pull for a batch of an earlier step"},
     {probe::pushed_while_computing, "pushed_while_computing",
      "a worker pushed a shard's range of a gradient before the rest was computed"},
+    {probe::handed_over_ahead, "handed_over_ahead",
+     "a worker handed a batch to its compute actor while that computed the one before"},
     {probe::lease_expired, "lease_expired", "the leases of a worker ran out"},
     {probe::batch_leased_again, "batch_leased_again",
      "a batch that was given back was leased again"},

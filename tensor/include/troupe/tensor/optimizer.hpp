@@ -41,6 +41,10 @@ class sgd {
   /// sizes do not agree, having changed nothing.
   void apply(std::span<float> parameters, std::span<const float> gradient, std::span<float> state,
              float scale = 1) const;
+  /// The same from one place into another, in one pass: `after` gets what apply() would have made
+  /// of `before`, bit for bit. The two are the same memory or do not overlap.
+  void apply_into(std::span<const float> before, std::span<float> after,
+                  std::span<const float> gradient, std::span<float> state, float scale = 1) const;
 
  private:
   sgd_options options_;

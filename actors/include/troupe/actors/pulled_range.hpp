@@ -1,0 +1,35 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "troupe/actors/block.hpp"
+#include "troupe/scheduler/shard_ranges.hpp"
+#include "troupe/tensor/aligned.hpp"
+
+namespace troupe::actors {
+
+/// What is left to do with a range of a worker's parameters between its pull and its use.
+///
+/// PULLED-1 After `settle` each element is what was pulled less `step` times each own gradient, one
+///          after the other, wherever the pull left it.
+/// PULLED-2 A range that was kept whole may be settled any number of times: what is read is never
+///          written.
+struct pulled_range {
+  scheduler::shard_range range; ///< of the flat parameter vector
+  /// What was kept of the pull (TRANSFER-8): whole floats, by byte offset in the range. The rest
+  /// lies in the parameters.
+  std::map<std::uint64_t, block> kept;
+  /// Of the whole model's size, in the order of their clocks: what the pull lacks (WORKER-4).
+  std::vector<std::shared_ptr<const tensor::aligned_vector<float>>> own_writes;
+  float step = 0; ///< by which gradients are subtracted
+};
+
+/// Does it, in one pass. `parameters` are those of the whole model and do not overlap with what is
+/// read. Any thread.
+void settle(const pulled_range& pulled, std::span<float> parameters);
+
+} // namespace troupe::actors
