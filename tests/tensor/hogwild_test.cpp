@@ -124,7 +124,7 @@ TEST_CASE("HOGWILD-1 and 2: four threads racing for every batch end in the exact
 }
 
 TEST_CASE("HOGWILD-1: of threads that claim the same batch at once, one wins") {
-  constexpr std::size_t batches = 20'000;
+  constexpr std::size_t batches = 60'000;
   shared_parameters shared(std::vector<float>(1), {.learning_rate = 1}, batches);
   const std::vector<float> one{1};
   std::atomic<std::size_t> applied{0};
@@ -174,7 +174,7 @@ TEST_CASE("HOGWILD-2: updates that meet on a component all count") {
 }
 
 TEST_CASE("HOGWILD-3: what is read of 4096 components is from between two updates") {
-  constexpr std::size_t region = 4096, components = 3 * region + 5, batches = 3000;
+  constexpr std::size_t region = 4096, components = region + 5, batches = 60'000;
   shared_parameters shared(std::vector<float>(components), {.learning_rate = 1, .momentum = 0.5f},
                            batches);
   std::atomic<std::size_t> next{0};
