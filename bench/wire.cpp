@@ -189,7 +189,7 @@ using client_actor = pusher_actor::extend<caf::replies_to<pull_once>::with<bool>
 struct client_state {
   shard_actor shard;
   tensor::aligned_vector<float> target;
-  std::shared_ptr<tensor::aligned_vector<float>> gradient;
+  shareable_array gradient;
   range_pulls pulls;
   outbound_queue out;
   transfer_ids ids{0};
@@ -202,7 +202,8 @@ client_actor::behavior_type client(client_actor::stateful_pointer<client_state> 
   auto& s = self->state;
   s.shard = std::move(to);
   s.target.resize(bytes / sizeof(float));
-  s.gradient = std::make_shared<tensor::aligned_vector<float>>(bytes / sizeof(float), 1e-6f);
+  s.gradient = make_shareable(bytes / sizeof(float));
+  std::ranges::fill(*s.gradient, 1e-6f);
   auto flush = [self, &s] {
     while (auto next = s.out.next()) self->send(s.shard, std::move(*next));
   };

@@ -26,6 +26,7 @@
 #include "troupe/actors/bulk_routes.hpp"
 #include "troupe/actors/connect.hpp"
 #include "troupe/actors/messages.hpp"
+#include "troupe/actors/shareable_array.hpp"
 #include "troupe/actors/system_config.hpp"
 
 namespace troupe::bench {
@@ -54,8 +55,15 @@ std::uint64_t touch(std::span<const std::byte> bytes) {
   return sum;
 }
 
-std::shared_ptr<const std::vector<std::byte>> blocks() {
-  return std::make_shared<const std::vector<std::byte>>(block_bytes * blocks_kept, std::byte{1});
+// Where a worker's gradients lie: in a process that shares memory its peers read them there.
+shareable_array blocks() {
+  auto floats = make_shareable(block_bytes * blocks_kept / sizeof(float));
+  std::ranges::fill(*floats, 1.0f);
+  return floats;
+}
+
+const std::byte* block_at(const shareable_array& source, std::size_t i) {
+  return reinterpret_cast<const std::byte*>(source->data()) + i % blocks_kept * block_bytes;
 }
 
 // -- one end of a stream --------------------------------------------------------------------------
@@ -110,7 +118,7 @@ struct bench_config : system_config {
 // Blocks are transfers of the production queue, with its window, parts and credit.
 struct end_state {
   end_actor peer;
-  std::shared_ptr<const std::vector<std::byte>> source = blocks();
+  shareable_array source = blocks();
   outbound_queue out;
   owed_credit owed;
   transfer_ids ids{0};
@@ -132,8 +140,7 @@ void send_more(end_pointer self) {
   }
   for (;;) {
     if (s.out.waiting() == 0) {
-      const auto at = s.next_block++ % blocks_kept * block_bytes;
-      s.out.add(s.ids.next(), 0, s.source, s.source->data() + at, block_bytes);
+      s.out.add(s.ids.next(), 0, s.source, block_at(s.source, s.next_block++), block_bytes);
     }
     if (auto next = s.out.next())
       self->send(s.peer, std::move(*next));
@@ -200,7 +207,7 @@ void raw_send(int fd, double seconds) {
   auto source = blocks();
   auto begun = bench_clock::now();
   for (std::size_t i = 0; since(begun) < seconds; ++i)
-    if (!write_all(fd, source->data() + i % blocks_kept * block_bytes, block_bytes)) break;
+    if (!write_all(fd, block_at(source, i), block_bytes)) break;
   ::shutdown(fd, SHUT_WR);
 }
 

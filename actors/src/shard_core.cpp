@@ -77,7 +77,7 @@ shard_core::shard_core(const options& o, scheduler::shard_range range,
     shared_ =
         std::make_shared<tensor::shared_parameters>(initial, o.optimizer, plan_.total_batches());
   } else {
-    parameters_ = snapshot_array{{initial.begin(), initial.end()}};
+    parameters_ = snapshot_array{initial};
     velocity_ = snapshot_array{tensor::aligned_vector<float>(optimizer_.state_size(range.size))};
   }
   if (auto g = mode_.batches_per_step()) {

@@ -142,6 +142,25 @@ class shared_pools::pool {
     }
     return std::nullopt;
   }
+  // A run of `n` slots, the last one there is: single ones are taken from the other end.
+  std::optional<std::uint32_t> take_run(std::uint32_t n) {
+    std::uint32_t run = 0;
+    for (std::uint32_t i = slots_; i-- > 0;) {
+      run = holders(i).load(std::memory_order_relaxed) == 0 ? run + 1 : 0;
+      if (run < n) continue;
+      std::uint32_t taken = 0;
+      for (std::uint32_t nobody = 0; taken < n; ++taken, nobody = 0)
+        if (!holders(i + taken).compare_exchange_strong(nobody, 1, std::memory_order_acquire))
+          break;
+      if (taken == n) return i;
+      while (taken-- > 0) let_go(i + taken);
+      run = 0;
+    }
+    return std::nullopt;
+  }
+  bool has_other_holders(std::uint32_t slot) {
+    return holders(slot).load(std::memory_order_acquire) > 1;
+  }
   void hold(std::uint32_t slot) { holders(slot).fetch_add(1, std::memory_order_relaxed); }
   void let_go(std::uint32_t slot) { holders(slot).fetch_sub(1, std::memory_order_release); }
 
@@ -161,6 +180,10 @@ class shared_pools::pool {
             static_cast<std::uint32_t>(at / slot_bytes_),
             static_cast<std::uint32_t>(at % slot_bytes_),
             static_cast<std::uint32_t>(bytes.size())};
+  }
+  std::uint32_t left_in_slot(const std::byte* at) const {
+    return slot_bytes_ -
+           static_cast<std::uint32_t>(static_cast<std::size_t>(at - data_) % slot_bytes_);
   }
   std::uint64_t age_ms() const { return now_ms() - made_ms_; }
   void retire() { header().retired.store(1, std::memory_order_relaxed); }
@@ -242,6 +265,63 @@ shared_bytes shared_pools::bytes_of(const pool_ptr& p, const shared_descriptor& 
   return {std::move(owner), data, d.size};
 }
 
+// Makes one, or another in the place of one that is full (POOL-2), under the mutex.
+bool shared_pools::have_own() {
+  if (own_ && own_->age_ms() < options_.pool_patience_ms) return true;
+  if (own_) own_->retire();
+  own_ = pool::make(options_);
+  return own_ != nullptr;
+}
+
+void* shared_pools::array_source::allocate(std::size_t bytes) {
+  if (auto* p = pools_.take_array(bytes)) return p;
+  return ::operator new (bytes, std::align_val_t{tensor::alignment});
+}
+
+void shared_pools::array_source::deallocate(void* p, std::size_t) noexcept {
+  if (!pools_.give_back(p)) ::operator delete (p, std::align_val_t{tensor::alignment});
+}
+
+// Null: see `arrays`.
+void* shared_pools::take_array(std::size_t bytes) {
+  std::lock_guard lock(mutex_);
+  if (key_ == 0 || bytes < options_.least_array_bytes || (!own_ && !have_own())) return nullptr;
+  const auto slots = (bytes + options_.slot_bytes - 1) / options_.slot_bytes;
+  std::size_t of_arrays = slots;
+  for (const auto& [at, a] : arrays_)
+    if (a.in == own_) of_arrays += a.slots;
+  if (of_arrays > options_.slots / 4 * 3) return nullptr;
+  const auto first = own_->take_run(static_cast<std::uint32_t>(slots));
+  if (!first) return nullptr;
+  auto* at = own_->slot(*first);
+  arrays_[at] = {own_, *first, static_cast<std::uint32_t>(slots)};
+  return at;
+}
+
+bool shared_pools::give_back(void* array) noexcept {
+  std::lock_guard lock(mutex_);
+  const auto i = arrays_.find(array);
+  if (i == arrays_.end()) return false;
+  for (std::uint32_t s = 0; s < i->second.slots; ++s)
+    i->second.in->let_go(i->second.first_slot + s);
+  arrays_.erase(i);
+  return true;
+}
+
+bool shared_pools::held_elsewhere(const void* array) const {
+  std::lock_guard lock(mutex_);
+  const auto i = arrays_.find(array);
+  if (i == arrays_.end()) return false;
+  for (std::uint32_t s = 0; s < i->second.slots; ++s)
+    if (i->second.in->has_other_holders(i->second.first_slot + s)) return true;
+  return false;
+}
+
+std::uint32_t shared_pools::left_in_slot(const std::byte* data) const {
+  std::lock_guard lock(mutex_);
+  return own_ && own_->holds(data) ? own_->left_in_slot(data) : 0;
+}
+
 std::optional<shared_bytes> shared_pools::copy(std::span<const std::byte> bytes) {
   if (bytes.empty() || bytes.size() > options_.slot_bytes) return std::nullopt;
   pool_ptr p;
@@ -249,11 +329,7 @@ std::optional<shared_bytes> shared_pools::copy(std::span<const std::byte> bytes)
   {
     std::lock_guard lock(mutex_);
     if (own_) slot = own_->take();
-    if (!slot && (!own_ || own_->age_ms() >= options_.pool_patience_ms)) { // POOL-2
-      if (own_) own_->retire();
-      own_ = pool::make(options_);
-      if (own_) slot = own_->take();
-    }
+    if (!slot && have_own()) slot = own_->take();
     p = own_;
   }
   if (!slot) return std::nullopt;

@@ -25,13 +25,17 @@ bool fits(const Map& taken, std::uint64_t offset, std::uint64_t length, std::uin
 } // namespace
 
 std::vector<part> cut(transfer_id id, peer_number from, std::shared_ptr<const void> owner,
-                      const void* data, std::uint64_t bytes, std::uint32_t part_size) {
+                      const void* data, std::uint64_t bytes, std::uint32_t part_size,
+                      std::uint32_t first_size) {
   std::vector<part> parts;
-  parts.reserve((bytes + part_size - 1) / part_size);
+  parts.reserve(bytes / part_size + 2);
   const auto* at = static_cast<const std::byte*>(data);
-  for (std::uint64_t offset = 0; offset < bytes; offset += part_size) {
-    auto size = static_cast<std::uint32_t>(std::min<std::uint64_t>(part_size, bytes - offset));
+  auto most = std::min(first_size, part_size);
+  for (std::uint64_t offset = 0; offset < bytes;) {
+    auto size = static_cast<std::uint32_t>(std::min<std::uint64_t>(most, bytes - offset));
     parts.push_back({id, from, offset, bytes, block{owner, at + offset, size}});
+    offset += size;
+    most = part_size;
   }
   return parts;
 }
@@ -42,9 +46,13 @@ void outbound_queue::add(std::vector<part> parts) {
 
 void outbound_queue::add(transfer_id id, peer_number from, std::shared_ptr<const void> owner,
                          const void* data, std::uint64_t bytes) {
-  const auto part_size = shares_.value_or(false)  ? shared_part_bytes
-                         : lane_ && lane_->open() ? bulk_part_bytes
-                                                  : part_bytes;
+  if (shares_.value_or(false)) { // parts that lie within a slot are not copied
+    static_assert(shared_part_bytes == shared_pools::options{}.slot_bytes);
+    const auto left = shared_pools::of_process().left_in_slot(static_cast<const std::byte*>(data));
+    const auto first = left > 0 ? left : shared_part_bytes;
+    return add(cut(id, from, std::move(owner), data, bytes, shared_part_bytes, first));
+  }
+  const auto part_size = lane_ && lane_->open() ? bulk_part_bytes : part_bytes;
   add(cut(id, from, std::move(owner), data, bytes, part_size));
 }
 

@@ -1,13 +1,19 @@
 #include "troupe/actors/worker_core.hpp"
 
 #include <algorithm>
-#include <atomic>
 #include <iterator>
 #include <stdexcept>
 
 #include "troupe/scheduler/probe.hpp"
 
 namespace troupe::actors {
+
+namespace {
+
+// In hand, in flight, on their way to be let go; and own writes that no pull contains yet.
+constexpr std::size_t gradients_known = 16;
+
+} // namespace
 
 worker_core::worker_core(options o) : options_(std::move(o)) {
   if (auto g = options_.mode.batches_per_step()) steps_.emplace(options_.plan, *g);
@@ -146,14 +152,12 @@ std::vector<pulled_range> worker_core::ranges_to_settle() {
   return result;
 }
 
-worker_core::buffer worker_core::free_gradient() {
-  for (const auto& g : gradients_)
-    if (g.use_count() == 1) {
-      // The last reader's accesses come before its release of the pointer.
-      std::atomic_thread_fence(std::memory_order_acquire);
-      return g;
-    }
-  gradients_.push_back(std::make_shared<tensor::aligned_vector<float>>(parameters_));
+shareable_array worker_core::free_gradient() {
+  auto free = std::ranges::find_if(gradients_, held_here_alone);
+  if (free != gradients_.end()) return *free;
+  // The oldest may be held by a process that was killed: for ever.
+  if (gradients_.size() == gradients_known) gradients_.erase(gradients_.begin());
+  gradients_.push_back(make_shareable(parameters_));
   return gradients_.back();
 }
 

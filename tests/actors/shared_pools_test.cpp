@@ -17,7 +17,7 @@
 namespace troupe::actors {
 namespace {
 
-constexpr shared_pools::options four_slots{4, 4096, 1u << 30};
+constexpr shared_pools::options four_slots{4, 4096, 1u << 30, 32 * 1024};
 
 std::span<const std::byte> bytes_of(const std::vector<int>& values) {
   return std::as_bytes(std::span(values));
@@ -208,8 +208,85 @@ TEST_CASE("a process shares with others of its host and user, once it is enabled
   CHECK_FALSE(pools.shares_with(key ^ 1));
 }
 
+// Of ints; a slot of `eight_slots` has 1024.
+using int_array = tensor::aligned_vector<int>;
+constexpr shared_pools::options eight_slots{8, 4096, 1u << 30, 4096};
+
+int_array array_in(shared_pools& pools, std::size_t size, int value = 0) {
+  return int_array(size, value, tensor::aligned_allocator<int>{pools.arrays()});
+}
+
+std::span<const std::byte> part_of(const int_array& a, std::size_t first, std::size_t size) {
+  return std::as_bytes(std::span(a).subspan(first, size));
+}
+
+TEST_CASE("an array is read where it lies, and is its owner's to write when all let go (POOL-5)") {
+  shared_pools here{eight_slots}, there{eight_slots};
+  here.enable();
+  auto array = array_in(here, 2500, 7); // three slots
+  CHECK(here.free_slots() == 5);
+  CHECK(here.contains(part_of(array, 2499, 1).data()));
+  CHECK_FALSE(here.held_elsewhere(array.data()));
+  CHECK(here.left_in_slot(part_of(array, 0, 1).data()) == 4096);
+  CHECK(here.left_in_slot(part_of(array, 1034, 1).data()) == 4096 - 40);
+  CHECK_FALSE(here.lend(part_of(array, 1000, 100))); // of two slots
+
+  auto d = here.lend(part_of(array, 1024, 1024)); // the second
+  REQUIRE(d);
+  CHECK(here.held_elsewhere(array.data())); // on its way
+  auto found = there.open(*d);
+  array[1024] = 8; // the same memory: only to see that nothing was copied
+  CHECK(values_of(*found)[0] == 8);
+  found.reset();
+  CHECK_FALSE(here.held_elsewhere(array.data()));
+  array = int_array{};
+  CHECK(here.free_slots() == 8);
+}
+
+TEST_CASE("what somebody holds of an array outlives it, and its slot is nobody else's (POOL-5)") {
+  shared_pools here{eight_slots}, there{eight_slots};
+  here.enable();
+  std::optional<shared_bytes> found;
+  {
+    auto array = array_in(here, 3000, 7);
+    found = there.open(*here.lend(part_of(array, 2048, 500)));
+  }
+  CHECK(here.free_slots() == 7);
+  for (int i = 0; i < 7; ++i) CHECK(here.copy(bytes_of(std::vector<int>(1024, 9))));
+  CHECK(values_of(*found) == std::vector<int>(500, 7));
+  auto next = array_in(here, 5000, 1); // a run without that slot
+  CHECK(here.contains(part_of(next, 0, 1).data()));
+  CHECK(values_of(*found) == std::vector<int>(500, 7));
+  found.reset();
+  CHECK(here.free_slots() == 3);
+}
+
+TEST_CASE("arrays lie on the heap when they are small, when none are shared, and when there are "
+          "many (POOL-5)") {
+  shared_pools pools{eight_slots};
+  CHECK_FALSE(pools.contains(part_of(array_in(pools, 1024), 0, 1).data())); // not enabled
+  pools.enable();
+  CHECK_FALSE(pools.contains(part_of(array_in(pools, 1023), 0, 1).data()));
+  auto most = array_in(pools, 6 * 1024);
+  CHECK(pools.contains(part_of(most, 0, 1).data()));
+  auto heap = array_in(pools, 1024, 3);
+  CHECK_FALSE(pools.contains(part_of(heap, 0, 1).data()));
+  CHECK(pools.left_in_slot(part_of(heap, 0, 1).data()) == 0);
+  CHECK_FALSE(pools.held_elsewhere(heap.data()));
+  CHECK(pools.copy(bytes_of({1}))); // there is room left for copies
+  auto copied = most;               // as a vector copies: onto the heap
+  CHECK_FALSE(pools.contains(part_of(copied, 0, 1).data()));
+  std::swap(most, heap);
+  CHECK(pools.contains(part_of(heap, 0, 1).data()));
+  most = std::move(heap);
+  CHECK(pools.contains(part_of(most, 0, 1).data()));
+  pools.disable();
+  CHECK_FALSE(pools.contains(part_of(array_in(pools, 1024), 0, 1).data()));
+}
+
 TEST_CASE("threads that take, lend, open and let go disturb nobody") {
-  shared_pools here{{8, 4096, 1u << 30}}, there{four_slots};
+  shared_pools here{eight_slots}, there{four_slots};
+  here.enable();
   std::atomic<int> wrong{0}, done{0};
   std::vector<std::jthread> threads;
   for (int t = 0; t < 4; ++t)
@@ -223,6 +300,12 @@ TEST_CASE("threads that take, lend, open and let go disturb nobody") {
         auto found = there.open(*d);
         if (!found || values_of(*found) != values) ++wrong;
         ++done;
+        found.reset();
+        auto array = array_in(here, 1024, i);
+        if (auto lent = here.lend(part_of(array, 0, 1024))) found = there.open(*lent);
+        if (found && values_of(*found) != std::vector<int>(1024, i)) ++wrong;
+        found.reset();
+        if (here.held_elsewhere(array.data())) ++wrong;
       }
     });
   threads.clear();

@@ -14,7 +14,7 @@ namespace {
 snapshot_array array_of(std::size_t n) {
   troupe::tensor::aligned_vector<float> values(n);
   for (std::size_t i = 0; i < n; ++i) values[i] = static_cast<float>(i);
-  return snapshot_array{std::move(values)};
+  return snapshot_array{values};
 }
 
 } // namespace

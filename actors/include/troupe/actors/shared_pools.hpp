@@ -2,11 +2,14 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <span>
 #include <vector>
+
+#include "troupe/tensor/aligned.hpp"
 
 /// Memory that processes of one host share, so that bytes go from one to the other with a single
 /// copy, or none. Knows no CAF.
@@ -50,14 +53,19 @@ struct shared_bytes {
 ///         within a slot; the file cannot shrink under a reader (sealed).
 /// POOL-4  Nothing stays behind: the file ends with the processes that have it open, and a reader
 ///         closes the pools of processes that ended (`sweep`).
+/// POOL-5  An array (`arrays`) is a run of slots that its owner holds and alone writes, and only
+///         while `held_elsewhere` denies it. Parts of it that lie within a slot are lent like
+///         copies. What somebody else still holds when the array ends is taken until they let go.
+///         Arrays have at most three quarters of a pool's slots.
 ///
 /// Thread-safe.
 class shared_pools {
  public:
   struct options {
-    std::uint32_t slots = 256;           ///< takes memory as it is used
+    std::uint32_t slots = 1024;          ///< takes memory as it is used
     std::uint32_t slot_bytes = 1u << 20; ///< a multiple of 4096
     std::uint64_t pool_patience_ms = 5'000;
+    std::uint32_t least_array_bytes = 32 * 1024; ///< smaller arrays lie on the heap
   };
 
   shared_pools() : shared_pools(options{}) {}
@@ -83,6 +91,15 @@ class shared_pools {
   /// Copies at most a slot's bytes into the pool. None: no slot is free, or there is no such
   /// memory.
   std::optional<shared_bytes> copy(std::span<const std::byte> bytes);
+  /// Memory for arrays that other processes of the host can read without a copy, or of the heap:
+  /// for less than `least_array_bytes`, while this process shares nothing, and when the pool is
+  /// full. A child of fork() has the same arrays, not copies, and must not write them.
+  tensor::memory_source& arrays() noexcept { return arrays_source_; }
+  /// Whether another process holds a part of the array that begins here.
+  bool held_elsewhere(const void* array) const;
+  /// How many bytes from here on lie in one slot of this process's pool; 0: it does not lie there.
+  std::uint32_t left_in_slot(const std::byte* data) const;
+
   /// Whether these bytes lie in a pool, of this process or another.
   bool contains(const std::byte* data) const;
   /// Makes whoever opens the descriptor a holder too. None: the bytes lie in no pool.
@@ -101,6 +118,24 @@ class shared_pools {
  private:
   class pool;
   using pool_ptr = std::shared_ptr<pool>;
+  struct array {
+    pool_ptr in;
+    std::uint32_t first_slot;
+    std::uint32_t slots;
+  };
+  class array_source final : public tensor::memory_source {
+   public:
+    explicit array_source(shared_pools& pools) : pools_(pools) {}
+    void* allocate(std::size_t bytes) override;
+    void deallocate(void* p, std::size_t bytes) noexcept override;
+
+   private:
+    shared_pools& pools_;
+  };
+
+  bool have_own();
+  void* take_array(std::size_t bytes);
+  bool give_back(void* array) noexcept;
 
   shared_bytes bytes_of(const pool_ptr& p, const shared_descriptor& d) const;
   pool_ptr pool_at(const std::byte* data) const;
@@ -109,7 +144,9 @@ class shared_pools {
   mutable std::mutex mutex_;
   std::uint64_t key_ = 0;
   pool_ptr own_;
-  std::vector<pool_ptr> open_; // of other processes, and this one's last
+  std::vector<pool_ptr> open_; // of other processes
+  std::map<const void*, array> arrays_;
+  array_source arrays_source_{*this};
 };
 
 } // namespace troupe::actors

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "troupe/actors/shard_image.hpp"
-#include "troupe/tensor/aligned.hpp"
+#include "troupe/actors/shareable_array.hpp"
 
 namespace troupe::actors {
 
@@ -21,12 +21,12 @@ namespace troupe::actors {
 /// ARRAY-4  However many snapshots were held at a time, the array keeps the memory of few for
 /// later.
 ///
-/// One owner takes snapshots and writes; the snapshots may be read and let go by any thread.
+/// One owner takes snapshots and writes; the snapshots may be read and let go by any thread, and by
+/// other processes of the host, to whom they are lent where they lie (shareable_array.hpp).
 class snapshot_array {
  public:
-  snapshot_array() : snapshot_array(tensor::aligned_vector<float>{}) {}
-  explicit snapshot_array(tensor::aligned_vector<float> values)
-      : values_(std::make_shared<tensor::aligned_vector<float>>(std::move(values))) {}
+  snapshot_array() : snapshot_array(std::span<const float>{}) {}
+  explicit snapshot_array(std::span<const float> values);
 
   std::size_t size() const noexcept { return values_->size(); }
   snapshot current() const noexcept { return values_; }
@@ -42,13 +42,11 @@ class snapshot_array {
   rewrite rewritten();
 
  private:
-  using memory = std::shared_ptr<tensor::aligned_vector<float>>;
-  bool unshared() const;
-  memory take_spare();
-  void replace(memory fresh);
+  shareable_array take_spare();
+  void replace(shareable_array fresh);
 
-  memory values_; // shared with snapshots
-  std::vector<memory> spares_;
+  shareable_array values_; // shared with snapshots
+  std::vector<shareable_array> spares_;
 };
 
 } // namespace troupe::actors

@@ -117,10 +117,11 @@ inline constexpr std::uint32_t least_bulk_bytes = 32 * 1024;
 /// Parts on their way to one peer that it has not credited.
 inline constexpr std::uint32_t default_window = 16;
 
-/// Cuts `[data, data + bytes)`, kept alive by `owner`, into parts of at most `part_size` that share
-/// its memory.
+/// Cuts `[data, data + bytes)`, kept alive by `owner`, into parts of at most `part_size`, the first
+/// of at most `first_size`, that share its memory.
 std::vector<part> cut(transfer_id id, peer_number from, std::shared_ptr<const void> owner,
-                      const void* data, std::uint64_t bytes, std::uint32_t part_size = part_bytes);
+                      const void* data, std::uint64_t bytes, std::uint32_t part_size = part_bytes,
+                      std::uint32_t first_size = UINT32_MAX);
 
 /// A way to one peer beside the messages, for bulk data: see bulk_links.hpp. Thread-safe.
 class bulk_lane {

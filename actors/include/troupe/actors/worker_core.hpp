@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "troupe/actors/pulled_range.hpp"
+#include "troupe/actors/shareable_array.hpp"
 #include "troupe/scheduler/batch_plan.hpp"
 #include "troupe/scheduler/consistency.hpp"
 #include "troupe/scheduler/ids.hpp"
@@ -157,7 +158,7 @@ class worker_core {
 
   std::uint64_t step_of(batch_id batch) const;
   bool current_serves(batch_id batch) const;
-  buffer free_gradient();
+  shareable_array free_gradient();
   std::vector<pulled_range> ranges_to_settle();
 
   options options_;
@@ -182,8 +183,8 @@ class worker_core {
 
   std::deque<computation> in_hand_; // of the compute actor
   std::map<batch_id, open_push> in_flight_;
-  std::deque<push_order> recent_; // own gradients that a pull may lack (ssp)
-  std::vector<buffer> gradients_; // pool: whoever is held only here is free
+  std::deque<push_order> recent_;          // own gradients that a pull may lack (ssp)
+  std::vector<shareable_array> gradients_; // those that are held only here are free
 };
 
 } // namespace troupe::actors

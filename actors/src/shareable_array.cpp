@@ -1,0 +1,22 @@
+#include "troupe/actors/shareable_array.hpp"
+
+#include <atomic>
+
+#include "troupe/actors/shared_pools.hpp"
+
+namespace troupe::actors {
+
+shareable_array make_shareable(std::size_t size) {
+  const tensor::aligned_allocator<float> where{shared_pools::of_process().arrays()};
+  return std::make_shared<tensor::aligned_vector<float>>(size, where);
+}
+
+bool held_here_alone(const shareable_array& a) {
+  if (a.use_count() != 1) return false;
+  // The last reader's accesses, and its lending to another process, come before its release of the
+  // pointer.
+  std::atomic_thread_fence(std::memory_order_acquire);
+  return !shared_pools::of_process().held_elsewhere(a->data());
+}
+
+} // namespace troupe::actors
