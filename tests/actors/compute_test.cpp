@@ -14,7 +14,7 @@ namespace tensor = troupe::tensor;
 
 namespace {
 
-constexpr std::size_t parameters = 24;
+constexpr std::size_t model_size = 24;
 
 // Gradients of integers; a batch takes as long as `takes` says.
 class fixture : public test_system {
@@ -25,7 +25,7 @@ class fixture : public test_system {
   fixture() {
     job j;
     j.model.type = model_spec::kind::integer_sum;
-    j.model.parameters = parameters;
+    j.model.parameters = model_size;
     j.data.type = data_spec::format::integers;
     j.data.samples = 40;
     j.data.held_out = 0;
@@ -39,7 +39,7 @@ class fixture : public test_system {
   }
 
   worker_core::compute_order order(std::uint32_t index) {
-    auto memory = [] { return std::make_shared<tensor::aligned_vector<float>>(parameters); };
+    auto memory = [] { return std::make_shared<tensor::aligned_vector<float>>(model_size); };
     return {index, {0, index}, memory(), {}, memory(), {}};
   }
   // Notes when it is answered.
@@ -51,7 +51,7 @@ class fixture : public test_system {
       took.push_back(r.took);
     };
     system().spawn([o, note, to = subject](caf::event_based_actor* asker) {
-      asker->request(to, 1h, compute_task{o, {}, 0, {}}).then(note);
+      asker->request(to, caf::timespan(1h), compute_task{o, {}, 0, {}}).then(note);
     });
     settle();
   }
@@ -94,11 +94,11 @@ TEST_CASE("WORKER-8: what one task wrote the next one subtracts") {
   f.takes = 5ms;
   const auto first = f.order(0);
   auto second = f.order(1);
-  second.pulled.push_back({{0, parameters}, {}, {first.gradient}, 2.0f});
+  second.pulled.push_back({{0, model_size}, {}, {first.gradient}, 2.0f});
   f.compute(first);
   f.compute(second);
   f.pass(5ms);
-  for (std::size_t i = 0; i < parameters; ++i)
+  for (std::size_t i = 0; i < model_size; ++i)
     CHECK((*second.parameters)[i] == -2.0f * (*first.gradient)[i]);
   CHECK(computed_yet(first));
   f.pass(5ms);
