@@ -124,7 +124,7 @@ TEST_CASE("HOGWILD-1 and 2: four threads racing for every batch end in the exact
 }
 
 TEST_CASE("HOGWILD-1: of threads that claim the same batch at once, one wins") {
-  constexpr std::size_t batches = 60'000;
+  constexpr std::size_t batches = 20'000;
   shared_parameters shared(std::vector<float>(1), {.learning_rate = 1}, batches);
   const std::vector<float> one{1};
   std::atomic<std::size_t> applied{0};
