@@ -1,6 +1,7 @@
 #include "troupe/actors/snapshot_array.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace troupe::actors {
 
