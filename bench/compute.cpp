@@ -1,6 +1,6 @@
 // What a training step takes on one core, beside its own matrix products and what the core can do.
 //
-//     build/release/bin/bench_compute [--seconds S] [--rounds N] [--precision fp32|bf16]
+//     build/release/bin/bench_compute [--seconds S] [--rounds N] [--precision fp32|bf16] [--floats]
 //         [--model 784-512-512-10] [--batch B] [--python PROGRAM | --no-peer] [--json FILE]
 //
 // For each model and batch size, one thread, N rounds of S seconds each: whole steps (gather a
@@ -8,8 +8,9 @@
 // products alone, through the library that the model uses, with the operands as the model holds
 // them; and the processor's peak of fused multiply-adds. PyTorch takes part in every round where it
 // is installed (bench/peers/pytorch_step.py), with the kernels its BLAS chooses by itself and,
-// where it overlooks AVX-512, with those as well. Prints microseconds (p50, p99), samples per
-// second, and ratios: medians over all rounds, and the range of the ratio of a round.
+// where it overlooks AVX-512, with those as well. Our samples are bytes in memory, as pictures are,
+// or with --floats floats, as PyTorch's always are here. Prints microseconds (p50, p99), samples
+// per second, and ratios: medians over all rounds, and the range of the ratio of a round.
 #include "matrix_product.hpp"
 #include "peer.hpp"
 #include "report.hpp"
@@ -37,6 +38,18 @@ namespace {
   std::cerr << "bench_compute: " << why << '\n';
   std::exit(1);
 }
+
+struct options {
+  double seconds = 0.3;
+  int rounds = 5;
+  tensor::precision precision = tensor::precision::fp32;
+  std::string model;     // all when empty
+  std::size_t batch = 0; // all when 0
+  std::string python = "/usr/bin/python3";
+  bool peer = true;
+  bool floats = false; // samples in memory, instead of bytes
+  std::string json_file;
+};
 
 // -- what the core can do -------------------------------------------------------------------------
 
@@ -107,14 +120,20 @@ void measure(times& t, double seconds, F f) {
   t.end_round();
 }
 
-tensor::data_set random_samples(std::size_t features, std::size_t classes) {
+tensor::data_set random_samples(std::size_t features, std::size_t classes, bool as_floats) {
   tensor::generator random(1);
   tensor::data_set::contents c;
   constexpr std::size_t samples = 8000; // as the peer
   c.feature_count = features;
   c.class_count = classes;
-  c.features.resize(samples * features);
-  for (auto& x : c.features) x = static_cast<float>(random.uniform());
+  if (as_floats) {
+    c.features.resize(samples * features);
+    for (auto& x : c.features) x = static_cast<float>(random.uniform());
+  } else {
+    c.bytes.resize(samples * features);
+    for (auto& x : c.bytes) x = static_cast<unsigned char>(random.below(256));
+    c.norm = {{0.5f}, {3.5f}}; // as split() fits one to pictures
+  }
   for (std::size_t i = 0; i < samples; ++i)
     c.labels.push_back(static_cast<std::int32_t>(random.below(classes)));
   return tensor::data_set(std::move(c));
@@ -141,10 +160,10 @@ struct subject {
   tensor::batch_buffer buffer;
   tensor::batch_view samples;
 
-  subject(const std::vector<std::size_t>& widths, std::size_t rows, tensor::precision p)
-      : batch(rows), data(random_samples(widths.front(), widths.back())),
+  subject(const std::vector<std::size_t>& widths, std::size_t rows, const options& o)
+      : batch(rows), data(random_samples(widths.front(), widths.back(), o.floats)),
         model(tensor::make_sequential(widths.front(), layers_of(widths),
-                                      tensor::loss::softmax_cross_entropy, p)),
+                                      tensor::loss::softmax_cross_entropy, o.precision)),
         parameters(model->parameter_layout().size()), gradient(parameters.size()),
         order(tensor::permutation(data.size(), 1, 0)) {
     model->initialize(1, parameters);
@@ -244,21 +263,11 @@ std::string name_of(const std::vector<std::size_t>& widths) {
   return name;
 }
 
-struct options {
-  double seconds = 0.3;
-  int rounds = 5;
-  tensor::precision precision = tensor::precision::fp32;
-  std::string model;     // all when empty
-  std::size_t batch = 0; // all when 0
-  std::string python = "/usr/bin/python3";
-  bool peer = true;
-  std::string json_file;
-};
-
 [[noreturn]] void usage() {
-  std::cerr << "usage: bench_compute [--seconds S] [--rounds N] [--precision fp32|bf16]\n"
-               "  [--model 784-512-512-10] [--batch B] [--python PROGRAM | --no-peer]"
-               " [--json FILE]\n";
+  std::cerr
+      << "usage: bench_compute [--seconds S] [--rounds N] [--precision fp32|bf16] [--floats]\n"
+         "  [--model 784-512-512-10] [--batch B] [--python PROGRAM | --no-peer]"
+         " [--json FILE]\n";
   std::exit(2);
 }
 
@@ -268,6 +277,10 @@ options parse(int argc, char** argv) {
     const std::string argument = argv[i];
     if (argument == "--no-peer") {
       o.peer = false;
+      continue;
+    }
+    if (argument == "--floats") {
+      o.floats = true;
       continue;
     }
     if (i + 1 == argc) usage();
@@ -296,7 +309,7 @@ options parse(int argc, char** argv) {
 
 nlohmann::json measure_one(const options& o, const std::vector<std::size_t>& widths,
                            std::size_t batch, const peak& limit, std::vector<peer>& peers) {
-  subject ours(widths, batch, o.precision);
+  subject ours(widths, batch, o);
   step_products products(widths, batch, o.precision);
   times step, gradient, gather, apply, alone, peak_time;
   std::vector<times> of_peer(peers.size());
@@ -395,6 +408,7 @@ int main(int argc, char** argv) {
         results.push_back(measure_one(o, widths, batch, limit, peers));
   if (results.empty()) fail("expected one of the models and batch sizes above, found none");
   figures.update({{"precision", o.precision == tensor::precision::bf16 ? "bf16" : "fp32"},
+                  {"samples", o.floats ? "floats" : "bytes"},
                   {"library", library},
                   {"peak", limit.name},
                   {"results", results}});

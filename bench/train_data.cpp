@@ -1,6 +1,5 @@
 #include "train_data.hpp"
 
-#include <cmath>
 #include <cstdint>
 #include <fstream>
 #include <stdexcept>
@@ -33,11 +32,10 @@ void write_idx(const fs::path& file, const std::vector<std::uint32_t>& dimension
 
 digit_files write_digits(const fs::path& folder) {
   const auto digits = tensor::make_digits(pictures, 1);
-  const auto all = digits.all();
-  std::vector<char> pixels, labels;
-  for (const float x : all.features)
-    pixels.push_back(static_cast<char>(static_cast<unsigned char>(std::lround(x * 255))));
-  for (const auto l : all.labels) labels.push_back(static_cast<char>(l));
+  const auto& drawn = digits.stored();
+  const std::vector<char> pixels(drawn.bytes.begin(), drawn.bytes.end());
+  std::vector<char> labels;
+  for (const auto l : drawn.labels) labels.push_back(static_cast<char>(l));
   digit_files files{"digits drawn by the program", folder / "images.idx", folder / "labels.idx"};
   write_idx(files.images, {pictures, side, side}, pixels);
   write_idx(files.labels, {pictures}, labels);

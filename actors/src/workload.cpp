@@ -92,7 +92,7 @@ void check_outputs(const job& j, const tensor::model& model, const tensor::data_
                       "expected two classes and one output for binary_cross_entropy, found " +
                           std::to_string(data.class_count()) + " classes and " +
                           count(outputs, "output"));
-    for (const float target : data.all().targets)
+    for (const float target : data.stored().targets)
       if (!(target >= 0 && target <= 1))
         throw job_error("model.loss",
                         "expected targets from 0 to 1 for binary_cross_entropy, found " +

@@ -167,7 +167,7 @@ void draw_stroke(image& ink, const stroke& pieces, const hand& by, float radius,
   }
 }
 
-void draw_digit(std::size_t digit, generator& random, std::span<float> out) {
+void draw_digit(std::size_t digit, generator& random, std::span<unsigned char> out) {
   image ink{};
   const auto& ways = styles()[digit];
   const auto& way = ways[random.below(ways.size())];
@@ -183,7 +183,7 @@ void draw_digit(std::size_t digit, generator& random, std::span<float> out) {
     for (std::size_t k = i; k < i + 4; ++k, bits >>= 16) {
       const int sum = static_cast<int>(bits & 255) + static_cast<int>(bits >> 8 & 255) - 255;
       const float value = ink[k] * brightness + noise * static_cast<float>(sum) / 255.0f;
-      out[k] = std::round(std::clamp(value, 0.0f, 255.0f)) / 255.0f;
+      out[k] = static_cast<unsigned char>(std::round(std::clamp(value, 0.0f, 255.0f)));
     }
   }
 }
@@ -195,13 +195,13 @@ data_set make_digits(std::size_t samples, std::uint64_t seed) {
   c.feature_count = pixels;
   c.class_count = 10;
   c.suggested = normalization_kind::global;
-  c.features.resize(samples * pixels);
+  c.bytes.resize(samples * pixels);
   c.labels.resize(samples);
   for (std::size_t i = 0; i < samples; ++i) {
     generator random(seed, i + 1);
     c.labels[i] = static_cast<std::int32_t>(random.below(10));
     draw_digit(static_cast<std::size_t>(c.labels[i]), random,
-               std::span(c.features).subspan(i * pixels, pixels));
+               std::span(c.bytes).subspan(i * pixels, pixels));
   }
   return data_set(std::move(c));
 }

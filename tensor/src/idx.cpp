@@ -98,7 +98,7 @@ class idx_bytes {
 
 struct idx_array {
   std::vector<std::size_t> shape;
-  std::vector<unsigned char> values;
+  aligned_vector<unsigned char> values;
 };
 
 std::size_t big_endian(const std::vector<char>& bytes, std::size_t at) {
@@ -150,13 +150,11 @@ idx_array read_array(const std::filesystem::path& path, bool images) {
 }
 
 data_set::contents read_images(const std::filesystem::path& path) {
-  const auto images = read_array(path, true);
+  auto images = read_array(path, true);
   data_set::contents c;
   c.feature_count = images.values.size() / images.shape[0];
   c.suggested = normalization_kind::global;
-  c.features.resize(images.values.size());
-  std::transform(images.values.begin(), images.values.end(), c.features.begin(),
-                 [](unsigned char v) { return static_cast<float>(v) / 255.0f; });
+  c.bytes = std::move(images.values);
   return c;
 }
 
@@ -165,7 +163,7 @@ data_set::contents read_images(const std::filesystem::path& path) {
 data_set load_idx(const std::filesystem::path& images, const std::filesystem::path& labels) {
   auto c = read_images(images);
   const auto classes = read_array(labels, false);
-  const auto samples = c.features.size() / c.feature_count;
+  const auto samples = c.bytes.size() / c.feature_count;
   if (classes.values.size() != samples)
     throw error(function,
                 "expected as many labels as images (" + std::to_string(samples) + "), found " +

@@ -1,12 +1,59 @@
 #include "troupe/tensor/optimizer.hpp"
 
-#include "sgd_step.hpp"
 #include "troupe/tensor/error.hpp"
 
 #include <cmath>
 #include <string>
 
 namespace troupe::tensor {
+
+namespace {
+
+/// The update of one element. The switches are template arguments so that the loop around it has no
+/// branch and vectorizes. This file is compiled with -ffp-contract=off (SGD-1).
+template <bool Momentum, bool Nesterov, bool Decay>
+struct sgd_step {
+  static constexpr bool has_momentum = Momentum;
+
+  void operator()(const sgd_options& o, float& p, float g) const {
+    if constexpr (Decay) g += o.weight_decay * p;
+    p -= o.learning_rate * g;
+  }
+
+  void operator()(const sgd_options& o, float& p, float g, float& v) const {
+    if constexpr (Decay) g += o.weight_decay * p;
+    v = o.momentum * v + g;
+    if constexpr (Nesterov)
+      g += o.momentum * v;
+    else
+      g = v;
+    p -= o.learning_rate * g;
+  }
+};
+
+/// Calls f with the sgd_step of these options.
+template <class F>
+void with_sgd_step(const sgd_options& o, F f) {
+  const bool decay = o.weight_decay != 0;
+  if (o.momentum == 0) {
+    if (decay)
+      f(sgd_step<false, false, true>{});
+    else
+      f(sgd_step<false, false, false>{});
+  } else if (o.nesterov) {
+    if (decay)
+      f(sgd_step<true, true, true>{});
+    else
+      f(sgd_step<true, true, false>{});
+  } else {
+    if (decay)
+      f(sgd_step<true, false, true>{});
+    else
+      f(sgd_step<true, false, false>{});
+  }
+}
+
+} // namespace
 
 sgd::sgd(sgd_options options) : options_(options) {
   const auto refuse = [](const char* expected, float found) {

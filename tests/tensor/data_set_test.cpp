@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <limits>
 #include <set>
+#include <thread>
 
 using namespace troupe::tensor;
 using Catch::Contains;
@@ -111,6 +112,28 @@ TEST_CASE("contents that do not agree are refused") {
   CHECK_THAT(reason([](contents& c) { c.target_count = 1; }), Contains("exclude each other"));
   CHECK_THAT(reason([](contents& c) { c.targets = {1}; }), Contains("0 target values, found 1"));
   CHECK_THAT(reason([](contents& c) { c.feature_names = {"a"}; }), Contains("2 feature names"));
+  CHECK_THAT(reason([](contents& c) { c.bytes.assign(4, 1); }), Contains("both as floats and as"));
+  CHECK_THAT(reason([](contents& c) { c.norm = {{1}, {2}}; }), Contains("but floats"));
+  const auto of_bytes = [](contents& c) {
+    c.bytes.assign(c.features.size(), 1);
+    c.features.clear();
+  };
+  CHECK(reason(of_bytes) == "nothing was thrown");
+  CHECK_THAT(reason([&](contents& c) {
+               of_bytes(c);
+               c.bytes.pop_back();
+             }),
+             Contains("multiple of 2"));
+  CHECK_THAT(reason([&](contents& c) {
+               of_bytes(c);
+               c.norm = {{1, 2}, {1}};
+             }),
+             Contains("of 2 features, found 2 means and 1 scales"));
+  CHECK_THAT(reason([&](contents& c) {
+               of_bytes(c);
+               c.norm = {{1, 2, 3}, {1, 2, 3}};
+             }),
+             Contains("of 2 features, found 3 means"));
 }
 
 TEST_CASE("a split gives every sample to exactly one side, and again the same") {
@@ -196,4 +219,73 @@ TEST_CASE("a normalization that does not fit the features is refused") {
              }),
              Contains("normalization of 2 features, found 3"));
   CHECK(three == std::vector<float>{1, 2, 3});
+}
+
+namespace {
+
+/// Every byte in every column of 17, in an order of its own, and the floats they stand for.
+struct twins {
+  data_set bytes, floats;
+};
+
+twins every_byte() {
+  constexpr std::size_t width = 17;
+  data_set::contents of_bytes, of_floats;
+  of_bytes.feature_count = of_floats.feature_count = width;
+  of_bytes.class_count = of_floats.class_count = 3;
+  for (std::size_t i = 0; i < 256; ++i) {
+    for (std::size_t j = 0; j < width; ++j) {
+      of_bytes.bytes.push_back(static_cast<unsigned char>((i * (2 * j + 1) + j * j) % 256));
+      of_floats.features.push_back(static_cast<float>(of_bytes.bytes.back()) / 255.0f);
+    }
+    of_bytes.labels.push_back(static_cast<std::int32_t>(i % 3));
+  }
+  of_floats.labels = of_bytes.labels;
+  return {data_set(std::move(of_bytes)), data_set(std::move(of_floats))};
+}
+
+void check_equal(const data_set& a, const data_set& b) {
+  REQUIRE(a.size() == b.size());
+  std::vector<std::uint32_t> rows;
+  for (std::size_t i = 0; i < a.size(); ++i)
+    rows.push_back(static_cast<std::uint32_t>(i * 101 % a.size()));
+  batch_buffer of_a, of_b;
+  const auto batch_a = a.gather(rows, of_a), batch_b = b.gather(rows, of_b);
+  CHECK(values(batch_a.features) == values(batch_b.features));
+  CHECK(values(batch_a.labels) == values(batch_b.labels));
+  CHECK(values(a.all().features) == values(b.all().features));
+}
+
+} // namespace
+
+TEST_CASE("DATA-1: bytes are read as the floats they stand for, normalized or not") {
+  const auto [bytes, floats] = every_byte();
+  check_equal(bytes, floats);
+  using enum normalization_kind;
+  for (auto kind : {none, global, per_feature}) {
+    const auto norm = fit_normalization(floats, kind);
+    CHECK(fit_normalization(bytes, kind) == norm);
+    const auto once = normalized(bytes, norm);
+    CHECK_FALSE(once.stored().bytes.empty()); // they stay bytes
+    check_equal(once, normalized(floats, norm));
+    // A second normalization works on what the first has made.
+    const normalization again{{0.25f}, {3}};
+    check_equal(normalized(once, again), normalized(normalized(floats, norm), again));
+    const auto a = split(bytes, 0.3, 5, kind), b = split(floats, 0.3, 5, kind);
+    CHECK(a.norm == b.norm);
+    check_equal(a.train, b.train);
+    check_equal(a.held_out, b.held_out);
+    // Of samples that were normalized before, also where none are left.
+    check_equal(split(once, 0, 1, none).train, split(normalized(floats, norm), 0, 1, none).train);
+  }
+}
+
+TEST_CASE("threads that look at bytes first at the same time see the same floats") {
+  const auto [bytes, floats] = every_byte();
+  std::vector<std::vector<float>> seen(4);
+  std::vector<std::thread> threads;
+  for (auto& s : seen) threads.emplace_back([&s, &b = bytes] { s = values(b.all().features); });
+  for (auto& t : threads) t.join();
+  for (const auto& s : seen) CHECK(s == values(floats.all().features));
+  CHECK(bytes.all().features.data() == bytes.view(0, 1).features.data()); // made once
 }

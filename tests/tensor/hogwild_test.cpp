@@ -16,7 +16,7 @@ using Catch::Contains;
 namespace {
 
 // The tests' own counters order nothing: ThreadSanitizer would take an ordering counter for the
-// synchronization that shared_parameters must do without.
+// synchronization that shared_parameters must do by itself.
 constexpr auto relaxed = std::memory_order_relaxed;
 
 /// Runs f(0) to f(count - 1) at the same time: none begins before all are there, or a short f would
@@ -124,7 +124,7 @@ TEST_CASE("HOGWILD-1 and 2: four threads racing for every batch end in the exact
 }
 
 TEST_CASE("HOGWILD-1: of threads that claim the same batch at once, one wins") {
-  constexpr std::size_t batches = 20'000;
+  constexpr std::size_t batches = 60'000;
   shared_parameters shared(std::vector<float>(1), {.learning_rate = 1}, batches);
   const std::vector<float> one{1};
   std::atomic<std::size_t> applied{0};
@@ -171,6 +171,32 @@ TEST_CASE("HOGWILD-2: updates that meet on a component all count") {
       CHECK(shared.updates() == batches);
       CHECK(p == right);
     }
+}
+
+TEST_CASE("HOGWILD-3: what is read of 4096 components is from between two updates") {
+  constexpr std::size_t region = 4096, components = region + 5, batches = 60'000;
+  shared_parameters shared(std::vector<float>(components), {.learning_rate = 1, .momentum = 0.5f},
+                           batches);
+  std::atomic<std::size_t> next{0};
+  std::atomic<bool> mixed{false};
+  on_threads(3, [&](std::size_t t) {
+    // The same for every component, so those of a region are equal whenever nobody is at it.
+    const std::vector<float> gradient(components, 1.0f + static_cast<float>(t));
+    std::vector<float> p(components);
+    const auto look = [&] {
+      for (std::size_t i = 0; i < components; ++i)
+        if (p[i] != p[i / region * region]) mixed.store(true, relaxed);
+    };
+    for (std::size_t b = next.fetch_add(1, relaxed); b < batches; b = next.fetch_add(1, relaxed)) {
+      shared.apply(b, gradient);
+      shared.read(p);
+      look();
+      shared.read_state(p);
+      look();
+    }
+  });
+  CHECK_FALSE(mixed);
+  CHECK(shared.updates() == batches);
 }
 
 TEST_CASE("with momentum, threads meet in the same array without a data race") {

@@ -50,13 +50,21 @@ struct normalization {
 
 /// Samples in memory, immutable. Copies share the memory, so handing a data set to every worker of
 /// a process costs nothing, and any number of threads may read one.
+///
+/// Features that come as bytes (pixels) stay bytes in memory, a quarter of what there is to fetch
+/// for a batch, and become floats when they are read.
+/// DATA-1: these are the floats that byte / 255 and then normalization::apply give, bit for bit.
 class data_set {
  public:
-  /// What a data set is made of. Either labels (class_count > 0) or targets (target_count > 0) may
-  /// be given, or neither (features to predict from), never both.
+  /// What a data set is made of: features as floats or as bytes, not both. Either labels
+  /// (class_count > 0) or targets (target_count > 0) may be given, or neither (features to predict
+  /// from), never both.
   struct contents {
     std::size_t feature_count = 0;
     aligned_vector<float> features; ///< size() x feature_count
+    /// In features' place, size() x feature_count; a feature is its byte / 255, normalized by norm.
+    aligned_vector<unsigned char> bytes = {};
+    normalization norm = {}; ///< of bytes only
     std::vector<std::int32_t> labels;
     std::size_t class_count = 0;
     aligned_vector<float> targets; ///< size() x target_count
@@ -68,7 +76,8 @@ class data_set {
   /// No samples.
   data_set();
 
-  /// Throws `error` when the sizes do not agree or a label is outside [0, class_count).
+  /// Throws `error` when the sizes do not agree, a label is outside [0, class_count), or there are
+  /// both floats and bytes.
   explicit data_set(contents c);
 
   std::size_t size() const noexcept;
@@ -80,9 +89,12 @@ class data_set {
   const std::vector<std::string>& feature_names() const noexcept;
   /// The normalization that fits this kind of data; set by the loader.
   normalization_kind suggested_normalization() const noexcept;
+  /// What it was made of, as it is in memory.
+  const contents& stored() const noexcept;
 
   /// Rows [first, first + rows) without copying. Valid while a copy of this data set lives. Throws
-  /// `error` when they exceed size().
+  /// `error` when they exceed size(). The first view of bytes makes floats of all of them and keeps
+  /// these too: gather() where only batches are needed.
   batch_view view(std::size_t first, std::size_t rows) const;
   batch_view all() const { return view(0, size()); }
 
@@ -91,7 +103,8 @@ class data_set {
   batch_view gather(std::span<const std::uint32_t> rows, batch_buffer& out) const;
 
  private:
-  std::shared_ptr<const contents> contents_;
+  struct memory;
+  std::shared_ptr<const memory> memory_;
   std::size_t size_ = 0;
 };
 

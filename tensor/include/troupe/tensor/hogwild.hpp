@@ -14,22 +14,23 @@ namespace troupe::tensor {
 
 /// Parameters that the threads of one process read and write at the same time, after Niu, Recht,
 /// Re, Wright 2011, "HOGWILD!: A Lock-Free Approach to Parallelizing Stochastic Gradient Descent".
-/// Nobody holds the array: a reader never waits, and writers take turns at 1024 components each,
-/// which is one atomic exchange for a page. Every access is a relaxed atomic, so there is no data
-/// race in the language's sense.
+/// Nobody holds the array. Whoever reads or writes takes turns with the others at a region of 4096
+/// components, for less than a microsecond each: inside a turn they are plain memory, which the
+/// compiler vectorizes, and there is no data race. So the array as a whole is never locked, and a
+/// region is: a thread whose core is taken away within a turn keeps others from that region until
+/// it goes on. Claiming and counting batches is lock-free.
 ///
 /// Promised:
 /// HOGWILD-1: a batch is applied at most once, whoever applies it and however often.
 /// HOGWILD-2: no update is lost: that of a component is atomic, as the paper assumes, and integer
 ///            gradients end in their exact sum.
-/// HOGWILD-3: every value read was written by someone: no torn floats.
+/// HOGWILD-3: every value read was written by someone, and the values of a region together.
 ///
-/// Not promised: that read() is a snapshot (it may mix parameters of before and after an update),
-/// and an order of updates. Results differ from run to run.
+/// Not promised: that read() is a snapshot (between two regions it may mix parameters of before and
+/// after an update), and an order of updates. Results differ from run to run.
 ///
-/// Any number of threads may call every member function at once. What a thread did before apply()
-/// is not ordered with another thread's read(); join the threads or send a message to have the
-/// final parameters.
+/// Any number of threads may call every member function at once. A read() after an apply() of
+/// another thread need not see it; join the threads or send a message to have the final parameters.
 class shared_parameters {
  public:
   /// `batch_count`: how many batches will ever be applied; their ordinals are [0, batch_count).
@@ -50,7 +51,8 @@ class shared_parameters {
   /// Whether someone claimed the batch; its update may still be under way.
   bool claimed(std::uint64_t batch_ordinal) const;
 
-  // To save the state and to go on from it, while no other thread applies anything:
+  // To save the state and to go on from it. For a state that belongs to the parameters read, while
+  // no other thread applies anything:
 
   /// Copies the optimizer's state. Throws `error` when out has another size than sgd::state_size.
   void read_state(std::span<float> out) const;
@@ -69,13 +71,15 @@ class shared_parameters {
   };
   class turn;
 
-  void apply_to(std::size_t first, std::span<const float> gradient, float scale);
+  /// Calls f(first, size) for every region in a turn of its own.
+  template <class F>
+  void in_turns(F f) const;
 
-  // Mutable because std::atomic_ref<const float> is C++26.
-  mutable aligned_vector<float> parameters_;
-  aligned_vector<float> velocity_;
-  sgd_options options_;
-  std::vector<flag> turns_;
+  aligned_vector<float> parameters_; // and
+  aligned_vector<float> velocity_;   // of a region: of whose turn it is
+  sgd optimizer_;
+  mutable std::vector<flag> turns_;
+  mutable std::atomic<std::uint64_t> passes_ = 0;
   std::size_t batch_count_;
   std::unique_ptr<std::atomic<std::uint64_t>[]> claims_;
   std::atomic<std::uint64_t> updates_ = 0;
