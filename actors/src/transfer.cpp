@@ -22,6 +22,12 @@ bool fits(const Map& taken, std::uint64_t offset, std::uint64_t length, std::uin
   return after == taken.begin() || end_of(*std::prev(after)) <= offset;
 }
 
+// TRANSFER-8
+bool may_keep_lent(const part& p) {
+  return p.total <= std::uint64_t{default_window} * shared_part_bytes &&
+         shared_pools::of_process().contains(p.data.bytes().data());
+}
+
 } // namespace
 
 std::vector<part> cut(transfer_id id, peer_number from, std::shared_ptr<const void> owner,
@@ -191,7 +197,7 @@ bool landing::add(const part& p) {
   if (p.total != target_.size()) return false;
   auto end_of = [](const auto& e) { return e.first + e.second; };
   if (!fits(taken_, p.offset, p.data.size(), p.total, end_of)) return false;
-  if (local_ == local_parts::kept && !p.data.received())
+  if (local_ == local_parts::kept && (!p.data.received() || may_keep_lent(p)))
     kept_.emplace(p.offset, p.data);
   else
     std::memcpy(target_.data() + p.offset, p.data.bytes().data(), p.data.size());

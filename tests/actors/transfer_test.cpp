@@ -363,6 +363,23 @@ TEST_CASE("TRANSFER-8: what lies in this process is kept for who asks, what came
   CHECK(keeps.take_kept().size() == 1);
 }
 
+TEST_CASE(
+    "TRANSFER-8: what is lent in shared memory is kept, of a transfer that is not too large") {
+  auto values = ramp(16);
+  const auto lent = block::copy_of(std::as_bytes(std::span{*values})).in_shared_memory();
+  REQUIRE(lent.lent());
+  const auto came = block::received(lent.owner(), lent.bytes().data(), lent.size());
+  for (bool fits : {true, false}) {
+    const std::uint64_t total =
+        std::uint64_t{default_window} * shared_part_bytes + (fits ? 0 : sizeof(float));
+    std::vector<float> target(total / sizeof(float));
+    landing land{std::as_writable_bytes(std::span{target}), local_parts::kept};
+    REQUIRE(land.add({7, 0, 64, total, came}));
+    CHECK(land.take_kept().contains(64) == fits);
+    CHECK(target[16 + 5] == (fits ? 0.0f : (*values)[5]));
+  }
+}
+
 TEST_CASE("a pull is whole when its parts and its announcement are there, in either order") {
   auto values = ramp(65536 + 1);
   auto parts = parts_of(values, 21);

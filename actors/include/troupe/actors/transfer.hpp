@@ -49,9 +49,9 @@
 ///            not.
 /// TRANSFER-7 What was on its way over a bulk connection that broke is sent again, over another one
 ///            or as messages, when its sender looks next.
-/// TRANSFER-8 What came from another process is copied or used up as it is taken in, so that its
-///            buffer is free again. Only what lies in this process anyway is kept as it is, by whom
-///            asks for that.
+/// TRANSFER-8 What came as bytes is copied as it is taken in, so that its buffer is free again.
+///            What lies in this process anyway, or is lent in shared memory and of a transfer of
+///            a window's size at most, is kept as it is by whom asks for that.
 namespace troupe::actors {
 
 /// Chosen by whoever asks for the transfer, unique within the job: the asker's number in the upper
