@@ -55,7 +55,7 @@ struct train_spec {
 struct cluster_spec {
   std::uint32_t workers = 1;
   std::uint32_t shards = 1;
-  std::uint32_t replicas = 1; ///< of each shard, on different nodes; hogwild knows only 1
+  std::uint32_t replicas = 1;   ///< of each shard, on different nodes; hogwild knows only 1
   bool shared_memory = true;    ///< processes of one host exchange parameters through it
   bool bulk_connections = true; ///< others over connections of their own, where they can
 };
