@@ -181,7 +181,8 @@ end_actor::behavior_type end_of_stream(end_pointer self) {
 // -- raw TCP --------------------------------------------------------------------------------------
 
 struct raw_order {
-  std::uint64_t back = 0; // the other process sends, for so many microseconds; 0: this one does
+  std::uint64_t back_us = 0; // for so long the other process sends
+  std::uint64_t there = 0;   // whether this one does
 };
 
 // With the buffers that the kernel would choose, several MB, the bytes on their way leave the
@@ -203,12 +204,13 @@ bool write_all(int fd, const void* data, std::size_t size) {
   return true;
 }
 
-void raw_send(int fd, double seconds) {
-  auto source = blocks();
+// Gives the bytes.
+std::uint64_t raw_send(int fd, const shareable_array& source, double seconds) {
   auto begun = bench_clock::now();
-  for (std::size_t i = 0; since(begun) < seconds; ++i)
-    if (!write_all(fd, block_at(source, i), block_bytes)) break;
+  std::uint64_t n = 0;
+  while (since(begun) < seconds && write_all(fd, block_at(source, n), block_bytes)) ++n;
   ::shutdown(fd, SHUT_WR);
+  return n * block_bytes;
 }
 
 // Bytes that came until the other side stopped.
@@ -231,49 +233,51 @@ void serve_raw(int listener) {
       raw_order order;
       std::uint64_t sum = 0;
       if (::recv(fd, &order, sizeof order, MSG_WAITALL) == sizeof order) {
-        if (order.back > 0)
-          raw_send(fd, static_cast<double>(order.back) / 1e6);
-        else {
-          auto bytes = raw_receive(fd, sum);
-          write_all(fd, &bytes, sizeof bytes);
-        }
+        std::jthread back;
+        if (order.back_us > 0)
+          back = std::jthread([&, source = blocks()] {
+            raw_send(fd, source, static_cast<double>(order.back_us) / 1e6);
+          });
+        if (order.there != 0) raw_receive(fd, sum);
       }
       ::close(fd);
     }).detach();
   }
 }
 
-// MB/s.
-double raw_stream(std::uint16_t port, bool back, double seconds) {
+// MB/s, over one connection.
+double raw_stream(std::uint16_t port, bool there, bool back, double seconds) {
   int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   sockaddr_in at{};
   at.sin_family = AF_INET;
   at.sin_port = htons(port);
   at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   bound_buffers(fd);
-  raw_order order{back ? static_cast<std::uint64_t>(seconds * 1e6) : 0};
+  const raw_order order{back ? static_cast<std::uint64_t>(seconds * 1e6) : 0, there};
   if (::connect(fd, reinterpret_cast<sockaddr*>(&at), sizeof at) != 0 ||
       !write_all(fd, &order, sizeof order))
     fail("no raw connection");
+  const auto source = blocks();
   auto begun = bench_clock::now();
-  std::uint64_t bytes = 0, sum = 0;
-  if (back)
-    bytes = raw_receive(fd, sum);
-  else {
-    raw_send(fd, seconds);
-    if (::recv(fd, &bytes, sizeof bytes, MSG_WAITALL) != sizeof bytes) fail("no raw answer");
+  std::uint64_t sent = 0, received = 0, sum = 0;
+  {
+    std::jthread second;
+    if (there) second = std::jthread([&] { sent = raw_send(fd, source, seconds); });
+    received = raw_receive(fd, sum); // until the other process has nothing more, and has all
   }
   auto took = since(begun);
   ::close(fd);
-  return static_cast<double>(bytes) / took / 1e6;
+  return static_cast<double>(sent + received) / took / 1e6;
 }
 
+// MB/s, over a connection for each way.
 double raw_streams(std::uint16_t port, bool there, bool back, double seconds) {
   double rate_there = 0, rate_back = 0;
-  std::thread second;
-  if (there) second = std::thread([&] { rate_there = raw_stream(port, false, seconds); });
-  if (back) rate_back = raw_stream(port, true, seconds);
-  if (second.joinable()) second.join();
+  {
+    std::jthread second;
+    if (there) second = std::jthread([&] { rate_there = raw_stream(port, true, false, seconds); });
+    if (back) rate_back = raw_stream(port, false, true, seconds);
+  }
   return rate_there + rate_back;
 }
 
@@ -451,17 +455,26 @@ class measured_path {
   double idle_mb_ = 0;
 };
 
-nlohmann::json row(const char* path, const char* way, double rate, double raw,
+// What raw TCP reaches the same way, in MB/s; 0: not measured.
+struct raw_rates {
+  double a_connection_each_way = 0;
+  double one_connection = 0; // when bytes go both ways
+};
+
+nlohmann::json row(const char* path, const char* way, double rate, const raw_rates& raw,
                    const std::vector<double>& requests) {
   const auto p50 = percentile(requests, 50), p99 = percentile(requests, 99);
+  const auto of_raw = rate / raw.a_connection_each_way, of_one = rate / raw.one_connection;
   std::printf("%-14s %-5s", path, way);
-  if (raw > 0) std::printf(" %6.0f MB/s  %5.2f of raw TCP", rate, rate / raw);
+  if (raw.a_connection_each_way > 0) std::printf(" %6.0f MB/s  %5.2f of raw TCP", rate, of_raw);
+  if (raw.one_connection > 0) std::printf("  %5.2f over one connection", of_one);
   if (!requests.empty())
     std::printf("  request p50 %5.0f us  p99 %5.0f us  n %zu", p50, p99, requests.size());
   std::printf("\n");
   std::fflush(stdout);
   nlohmann::json j{{"path", path}, {"way", way}};
-  if (raw > 0) j.update({{"mb_per_second", rate}, {"of_raw_tcp", rate / raw}});
+  if (raw.a_connection_each_way > 0) j.update({{"mb_per_second", rate}, {"of_raw_tcp", of_raw}});
+  if (raw.one_connection > 0) j["of_raw_tcp_over_one_connection"] = of_one;
   if (!requests.empty())
     j.update({{"request_p50_us", p50}, {"request_p99_us", p99}, {"requests", requests.size()}});
   return j;
@@ -490,12 +503,13 @@ nlohmann::json stream_table(double seconds, const std::string& only) {
     if (!only.empty() && only != name) continue;
     other_process other{by};
     measured_path path{by, other};
-    rows.push_back(row(name, "idle", 0, 0, path.stream(false, false, seconds, true).request_us));
+    rows.push_back(row(name, "idle", 0, {}, path.stream(false, false, seconds, true).request_us));
     path.stream(true, true, seconds / 4, false); // the ends get to know each other
     for (const auto& w : ways) {
       // Just before: the machine is another one a minute later.
-      const auto raw = raw_streams(other.at().raw, w.there, w.back, seconds);
-      rows.push_back(row("raw TCP", w.name, raw, raw, {}));
+      raw_rates raw{raw_streams(other.at().raw, w.there, w.back, seconds)};
+      if (w.there && w.back) raw.one_connection = raw_stream(other.at().raw, true, true, seconds);
+      rows.push_back(row("raw TCP", w.name, raw.a_connection_each_way, raw, {}));
       auto r = path.stream(w.there, w.back, seconds, false);
       auto late = path.stream(w.there, w.back, seconds, true).request_us;
       rows.push_back(row(name, w.name, r.there + r.back, raw, late));
