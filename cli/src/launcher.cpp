@@ -151,10 +151,10 @@ class cluster {
     std::string word, address, job_id, run;
     in >> word >> address >> job_id;
     std::getline(in >> std::ws, run); // to the end: a path may hold spaces
-    if (word == "listening" && nodes_.empty() && end_requests_ == 0) {
+    if (word == "listening" && nodes_.empty()) {
       address_ = address;
-      run_ = run;
-      start_nodes(job_id);
+      run_ = run; // also when the run is to end: its last line names it
+      if (end_requests_ == 0) start_nodes(job_id);
     } else if (word == "started") {
       if (!std::exchange(started_, true) && options_.faults != nullptr)
         options_.faults->begin(clock::now());
