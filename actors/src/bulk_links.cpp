@@ -33,11 +33,16 @@ tcp_socket made(int fd, const char* what) {
   return tcp_socket{fd};
 }
 
-void watch(const tcp_socket& set, int fd, std::uint32_t events, std::uint64_t number) {
+// False: the system has no memory for it.
+bool add_to(const tcp_socket& set, int fd, std::uint32_t events, std::uint64_t number) {
   epoll_event e{};
   e.events = events;
   e.data.u64 = number;
-  if (::epoll_ctl(set.fd(), EPOLL_CTL_ADD, fd, &e) != 0) fail("cannot wait for a socket");
+  return ::epoll_ctl(set.fd(), EPOLL_CTL_ADD, fd, &e) == 0;
+}
+
+void watch(const tcp_socket& set, int fd, std::uint32_t events, std::uint64_t number) {
+  if (!add_to(set, fd, events, number)) fail("cannot wait for a socket");
 }
 
 void set_option(int fd, int level, int option, int value) {
@@ -122,7 +127,10 @@ void bulk_links::keep(const std::string& peer, address at) {
 }
 
 void bulk_links::use(bool on) {
-  used_ = on;
+  {
+    std::lock_guard lock(mutex_);
+    used_ = on;
+  }
   dials_.notify_all();
 }
 
@@ -164,7 +172,7 @@ void bulk_links::tell(const std::string& line) {
   if (options_.tell) options_.tell(line);
 }
 
-// Null: all are being ended.
+// Null: all are being ended, or the system has no memory for it.
 bulk_links::link_ptr bulk_links::adopt(tcp_socket s, const std::string& peer, bool sends) {
   tune(s);
   auto l = std::make_shared<link>();
@@ -174,12 +182,11 @@ bulk_links::link_ptr bulk_links::adopt(tcp_socket s, const std::string& peer, bo
   std::lock_guard lock(mutex_);
   if (stopping_) return nullptr;
   l->number = next_number_++;
+  if (!add_to(reads_, l->socket.fd(), EPOLLIN | EPOLLRDHUP, l->number) || // or the news of its end
+      (sends && !add_to(writes_, l->socket.fd(), EPOLLOUT | EPOLLET, l->number)))
+    return nullptr;
   live_.emplace(l->number, l);
-  watch(reads_, l->socket.fd(), EPOLLIN | EPOLLRDHUP, l->number); // or the news of its end
-  if (sends) {
-    peers_[peer].push_back(l);
-    watch(writes_, l->socket.fd(), EPOLLOUT | EPOLLET, l->number);
-  }
+  if (sends) peers_[peer].push_back(l);
   return l;
 }
 

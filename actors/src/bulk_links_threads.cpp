@@ -113,7 +113,8 @@ bool bulk_links::write_some(link& l) {
 void bulk_links::read_all() {
   epoll_event events[events_max];
   while (!stopping_) {
-    const int n = ::epoll_wait(reads_.fd(), events, events_max, guests_.empty() ? -1 : 500);
+    const int look_ms = guests_.empty() && !accepts_again_ ? -1 : 500;
+    const int n = ::epoll_wait(reads_.fd(), events, events_max, look_ms);
     for (int i = 0; i < n; ++i) {
       const auto number = events[i].data.u64;
       if (number == listen_number) {
@@ -125,14 +126,31 @@ void bulk_links::read_all() {
         if (l->sends ? !is_silent(*l, why) : !read_some(*l, why)) end(l, why);
       }
     }
+    if (accepts_again_ && clock::now() >= *accepts_again_) {
+      listen_for(EPOLLIN);
+      accepts_again_.reset();
+    }
     std::erase_if(guests_, [](const auto& g) { return clock::now() >= g.second->until; });
   }
+}
+
+void bulk_links::listen_for(std::uint32_t events) {
+  epoll_event e{};
+  e.events = events;
+  e.data.u64 = listen_number;
+  ::epoll_ctl(reads_.fd(), EPOLL_CTL_MOD, listening_.fd(), &e);
 }
 
 // BULK-2
 void bulk_links::accept_guests() {
   for (;;) {
     tcp_socket s{::accept4(listening_.fd(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC)};
+    if (!s.open() && (errno == EINTR || errno == ECONNABORTED)) continue;
+    if (!s.open() &&
+        errno != EAGAIN) { // no descriptor is left, and the guest would stay at the door
+      listen_for(0);
+      accepts_again_ = clock::now() + std::chrono::milliseconds(500);
+    }
     if (!s.open()) return;
     if (guests_.size() >= options_.guests_max) continue; // closes it
     auto g = std::make_shared<guest>();

@@ -14,6 +14,7 @@ constexpr std::size_t piece = 2048;
 } // namespace
 
 void settle(const pulled_range& pulled, std::span<float> parameters) {
+  if (pulled.settled->load()) return;
   const tensor::sgd subtract({.learning_rate = pulled.step});
   const auto to = parameters.subspan(pulled.range.first, pulled.range.size);
   // `from`: what was pulled of the elements from `first` on.
@@ -38,6 +39,7 @@ void settle(const pulled_range& pulled, std::span<float> parameters) {
     done = first + b.floats().size();
   }
   run(done, to.subspan(done));
+  pulled.settled->store(true);
 }
 
 } // namespace troupe::actors

@@ -1,5 +1,6 @@
 #include "troupe/actors/shareable_array.hpp"
 
+#include <algorithm>
 #include <atomic>
 
 #include "troupe/actors/shared_pools.hpp"
@@ -17,6 +18,13 @@ bool held_here_alone(const shareable_array& a) {
   // pointer.
   std::atomic_thread_fence(std::memory_order_acquire);
   return !shared_pools::of_process().held_elsewhere(a->data());
+}
+
+std::vector<shareable_array>::iterator find_free(std::vector<shareable_array>& arrays) {
+  std::erase_if(arrays, [](const auto& a) {
+    return held_here_alone(a) && shared_pools::of_process().outdated(a->data());
+  });
+  return std::ranges::find_if(arrays, held_here_alone);
 }
 
 } // namespace troupe::actors

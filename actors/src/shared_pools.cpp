@@ -291,7 +291,9 @@ void* shared_pools::take_array(std::size_t bytes) {
   for (const auto& [at, a] : arrays_)
     if (a.in == own_) of_arrays += a.slots;
   if (of_arrays > options_.slots / 4 * 3) return nullptr;
-  const auto first = own_->take_run(static_cast<std::uint32_t>(slots));
+  const auto n = static_cast<std::uint32_t>(slots);
+  auto first = own_->take_run(n);
+  if (!first && have_own()) first = own_->take_run(n);
   if (!first) return nullptr;
   auto* at = own_->slot(*first);
   arrays_[at] = {own_, *first, static_cast<std::uint32_t>(slots)};
@@ -315,6 +317,12 @@ bool shared_pools::held_elsewhere(const void* array) const {
   for (std::uint32_t s = 0; s < i->second.slots; ++s)
     if (i->second.in->has_other_holders(i->second.first_slot + s)) return true;
   return false;
+}
+
+bool shared_pools::outdated(const void* array) const {
+  std::lock_guard lock(mutex_);
+  const auto i = arrays_.find(array);
+  return i != arrays_.end() && i->second.in != own_;
 }
 
 std::uint32_t shared_pools::left_in_slot(const std::byte* data) const {
@@ -354,6 +362,11 @@ std::optional<shared_descriptor> shared_pools::lend(std::span<const std::byte> b
   if (!p->fits(d) || !p->is_of_use()) return std::nullopt;
   p->hold(d.slot);
   return d;
+}
+
+bool shared_pools::can_lend(std::span<const std::byte> bytes) const {
+  const auto p = pool_at(bytes.data());
+  return p && p->fits(p->describe(bytes)) && p->is_of_use();
 }
 
 std::optional<shared_bytes> shared_pools::open(const shared_descriptor& d) {

@@ -21,7 +21,7 @@ snapshot_array::snapshot_array(std::span<const float> values)
 }
 
 shareable_array snapshot_array::take_spare() {
-  auto spare = std::ranges::find_if(spares_, held_here_alone);
+  auto spare = find_free(spares_);
   if (spare == spares_.end()) return make_shareable(values_->size());
   auto fresh = std::move(*spare);
   spares_.erase(spare);

@@ -153,7 +153,7 @@ std::vector<pulled_range> worker_core::ranges_to_settle() {
 }
 
 shareable_array worker_core::free_gradient() {
-  auto free = std::ranges::find_if(gradients_, held_here_alone);
+  auto free = find_free(gradients_);
   if (free != gradients_.end()) return *free;
   // The oldest may be held by a process that was killed: for ever.
   if (gradients_.size() == gradients_known) gradients_.erase(gradients_.begin());

@@ -4,11 +4,15 @@
 #include <array>
 #include <condition_variable>
 #include <cstring>
+#include <ctime>
 #include <optional>
 
 #include <catch2/catch.hpp>
+#include <netinet/in.h>
 #include <poll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "troupe/actors/bulk_frame.hpp"
 
@@ -211,6 +215,36 @@ TEST_CASE(
   CHECK(third.is_closed());
   CHECK(first.is_closed());
   CHECK(second.is_closed());
+}
+
+TEST_CASE("without a free descriptor the listener rests, and takes who waited when there is one") {
+  process b{"B"};
+  const auto at = b.links->listen("127.0.0.1");
+  tcp_socket guest{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+  rlimit before{};
+  REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
+  const int lowest_free = ::dup(guest.fd());
+  ::close(lowest_free);
+  const rlimit none{static_cast<rlim_t>(lowest_free), before.rlim_max};
+  REQUIRE(::setrlimit(RLIMIT_NOFILE, &none) == 0);
+  sockaddr_in to{};
+  to.sin_family = AF_INET;
+  to.sin_port = htons(at.port);
+  to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  const auto processor_ms = [] { return std::clock() / (CLOCKS_PER_SEC / 1000); };
+  const auto begun = processor_ms();
+  const bool connected = ::connect(guest.fd(), reinterpret_cast<sockaddr*>(&to), sizeof to) == 0;
+  // Nothing is to come; a listener that asks again and again would take all of this time.
+  const int came =
+      wait_for_socket(guest.fd(), POLLIN, clock_type::now() + std::chrono::milliseconds(400));
+  const auto used = processor_ms() - begun;
+  REQUIRE(::setrlimit(RLIMIT_NOFILE, &before) == 0);
+  REQUIRE(connected);
+  CHECK(came == ETIMEDOUT);
+  CHECK(used < 200);
+  const auto said = encode(bulk_greeting{at.token, bulk_sender::listening, "A"});
+  REQUIRE(::send(guest.fd(), said.data(), said.size(), MSG_NOSIGNAL) == greeting_bytes);
+  CHECK(comes_true([&] { return b.links->open("A"); }));
 }
 
 TEST_CASE("a malformed part closes its own connection, with the reason, and no other (BULK-1)") {

@@ -230,6 +230,8 @@ TEST_CASE("an array is read where it lies, and is its owner's to write when all 
   CHECK(here.left_in_slot(part_of(array, 0, 1).data()) == 4096);
   CHECK(here.left_in_slot(part_of(array, 1034, 1).data()) == 4096 - 40);
   CHECK_FALSE(here.lend(part_of(array, 1000, 100))); // of two slots
+  CHECK_FALSE(here.can_lend(part_of(array, 1000, 100)));
+  CHECK(here.can_lend(part_of(array, 1000, 24)));
 
   auto d = here.lend(part_of(array, 1024, 1024)); // the second
   REQUIRE(d);
@@ -259,6 +261,25 @@ TEST_CASE("what somebody holds of an array outlives it, and its slot is nobody e
   CHECK(values_of(*found) == std::vector<int>(500, 7));
   found.reset();
   CHECK(here.free_slots() == 3);
+}
+
+TEST_CASE("an array whose pool was replaced says so, and the next one lies in the new pool") {
+  auto o = eight_slots;
+  o.pool_patience_ms = 0;
+  shared_pools here{o};
+  here.enable();
+  std::optional<int_array> array = array_in(here, 4096, 7);
+  for (int i = 0; i < 3; ++i) // descriptors that never arrive
+    REQUIRE(here.lend({here.copy(bytes_of({i}))->data, sizeof(int)}));
+  CHECK_FALSE(here.outdated(array->data()));
+  auto next = array_in(here, 2048, 8); // no run of two is left
+  CHECK(here.contains(part_of(next, 0, 1).data()));
+  CHECK(here.outdated(array->data()));
+  CHECK_FALSE(here.can_lend(part_of(*array, 0, 1)));
+  CHECK((*array)[4095] == 7);
+  CHECK_FALSE(here.outdated(next.data()));
+  array.reset();
+  CHECK(here.free_slots() == 6);
 }
 
 TEST_CASE("arrays lie on the heap when they are small, when none are shared, and when there are "

@@ -7,6 +7,8 @@
 
 #include <catch2/catch.hpp>
 
+#include "troupe/actors/shareable_array.hpp"
+
 using namespace troupe::actors;
 
 namespace {
@@ -124,6 +126,37 @@ TEST_CASE("after its first credit a peer of this host gets parts through shared 
   queue.credit(2, 1, here.peer());
   CHECK(queue.on_their_way() == 0);
   CHECK(here.pools.free_slots() == free);
+}
+
+TEST_CASE("a shareable array is cut where its slots end, and no part of it is copied (POOL-5)") {
+  sharing_process here;
+  constexpr std::size_t slot = shared_part_bytes / sizeof(float);
+  const auto array = make_shareable(3 * slot);
+  outbound_queue queue;
+  queue.add(parts_of(ramp(10), 1));
+  while (queue.next()) {
+  }
+  queue.credit(1, 1, here.peer());
+  const auto free = here.pools.free_slots();
+  const auto* from = array->data() + slot - 100; // of the second shard, say
+  queue.add(2, 3, array, from, (slot + 300) * sizeof(float));
+  std::vector<std::uint32_t> sizes;
+  std::uint64_t offset = 0;
+  while (auto p = queue.next()) {
+    CHECK(p->offset == offset);
+    CHECK(p->data.floats().data() == from + offset / sizeof(float));
+    CHECK(p->data.lent());
+    sizes.push_back(p->data.size());
+    offset += p->data.size();
+  }
+  CHECK(sizes == std::vector<std::uint32_t>{400, shared_part_bytes, 800});
+  CHECK(here.pools.free_slots() == free);
+  // Cut elsewhere, for somebody of this process: what does not lie in one slot is copied into one.
+  const block across{array, from, 800};
+  const auto lent = across.in_shared_memory();
+  CHECK(lent.lent());
+  CHECK(lent.floats().data() != from);
+  CHECK(here.pools.free_slots() == free - 1);
 }
 
 TEST_CASE("a peer of another host, and one that shares nothing, get the bytes") {

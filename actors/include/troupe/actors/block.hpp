@@ -71,7 +71,7 @@ class block {
   block in_shared_memory() const {
     block b = *this;
     auto& pools = shared_pools::of_process();
-    b.lent_ = pools.contains(data_);
+    b.lent_ = pools.can_lend(bytes());
     if (b.lent_) return b;
     if (auto copy = pools.copy(bytes())) {
       b = block{std::move(copy->owner), copy->data, copy->size};

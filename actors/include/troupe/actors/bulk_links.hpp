@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -120,6 +121,7 @@ class bulk_links {
   bool write_some(link& l);
   void read_all();
   void accept_guests();
+  void listen_for(std::uint32_t events);
   void hear(std::uint64_t number);
   bool read_some(link& l, std::string& why);
   bool is_silent(link& l, std::string& why);
@@ -145,7 +147,8 @@ class bulk_links {
   std::map<std::string, std::shared_ptr<target>> targets_;
   unsigned told_ = 0;
 
-  std::map<std::uint64_t, std::shared_ptr<guest>> guests_; // the reader's
+  std::map<std::uint64_t, std::shared_ptr<guest>> guests_;             // the reader's
+  std::optional<std::chrono::steady_clock::time_point> accepts_again_; // the reader's
   std::vector<std::byte> unwanted_; // the reader's: where parts for nobody go
   std::thread reader_, writer_, dialer_;
 };

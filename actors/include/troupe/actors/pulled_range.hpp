@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -16,8 +17,8 @@ namespace troupe::actors {
 ///
 /// PULLED-1 After `settle` each element is what was pulled less `step` times each own gradient, one
 ///          after the other, wherever the pull left it.
-/// PULLED-2 A range that was kept whole may be settled any number of times: what is read is never
-///          written.
+/// PULLED-2 A range is settled once, however often that is asked: its copies know of each other. So
+///          a batch that is computed anew, because its compute actor died, subtracts nothing twice.
 struct pulled_range {
   scheduler::shard_range range; ///< of the flat parameter vector
   /// What was kept of the pull (TRANSFER-8): whole floats, by byte offset in the range. The rest
@@ -26,6 +27,7 @@ struct pulled_range {
   /// Of the whole model's size, in the order of their clocks: what the pull lacks (WORKER-4).
   std::vector<std::shared_ptr<const tensor::aligned_vector<float>>> own_writes;
   float step = 0; ///< by which gradients are subtracted
+  std::shared_ptr<std::atomic<bool>> settled = std::make_shared<std::atomic<bool>>(false);
 };
 
 /// Does it, in one pass. `parameters` are those of the whole model and do not overlap with what is

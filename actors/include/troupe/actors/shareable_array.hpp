@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <vector>
 
 #include "troupe/tensor/aligned.hpp"
 
@@ -18,5 +19,9 @@ shareable_array make_shareable(std::size_t size);
 /// Then what others read of it was read before, and it may be written. Thread-safe, as long as no
 /// other thread takes a copy of that pointer meanwhile.
 bool held_here_alone(const shareable_array& a);
+
+/// The first of these that is held here alone, after those of them are gone that other processes
+/// could not read where they lie any more.
+std::vector<shareable_array>::iterator find_free(std::vector<shareable_array>& arrays);
 
 } // namespace troupe::actors

@@ -54,9 +54,9 @@ struct shared_bytes {
 /// POOL-4  Nothing stays behind: the file ends with the processes that have it open, and a reader
 ///         closes the pools of processes that ended (`sweep`).
 /// POOL-5  An array (`arrays`) is a run of slots that its owner holds and alone writes, and only
-///         while `held_elsewhere` denies it. Parts of it that lie within a slot are lent like
-///         copies. What somebody else still holds when the array ends is taken until they let go.
-///         Arrays have at most three quarters of a pool's slots.
+///         what it has not lent or `held_elsewhere` denies. Parts of it that lie within a slot are
+///         lent like copies. What somebody else still holds when the array ends is taken until they
+///         let go. Arrays have at most three quarters of a pool's slots.
 ///
 /// Thread-safe.
 class shared_pools {
@@ -93,16 +93,22 @@ class shared_pools {
   std::optional<shared_bytes> copy(std::span<const std::byte> bytes);
   /// Memory for arrays that other processes of the host can read without a copy, or of the heap:
   /// for less than `least_array_bytes`, while this process shares nothing, and when the pool is
-  /// full. A child of fork() has the same arrays, not copies, and must not write them.
+  /// full. A child of fork() has the same arrays, not copies, and must neither write nor end them.
   tensor::memory_source& arrays() noexcept { return arrays_source_; }
   /// Whether another process holds a part of the array that begins here.
   bool held_elsewhere(const void* array) const;
+  /// Whether the array that begins here lies in a pool that was replaced: a new one would be shared
+  /// again.
+  bool outdated(const void* array) const;
   /// How many bytes from here on lie in one slot of this process's pool; 0: it does not lie there.
   std::uint32_t left_in_slot(const std::byte* data) const;
 
   /// Whether these bytes lie in a pool, of this process or another.
   bool contains(const std::byte* data) const;
-  /// Makes whoever opens the descriptor a holder too. None: the bytes lie in no pool.
+  /// Whether `lend` would lend these bytes: they lie in one slot of a pool that can still be
+  /// opened.
+  bool can_lend(std::span<const std::byte> bytes) const;
+  /// Makes whoever opens the descriptor a holder too. None: see `can_lend`.
   std::optional<shared_descriptor> lend(std::span<const std::byte> bytes);
   /// What another process lent; to be called once for a descriptor. None: it cannot be had here
   /// (another host, a process that has ended, a descriptor that fits nothing).

@@ -48,7 +48,8 @@
 ///            full window that has arrived, more than half is credited, whether answers come or
 ///            not.
 /// TRANSFER-7 What was on its way over a bulk connection that broke is sent again, over another one
-///            or as messages, when its sender looks next.
+///            or as messages, when its sender looks next. Credit counts parts and does not name
+///            them: where it counted one that was lost, whoever asked for the transfer asks again.
 /// TRANSFER-8 What came as bytes is copied as it is taken in, so that its buffer is free again.
 ///            What lies in this process anyway, or is lent in shared memory and of a transfer of
 ///            a window's size at most, is kept as it is by whom asks for that.
@@ -141,7 +142,10 @@ class outbound_queue {
   explicit outbound_queue(std::uint32_t window = default_window) : window_(window) {}
 
   /// From now on the lane is used where it is open. May be null.
-  void use(std::shared_ptr<bulk_lane> lane) { lane_ = std::move(lane); }
+  void use(std::shared_ptr<bulk_lane> lane) {
+    lane_ = std::move(lane);
+    if (!lane_) connections_.clear();
+  }
   void add(std::vector<part> parts);
   /// Cuts a transfer and adds its parts.
   void add(transfer_id id, peer_number from, std::shared_ptr<const void> owner, const void* data,
