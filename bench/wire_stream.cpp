@@ -14,11 +14,8 @@
 
 #include <caf/all.hpp>
 #include <caf/io/all.hpp>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -28,6 +25,7 @@
 #include "troupe/actors/messages.hpp"
 #include "troupe/actors/shareable_array.hpp"
 #include "troupe/actors/system_config.hpp"
+#include "wire_raw.hpp"
 
 namespace troupe::bench {
 
@@ -36,9 +34,6 @@ namespace {
 using namespace troupe::actors;
 using bench_clock = std::chrono::steady_clock;
 
-constexpr std::uint64_t block_bytes = 1u << 20;
-constexpr std::size_t blocks_kept = 8; // that it takes in turn
-
 [[noreturn]] void fail(const std::string& why) {
   std::cerr << "bench_wire: " << why << '\n';
   std::exit(1);
@@ -46,24 +41,6 @@ constexpr std::size_t blocks_kept = 8; // that it takes in turn
 
 double since(bench_clock::time_point begun) {
   return std::chrono::duration<double>(bench_clock::now() - begun).count();
-}
-
-// Every cache line of the bytes, so that no path is credited with bytes that nobody has touched.
-std::uint64_t touch(std::span<const std::byte> bytes) {
-  std::uint64_t sum = 0;
-  for (std::size_t i = 0; i < bytes.size(); i += 64) sum += static_cast<std::uint64_t>(bytes[i]);
-  return sum;
-}
-
-// Where a worker's gradients lie: in a process that shares memory its peers read them there.
-shareable_array blocks() {
-  auto floats = make_shareable(block_bytes * blocks_kept / sizeof(float));
-  std::ranges::fill(*floats, 1.0f);
-  return floats;
-}
-
-const std::byte* block_at(const shareable_array& source, std::size_t i) {
-  return reinterpret_cast<const std::byte*>(source->data()) + i % blocks_kept * block_bytes;
 }
 
 // -- one end of a stream --------------------------------------------------------------------------
@@ -178,109 +155,6 @@ end_actor::behavior_type end_of_stream(end_pointer self) {
           }};
 }
 
-// -- raw TCP --------------------------------------------------------------------------------------
-
-struct raw_order {
-  std::uint64_t back_us = 0; // for so long the other process sends
-  std::uint64_t there = 0;   // whether this one does
-};
-
-// With the buffers that the kernel would choose, several MB, the bytes on their way leave the
-// caches and the upper limit would be half as high.
-void bound_buffers(int fd) {
-  const int bytes = 512 * 1024;
-  ::setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
-  ::setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
-}
-
-bool write_all(int fd, const void* data, std::size_t size) {
-  const auto* at = static_cast<const char*>(data);
-  while (size > 0) {
-    auto n = ::send(fd, at, size, MSG_NOSIGNAL);
-    if (n <= 0) return false;
-    at += n;
-    size -= static_cast<std::size_t>(n);
-  }
-  return true;
-}
-
-// Gives the bytes.
-std::uint64_t raw_send(int fd, const shareable_array& source, double seconds) {
-  auto begun = bench_clock::now();
-  std::uint64_t n = 0;
-  while (since(begun) < seconds && write_all(fd, block_at(source, n), block_bytes)) ++n;
-  ::shutdown(fd, SHUT_WR);
-  return n * block_bytes;
-}
-
-// Bytes that came until the other side stopped.
-std::uint64_t raw_receive(int fd, std::uint64_t& sum) {
-  std::vector<std::byte> buffer(block_bytes);
-  std::uint64_t bytes = 0;
-  for (;;) {
-    auto n = ::recv(fd, buffer.data(), buffer.size(), 0);
-    if (n <= 0) return bytes;
-    sum += touch({buffer.data(), static_cast<std::size_t>(n)});
-    bytes += static_cast<std::uint64_t>(n);
-  }
-}
-
-void serve_raw(int listener) {
-  for (;;) {
-    int fd = ::accept(listener, nullptr, nullptr);
-    if (fd < 0) return;
-    std::thread([fd] {
-      raw_order order;
-      std::uint64_t sum = 0;
-      if (::recv(fd, &order, sizeof order, MSG_WAITALL) == sizeof order) {
-        std::jthread back;
-        if (order.back_us > 0)
-          back = std::jthread([&, source = blocks()] {
-            raw_send(fd, source, static_cast<double>(order.back_us) / 1e6);
-          });
-        if (order.there != 0) raw_receive(fd, sum);
-      }
-      ::close(fd);
-    }).detach();
-  }
-}
-
-// MB/s, over one connection.
-double raw_stream(std::uint16_t port, bool there, bool back, double seconds) {
-  int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in at{};
-  at.sin_family = AF_INET;
-  at.sin_port = htons(port);
-  at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  bound_buffers(fd);
-  const raw_order order{back ? static_cast<std::uint64_t>(seconds * 1e6) : 0, there};
-  if (::connect(fd, reinterpret_cast<sockaddr*>(&at), sizeof at) != 0 ||
-      !write_all(fd, &order, sizeof order))
-    fail("no raw connection");
-  const auto source = blocks();
-  auto begun = bench_clock::now();
-  std::uint64_t sent = 0, received = 0, sum = 0;
-  {
-    std::jthread second;
-    if (there) second = std::jthread([&] { sent = raw_send(fd, source, seconds); });
-    received = raw_receive(fd, sum); // until the other process has nothing more, and has all
-  }
-  auto took = since(begun);
-  ::close(fd);
-  return static_cast<double>(sent + received) / took / 1e6;
-}
-
-// MB/s, over a connection for each way.
-double raw_streams(std::uint16_t port, bool there, bool back, double seconds) {
-  double rate_there = 0, rate_back = 0;
-  {
-    std::jthread second;
-    if (there) second = std::jthread([&] { rate_there = raw_stream(port, true, false, seconds); });
-    if (back) rate_back = raw_stream(port, false, true, seconds);
-  }
-  return rate_there + rate_back;
-}
-
 // -- the other process ----------------------------------------------------------------------------
 
 struct served {
@@ -290,16 +164,9 @@ struct served {
 
 [[noreturn]] void serve(int out, way_of_parts way) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-  int listener = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  bound_buffers(listener); // and what it accepts
-  sockaddr_in at{};
-  at.sin_family = AF_INET;
-  at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof at;
-  if (::bind(listener, reinterpret_cast<sockaddr*>(&at), sizeof at) != 0 ||
-      ::listen(listener, 4) != 0 ||
-      ::getsockname(listener, reinterpret_cast<sockaddr*>(&at), &size) != 0)
-    ::_exit(1);
+  std::uint16_t raw_port = 0;
+  const int listener = listen_raw(raw_port);
+  if (listener < 0) ::_exit(1);
   bench_config config{way};
   caf::actor_system system{config};
   std::optional<bulk_routes> bulk;
@@ -311,7 +178,7 @@ struct served {
   auto port = system.middleman().publish(end, 0, "127.0.0.1");
   auto echo_port = system.middleman().publish(echo, 0, "127.0.0.1");
   if (!port || !echo_port) ::_exit(1);
-  served s{*port, *echo_port, ntohs(at.sin_port), own.bulk_port, own.bulk_token};
+  served s{*port, *echo_port, raw_port, own.bulk_port, own.bulk_token};
   if (::write(out, &s, sizeof s) != sizeof s) ::_exit(1);
   serve_raw(listener);
   ::_exit(1);
@@ -509,6 +376,7 @@ nlohmann::json stream_table(double seconds, const std::string& only) {
       // Just before: the machine is another one a minute later.
       raw_rates raw{raw_streams(other.at().raw, w.there, w.back, seconds)};
       if (w.there && w.back) raw.one_connection = raw_stream(other.at().raw, true, true, seconds);
+      if (raw.a_connection_each_way < 0 || raw.one_connection < 0) fail("no raw connection");
       rows.push_back(row("raw TCP", w.name, raw.a_connection_each_way, raw, {}));
       auto r = path.stream(w.there, w.back, seconds, false);
       auto late = path.stream(w.there, w.back, seconds, true).request_us;
