@@ -277,6 +277,10 @@ nlohmann::json row(std::size_t bytes, const char* what, const figures& f, const 
           {"count", f.count}};
 }
 
+bool is_stream_path(const std::string& name) {
+  return name == "messages" || name == "bulk" || name == "shared memory";
+}
+
 } // namespace
 
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(pull_once)
@@ -293,7 +297,7 @@ int main(int argc, char** argv) {
       seconds = std::atof(argv[++i]);
     else if (argument == "--json" && i + 1 < argc)
       json_file = argv[++i];
-    else if (argument == "--streams" && i + 1 < argc)
+    else if (argument == "--streams" && i + 1 < argc && is_stream_path(argv[i + 1]))
       streams_of = argv[++i];
     else if (argument == "--no-shared-memory")
       share_memory = false;
