@@ -174,9 +174,8 @@ void worker_state::on_computed(std::uint64_t attempt, const computed& result) {
   auto& open = pushes_.at(order.batch);
   open.fresh = result.fresh;
   open.loss = result.loss;
-  // The next batch first, if it was not handed over yet: through shared memory a push is copied
-  // here, and the compute actor would stand still. The next pull last, so that it finds this
-  // gradient applied.
+  // The next batch first, if it was not handed over yet: to push takes a while, and the compute
+  // actor would stand still. The next pull last, so that it finds this gradient applied.
   if (auto next = core_->begin_compute()) begin(std::move(*next));
   push_now(order);
   step();
