@@ -49,23 +49,18 @@ void set_option(int fd, int level, int option, int value) {
   ::setsockopt(fd, level, option, &value, sizeof value);
 }
 
-// A peer that is gone without a word is noticed within 10 s. Within a host or a rack the bytes on
-// their way are to stay in the caches, which the kernel's own choice of buffers, several MB, does
-// not see to: what the sender's buffer holds is written and read within one core's second cache
-// (figures in docs/performance.md). Far away more may be needed.
+// A peer that is gone without a word is noticed within 10 s.
 void tune(const tcp_socket& s) {
-  constexpr int ms = 10'000, near_us = 1'000, near_sent = 192 << 10, near_received = 512 << 10;
+  constexpr int ms = 10'000, near_receive_buffer = 512 << 10;
   set_option(s.fd(), IPPROTO_TCP, TCP_NODELAY, 1);
   set_option(s.fd(), IPPROTO_TCP, TCP_USER_TIMEOUT, ms);
   set_option(s.fd(), SOL_SOCKET, SO_KEEPALIVE, 1);
   set_option(s.fd(), IPPROTO_TCP, TCP_KEEPIDLE, 5);
   set_option(s.fd(), IPPROTO_TCP, TCP_KEEPINTVL, 2);
   set_option(s.fd(), IPPROTO_TCP, TCP_KEEPCNT, 3);
-  tcp_info info{};
-  socklen_t size = sizeof info;
-  if (::getsockopt(s.fd(), IPPROTO_TCP, TCP_INFO, &info, &size) == 0 && info.tcpi_rtt < near_us) {
-    set_option(s.fd(), SOL_SOCKET, SO_SNDBUF, near_sent);
-    set_option(s.fd(), SOL_SOCKET, SO_RCVBUF, near_received);
+  if (is_near(s.fd())) {
+    set_option(s.fd(), SOL_SOCKET, SO_SNDBUF, near_send_buffer);
+    set_option(s.fd(), SOL_SOCKET, SO_RCVBUF, near_receive_buffer);
   }
 }
 

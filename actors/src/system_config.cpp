@@ -4,10 +4,27 @@
 #include <thread>
 
 #include <caf/io/all.hpp>
+#include <caf/io/network/default_multiplexer.hpp>
 
 #include "troupe/actors/messages.hpp"
+#include "troupe/actors/tcp_socket.hpp"
 
 namespace troupe::actors {
+
+namespace {
+
+// Bounds what waits in the kernel to be sent to peers that are near: of every connection, since all
+// that are made and accepted pass `new_scribe`.
+class near_multiplexer : public caf::io::network::default_multiplexer {
+ public:
+  using default_multiplexer::default_multiplexer;
+  caf::io::scribe_ptr new_scribe(caf::io::network::native_socket fd) override {
+    if (is_near(fd)) caf::io::network::send_buffer_size(fd, near_send_buffer);
+    return default_multiplexer::new_scribe(fd);
+  }
+};
+
+} // namespace
 
 system_config::system_config(bool networked) {
   actors::add_message_types(*this);
@@ -19,7 +36,7 @@ system_config::system_config(bool networked) {
       static_cast<std::int64_t>(std::clamp(std::thread::hardware_concurrency(), 5u, 8u)));
   if (networked) {
     shared_pools::of_process().enable(); // its peers may be processes of this host
-    load<caf::io::middleman>();
+    load<caf::io::middleman, near_multiplexer>();
     set("middleman.workers", static_cast<std::int64_t>(0));
   }
 }

@@ -7,6 +7,7 @@
 
 #include <netdb.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -84,6 +85,14 @@ tcp_attempt tcp_listen(const std::string& host, std::uint16_t port, int backlog)
         ::bind(s.fd(), a.ai_addr, a.ai_addrlen) == 0 && ::listen(s.fd(), backlog) == 0;
     return bound ? 0 : errno;
   });
+}
+
+bool is_near(int connected) {
+  constexpr unsigned near_us = 1'000;
+  tcp_info info{};
+  socklen_t size = sizeof info;
+  return ::getsockopt(connected, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 &&
+         info.tcpi_rtt < near_us;
 }
 
 std::uint16_t port_of(const tcp_socket& listening) {

@@ -4,6 +4,7 @@
 #include <condition_variable>
 #include <csignal>
 #include <cstdio>
+#include <filesystem>
 #include <map>
 #include <mutex>
 #include <random>
@@ -20,6 +21,7 @@
 #include "troupe/actors/bulk_routes.hpp"
 #include "troupe/actors/connect.hpp"
 #include "troupe/actors/system_config.hpp"
+#include "troupe/actors/tcp_socket.hpp"
 
 using namespace troupe::actors;
 
@@ -277,6 +279,47 @@ TEST_CASE("the same over a bulk connection, there and back; and as messages when
   CHECK(messages == 13);
   REQUIRE(got->holds(messages));
   CHECK(came_back());
+}
+
+namespace {
+
+// What the kernel keeps at most of what is sent, for each TCP connection of this process but one.
+std::vector<int> send_buffers(int but) {
+  std::vector<int> sizes;
+  for (const auto& entry : std::filesystem::directory_iterator{"/proc/self/fd"}) {
+    const int fd = std::stoi(entry.path().filename());
+    sockaddr_storage peer{};
+    socklen_t size = sizeof peer;
+    if (fd == but || ::getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &size) != 0 ||
+        peer.ss_family == AF_UNIX)
+      continue;
+    int bytes = 0;
+    size = sizeof bytes;
+    if (::getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, &size) == 0) sizes.push_back(bytes);
+  }
+  return sizes;
+}
+
+} // namespace
+
+TEST_CASE("little waits in the kernel for a peer that is near, of messages and of bulk data") {
+  echo_process other;
+  system_config config{true};
+  caf::actor_system system{config};
+  bulk_routes bulk{config, system, {}, {}};
+  auto connected = connect<echo_actor>(system, other.address(), std::chrono::seconds(10));
+  REQUIRE(connected);
+  bulk.keep(connected->node(), other.at.bulk_of());
+  auto here = system.spawn(mirror);
+  auto published = system.middleman().publish(here, 0, "127.0.0.1");
+  REQUIRE(published);
+  auto accepted = tcp_connect("127.0.0.1", *published,
+                              std::chrono::steady_clock::now() + std::chrono::seconds(10));
+  REQUIRE(accepted.error == 0);
+  // One of messages that was made, one that was accepted, and a bulk connection each way.
+  const std::vector<int> bounded(4, 2 * near_send_buffer); // the kernel counts what it adds
+  CHECK(comes_true([&] { return send_buffers(accepted.socket.fd()) == bounded; }));
+  caf::anon_send_exit(here, caf::exit_reason::user_shutdown);
 }
 
 TEST_CASE("an address where nobody listens is unreachable by name, and at once") {
