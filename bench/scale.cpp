@@ -167,7 +167,7 @@ json one_process(const options& o) {
       const auto n = o.workers[i];
       const auto batches = batches_of(o, n);
       real[i].add(bench::in_child(
-          [&] { return bench::whole_run(bench::toy_job(n, o.shards, batches, mode_of(o, n))); }));
+          [&] { return bench::whole_run(n, o.shards, batches, mode_of(o, n)); }));
       bare[i].add(bench::in_child([&] { return bench::bare_run(n, o.shards, batches); }));
     }
   std::printf("one process, %u shards, %s: processor time of a batch in us, medians (range) of %u "

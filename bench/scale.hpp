@@ -14,9 +14,9 @@
 namespace troupe::bench {
 
 /// The toy job: gradients of integers over 16 parameters a shard, plain SGD, `async` unless the
-/// mode says otherwise, two epochs with `batches` batches in all, nothing held out.
+/// mode says otherwise, `batches` batches in all epochs, nothing held out.
 actors::job toy_job(std::uint32_t workers, std::uint32_t shards, std::uint64_t batches,
-                    scheduler::consistency mode);
+                    scheduler::consistency mode, std::uint32_t epochs = 2);
 
 /// Calls that in a child process and gives what it returned. Throws std::runtime_error when the
 /// child did not end well.
@@ -30,8 +30,10 @@ double thread_seconds();
 double resident_bytes();
 
 /// A whole cluster in one process: scheduler, one node, shards, workers, compute actors on threads
-/// of their own, under CAF's real scheduler.
-nlohmann::json whole_run(const actors::job& j);
+/// of their own, under CAF's real scheduler. Of `batches` batches in the
+/// middle of a job of twice as many.
+nlohmann::json whole_run(std::uint32_t workers, std::uint32_t shards, std::uint64_t batches,
+                         scheduler::consistency mode);
 
 /// The same messages between actors that do nothing else: what CAF alone costs.
 nlohmann::json bare_run(std::uint32_t workers, std::uint32_t shards, std::uint64_t batches);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <utility>
 
 #include "scale.hpp"
@@ -7,12 +8,19 @@
 
 namespace troupe::bench {
 
-/// Processor time that an actor took, on whichever threads. Read it on the thread that runs the
-/// actor, or when it has ended.
-struct processor_meter {
-  double before = 0; ///< in earlier turns
-  double begun = 0;  ///< the thread's time when the present turn began
-  double so_far() const { return before + thread_seconds() - begun; }
+/// Processor time that an actor takes, on whichever threads.
+class processor_meter {
+ public:
+  /// Of the turns that have ended and, on the thread that runs the actor, of the present one.
+  double so_far() const { return ended_ + (begun_ > 0 ? thread_seconds() - begun_ : 0); }
+
+  static void begin_turn() { begun_ = thread_seconds(); }
+  /// The actor may be running again by now, on another thread.
+  void end_turn() { ended_ += thread_seconds() - std::exchange(begun_, 0); }
+
+ private:
+  std::atomic<double> ended_ = 0;
+  static inline thread_local double begun_ = 0; // of the present turn, on this thread; 0: none
 };
 
 /// The production scheduler actor with a meter on it, which must outlive it.
@@ -32,9 +40,9 @@ class timed_scheduler
   caf::resumable::resume_result resume(caf::execution_unit* unit,
                                        std::size_t max_throughput) override {
     auto* meter = meter_; // this may end with the turn
-    meter->begun = thread_seconds();
+    meter->begin_turn();
     const auto result = super::resume(unit, max_throughput);
-    meter->before = meter->so_far();
+    meter->end_turn();
     return result;
   }
 

@@ -14,7 +14,8 @@ computed cpu_compute_state::run(const compute_task& task) {
       seen[s.shard] = s.array->updates();
       s.array->read(values.subspan(s.range.first, s.range.size));
     }
-    for (const auto& range : pulled) settle(range, values);
+    if (pulled)
+      for (const auto& range : *pulled) settle(range, values);
     const auto order = options.orders->of(batch.epoch);
     std::span rows{order->data() + options.plan.first_position(batch),
                    options.plan.samples_in(batch)};

@@ -57,7 +57,7 @@ void evaluator_state::on_moved(const shard_moved& m) {
 }
 
 void evaluator_state::landed(const std::optional<range_pulls::whole>& range) {
-  if (range && pulls.open().empty()) finish();
+  if (range && pulls.all_landed()) finish();
 }
 
 void evaluator_state::finish() {

@@ -92,11 +92,11 @@ void shard_state::drop_changes_before(view_number previous) {
 }
 
 void shard_state::accept_waiting_pushes() {
-  for (auto& [number, p] : peers_) {
-    std::vector<transfer_id> ids;
-    for (const auto& [id, a] : p.inbound) ids.push_back(id);
-    for (auto id : ids) accept_if_whole(p, id);
-  }
+  std::vector<std::pair<peer_number, transfer_id>> waiting;
+  for (const auto& [number, p] : peers_)
+    for (const auto& a : p.inbound) waiting.emplace_back(number, a.transfer);
+  std::ranges::sort(waiting);
+  for (auto [number, id] : waiting) accept_if_whole(peers_.at(number), id);
 }
 
 // -- from the replica before ----------------------------------------------------------------------
@@ -160,7 +160,7 @@ void shard_state::receive_if_whole(transfer_id id) {
   if (i == changes_.end() || !i->second.header || !i->second.bytes.complete()) return;
   auto arrived = std::move(i->second);
   changes_.erase(i);
-  receive(*arrived.header, arrived.bytes.parts());
+  receive(*arrived.header, arrived.bytes.take_parts());
 }
 
 void shard_state::receive(const replicate& r, gradient_blocks gradient) {
@@ -253,7 +253,7 @@ void shard_state::send_change(std::uint64_t sequence, const shard_change& change
   for (const auto& [offset, b] : change.gradient)
     parts.push_back({r.transfer, own_peer(), offset, total, b});
   auto& to = peers_[downstream_peer()];
-  to.out.add(std::move(parts));
+  to.out.add(parts);
   r.first = to.out.next_of(r.transfer);
   self->send(part_.downstream, std::move(r));
   flush(to);
@@ -323,7 +323,7 @@ void shard_state::on_tick() {
   const bool followed = part_.downstream && !part_.downstream_learns;
   if (part_.primary && core() && followed && log_.last() > own_hash_.first &&
       ++ticks_ % ticks_per_comparison == 0)
-    append({shard_change::kind::compare, {}, 0, {}, unknown_updates, {}}, [](std::uint64_t) {});
+    append({shard_change::kind::compare, {}, 0, {}, unknown_updates, {}}, {});
   const bool moved = std::exchange(downstream_moved_, false);
   const bool image_open = part_.downstream_learns && !learner_has_image_;
   if (!part_.downstream || moved || (log_.acknowledged() == log_.last() && !image_open)) return;

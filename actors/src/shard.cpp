@@ -21,7 +21,6 @@ constexpr auto lease_look = std::chrono::milliseconds(20);
 void shard_state::start(shard_options o) {
   options = std::move(o);
   ids_ = transfer_ids{own_peer()};
-  ids_.next(); // 0 means: no transfer
   const bool begun = core() != nullptr;
   record({.what = history::event_kind::replica_began,
           .detail = begun,
@@ -68,19 +67,26 @@ void shard_state::on_part(const part& p) {
   }
   auto& from = peers_[p.from];
   if (core() && p.total != core()->size() * sizeof(float)) return;
-  if (!from.inbound[p.transfer].bytes.add(p)) return;
-  if (from.inbound.size() > inbound_per_peer_max) from.inbound.erase(from.inbound.begin());
+  if (!arriving_from(from, p.transfer).bytes.add(p)) return;
+  if (from.inbound.size() > inbound_per_peer_max)
+    from.inbound.erase(std::ranges::min_element(from.inbound, {}, &arriving::transfer));
   accept_if_whole(from, p.transfer);
+}
+
+shard_state::arriving& shard_state::arriving_from(peer& p, transfer_id id) {
+  const auto known = std::ranges::find(p.inbound, id, &arriving::transfer);
+  return known != p.inbound.end() ? *known : p.inbound.emplace_back(arriving{id, {}, {}});
 }
 
 void shard_state::on_push(const push& p) {
   auto& from = introduce_puller(p.worker.value, p.from);
   // Sent again: what came of the earlier attempt is not needed any more.
-  const auto dropped = std::erase_if(from.inbound, [&](const auto& entry) {
-    return entry.first < p.transfer && entry.second.header && entry.second.header->batch == p.batch;
+  const auto dropped = std::erase_if(from.inbound, [&](const arriving& a) {
+    return a.transfer < p.transfer && a.header && a.header->batch == p.batch;
   });
   if (dropped > 0) reached(probe::old_attempt_dropped);
-  from.inbound[p.transfer].header = p;
+  arriving_from(from, p.transfer).header =
+      push{p.worker, p.clock, p.batch, p.seen_updates, p.transfer, p.from};
   for (const auto& first : p.first) on_part(first);
   accept_if_whole(from, p.transfer);
 }
@@ -90,9 +96,9 @@ void shard_state::accept_if_whole(peer& from, transfer_id id) {
     reached(probe::push_waited_for_primary);
     return;
   }
-  auto i = from.inbound.find(id);
-  if (i == from.inbound.end() || !i->second.header || !i->second.bytes.complete()) return;
-  auto arrived = std::move(i->second);
+  const auto i = std::ranges::find(from.inbound, id, &arriving::transfer);
+  if (i == from.inbound.end() || !i->header || !i->bytes.complete()) return;
+  auto arrived = std::move(*i);
   from.inbound.erase(i);
   const auto& p = *arrived.header;
   using enum shard_change::kind;
@@ -104,28 +110,12 @@ void shard_state::accept_if_whole(peer& from, transfer_id id) {
   if (mutant_active(mutant::acknowledged_before_applied))
     self->send(p.from, pushed{options.id, p.batch, id});
   shard_change change{known ? repeated : gradient, p.worker, p.clock, p.batch, p.seen_updates, {}};
-  if (!known) change.gradient = arrived.bytes.parts();
-  acknowledge_after(std::move(change), id, p.from);
-}
-
-void shard_state::acknowledge_after(shard_change change, transfer_id came_as,
-                                    const pusher_actor& to) {
-  const auto worker = change.worker;
-  const auto clock = change.clock;
-  const auto batch = change.batch;
-  append(std::move(change), [=, this](std::uint64_t sequence) {
-    record({.what = history::event_kind::push_acknowledged,
-            .worker = worker,
-            .clock = clock,
-            .sequence = sequence,
-            .batch = batch});
-    if (auto i = peers_.find(worker.value); i != peers_.end()) i->second.owed.settle(came_as);
-    self->send(to, pushed{options.id, batch, came_as, shared_pools::of_process().key()});
-  });
+  if (!known) change.gradient = arrived.bytes.take_parts();
+  append(std::move(change), {.came_as = id, .pusher = p.from});
 }
 
 // The primary's way to change anything.
-void shard_state::append(shard_change change, std::function<void(std::uint64_t)> then) {
+void shard_state::append(shard_change change, owed_answer owed) {
   try {
     core()->check(change);
   } catch (const std::exception& e) {
@@ -135,8 +125,29 @@ void shard_state::append(shard_change change, std::function<void(std::uint64_t)>
   if (change.what == shard_change::kind::gradient) open_batches_.insert(change.batch);
   if (options.recorder)
     record_change(history::event_kind::change_appended, log_.last() + 1, change, false);
-  then_[log_.append(std::move(change))] = std::move(then);
+  owed.sequence = log_.append(std::move(change));
+  owed_answers_.push_back(std::move(owed));
   pump();
+}
+
+// What the primary owes for this change, which is applied now.
+void shard_state::answer(std::uint64_t sequence, const shard_change& change) {
+  while (!owed_answers_.empty() && owed_answers_.front().sequence < sequence)
+    owed_answers_.pop_front(); // made while another was primary
+  if (owed_answers_.empty() || owed_answers_.front().sequence != sequence) return;
+  const auto owed = std::move(owed_answers_.front());
+  owed_answers_.pop_front();
+  if (owed.then) owed.then();
+  if (!owed.pusher) return;
+  record({.what = history::event_kind::push_acknowledged,
+          .worker = change.worker,
+          .clock = change.clock,
+          .sequence = sequence,
+          .batch = change.batch});
+  if (auto i = peers_.find(change.worker.value); i != peers_.end())
+    i->second.owed.settle(owed.came_as);
+  self->send(owed.pusher,
+             pushed{options.id, change.batch, owed.came_as, shared_pools::of_process().key()});
 }
 
 // Sends on, applies and acknowledges whatever may be.
@@ -159,7 +170,7 @@ void shard_state::pump() {
     if (part_.primary) {
       open_batches_.erase(change.batch);
       if (fresh) ++pushes_taken_;
-      if (auto owed = then_.extract(next->first)) owed.mapped()(next->first);
+      answer(next->first, change);
     }
     log_.was_applied();
   }
@@ -172,8 +183,8 @@ void shard_state::on_applied_in_place(const applied_in_place& p) {
   introduce_puller(p.worker.value, p.from);
   if (!core()) return;
   staleness_.add(core()->clocks().staleness(p.clock));
-  acknowledge_after({shard_change::kind::in_place, p.worker, p.clock, p.batch, unknown_updates, {}},
-                    0, p.from);
+  append({shard_change::kind::in_place, p.worker, p.clock, p.batch, unknown_updates, {}},
+         {.pusher = p.from});
 }
 
 void shard_state::on_pull(const pull& p) {
@@ -284,10 +295,10 @@ caf::result<clock_entered> shard_state::on_enter(const enter_clock& e) {
   if (!part_.primary || !core()) return make_error(errc::not_primary);
   auto promise = self->make_response_promise<clock_entered>();
   append({shard_change::kind::enter, e.worker, e.clock, {}, unknown_updates, {}},
-         [this, promise, e](std::uint64_t) mutable {
+         {.then = [this, promise, e]() mutable {
            const auto clock = core()->clocks().pushes_below(e.worker).value_or(e.clock);
            promise.deliver(clock_entered{e.worker, clock});
-         });
+         }});
   return promise;
 }
 
@@ -301,7 +312,7 @@ void shard_state::on_leave(const leave_clock& l) {
     when_primary_.push_back([this, l] { on_leave(l); });
     return;
   }
-  append({shard_change::kind::leave, l.worker, 0, {}, unknown_updates, {}}, [](std::uint64_t) {});
+  append({shard_change::kind::leave, l.worker, 0, {}, unknown_updates, {}}, {});
 }
 
 // What the history knows of every event of a replica.

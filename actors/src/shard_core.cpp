@@ -35,13 +35,14 @@ snapshot gathered(const gradient_blocks& gradient, std::size_t size) {
 gradient_blocks as_blocks(const snapshot& whole) {
   gradient_blocks blocks;
   for (auto& p : cut(0, 0, whole, whole->data(), whole->size() * sizeof(float)))
-    blocks.emplace(p.offset, std::move(p.data));
+    blocks.emplace_back(p.offset, std::move(p.data));
   return blocks;
 }
 
 // Adds the floats of the gradient from `first` on.
 void add_piece(const gradient_blocks& gradient, std::uint64_t first, std::span<float> to) {
-  auto i = std::prev(gradient.upper_bound(first * sizeof(float)));
+  auto i = std::prev(std::ranges::upper_bound(gradient, first * sizeof(float), {},
+                                              [](const auto& piece) { return piece.first; }));
   for (std::size_t done = 0; done < to.size(); ++i) {
     const auto skipped = first + done - i->first / sizeof(float);
     const auto values = i->second.floats().subspan(skipped);

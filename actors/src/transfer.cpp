@@ -8,18 +8,26 @@ namespace troupe::actors {
 
 namespace {
 
-// Whether [offset, offset + length) lies in [0, total) without overlapping what `taken` holds.
-// `end_of` gives the end of an entry.
-template <class Map, class EndOf>
-bool fits(const Map& taken, std::uint64_t offset, std::uint64_t length, std::uint64_t total,
-          EndOf end_of) {
-  if (offset > total || length > total - offset) return false;
-  if (length == 0) return false; // an empty part says nothing
-  if (offset % sizeof(float) != 0) return false;
-  if (length % sizeof(float) != 0 && offset + length != total) return false;
-  auto after = taken.lower_bound(offset);
-  if (after != taken.end() && after->first < offset + length) return false;
-  return after == taken.begin() || end_of(*std::prev(after)) <= offset;
+std::uint64_t length_of(const block& b) { return b.size(); }
+std::uint64_t length_of(std::uint64_t length) { return length; }
+
+// Where a piece [offset, offset + length) belongs among those taken, which ascend; none: it does not
+// lie in [0, total), or overlaps.
+template <class Taken>
+std::optional<typename Taken::iterator> place_for(Taken& taken, std::uint64_t offset,
+                                                  std::uint64_t length, std::uint64_t total) {
+  if (offset > total || length > total - offset) return std::nullopt;
+  if (length == 0) return std::nullopt; // an empty part says nothing
+  if (offset % sizeof(float) != 0) return std::nullopt;
+  if (length % sizeof(float) != 0 && offset + length != total) return std::nullopt;
+  const auto after =
+      std::ranges::lower_bound(taken, offset, {}, [](const auto& piece) { return piece.first; });
+  if (after != taken.end() && after->first < offset + length) return std::nullopt;
+  if (after != taken.begin()) {
+    const auto& [first, before] = *std::prev(after);
+    if (first + length_of(before) > offset) return std::nullopt;
+  }
+  return after;
 }
 
 // TRANSFER-8
@@ -31,83 +39,97 @@ bool may_keep_lent(const part& p) {
 } // namespace
 
 std::vector<part> cut(transfer_id id, peer_number from, std::shared_ptr<const void> owner,
-                      const void* data, std::uint64_t bytes, std::uint32_t part_size,
-                      std::uint32_t first_size) {
+                      const void* data, std::uint64_t bytes, std::uint32_t part_size) {
   std::vector<part> parts;
-  parts.reserve(bytes / part_size + 2);
+  parts.reserve(bytes / part_size + 1);
   const auto* at = static_cast<const std::byte*>(data);
-  auto most = std::min(first_size, part_size);
-  for (std::uint64_t offset = 0; offset < bytes;) {
-    auto size = static_cast<std::uint32_t>(std::min<std::uint64_t>(most, bytes - offset));
+  for (std::uint64_t offset = 0; offset < bytes; offset += part_size) {
+    const auto size = static_cast<std::uint32_t>(std::min<std::uint64_t>(part_size, bytes - offset));
     parts.push_back({id, from, offset, bytes, block{owner, at + offset, size}});
-    offset += size;
-    most = part_size;
   }
   return parts;
 }
 
-void outbound_queue::add(std::vector<part> parts) {
-  for (auto& p : parts) waiting_.push_back(std::move(p));
+void outbound_queue::add(const std::vector<part>& parts) {
+  for (const auto& p : parts) waiting_.push_back(run_of(p));
 }
 
 void outbound_queue::add(transfer_id id, peer_number from, std::shared_ptr<const void> owner,
                          const void* data, std::uint64_t bytes) {
-  if (shares_.value_or(false)) { // parts that lie within a slot are not copied
-    static_assert(shared_part_bytes == shared_pools::options{}.slot_bytes);
-    const auto left = shared_pools::of_process().left_in_slot(static_cast<const std::byte*>(data));
-    const auto first = left > 0 ? left : shared_part_bytes;
-    return add(cut(id, from, std::move(owner), data, bytes, shared_part_bytes, first));
-  }
-  const auto part_size = lane_ && lane_->open() ? bulk_part_bytes : part_bytes;
-  add(cut(id, from, std::move(owner), data, bytes, part_size));
+  if (bytes == 0) return;
+  waiting_.push_back(
+      {id, from, 0, bytes, bytes, std::move(owner), static_cast<const std::byte*>(data)});
+}
+
+outbound_queue::run outbound_queue::run_of(const part& p) {
+  return {p.transfer, p.from,         p.offset,             p.offset + p.data.size(),
+          p.total,    p.data.owner(), p.data.bytes().data()};
+}
+
+std::uint64_t outbound_queue::waiting() const noexcept {
+  std::uint64_t bytes = 0;
+  for (const auto& w : waiting_) bytes += w.end - w.offset;
+  return bytes;
 }
 
 void outbound_queue::cancel(transfer_id id) {
-  std::erase_if(waiting_, [id](const part& p) { return p.transfer == id; });
-  auto gone = sent_.extract(id);
-  if (gone) on_their_way_ -= static_cast<std::uint32_t>(gone.mapped().size());
+  std::erase_if(waiting_, [id](const run& w) { return w.transfer == id; });
+  std::erase_if(sent_, [id](const sent_part& s) { return s.what.transfer == id; });
 }
 
 void outbound_queue::clear() {
   waiting_.clear();
   sent_.clear();
-  on_their_way_ = 0;
 }
 
-bool outbound_queue::fits_lane(const part& p) const {
-  return p.data.size() >= least_bulk_bytes && lane_ && lane_->open();
+bool outbound_queue::fits_lane(std::uint32_t size) const {
+  return size >= least_bulk_bytes && lane_ && lane_->open();
+}
+
+// Of the part that is next.
+std::uint32_t outbound_queue::next_size() const {
+  const auto& w = waiting_.front();
+  auto most = part_bytes;
+  if (shares_.value_or(false)) { // what lies within a slot is not copied
+    static_assert(shared_part_bytes == shared_pools::options{}.slot_bytes);
+    const auto left = shared_pools::of_process().left_in_slot(w.data);
+    most = left > 0 ? left : shared_part_bytes;
+  } else if (lane_ && lane_->open()) {
+    most = bulk_part_bytes;
+  }
+  return static_cast<std::uint32_t>(std::min<std::uint64_t>(most, w.end - w.offset));
+}
+
+part outbound_queue::take_first(std::uint32_t size) {
+  auto& w = waiting_.front();
+  const bool last = w.offset + size == w.end;
+  part p{w.transfer, w.from, w.offset, w.total,
+         block{last ? std::move(w.owner) : w.owner, w.data, size}};
+  w.offset += size;
+  w.data += size;
+  if (last) waiting_.pop_front();
+  return p;
 }
 
 // TRANSFER-7
 void outbound_queue::take_back_lost() {
-  std::set<std::uint64_t> broken;
-  for (auto c : connections_)
-    if (lane_->broke(c)) broken.insert(c);
-  if (broken.empty()) return;
-  for (auto c : broken) connections_.erase(c);
-  for (auto i = sent_.rbegin(); i != sent_.rend(); ++i) {
-    auto& sent = i->second;
-    auto lost = std::ranges::stable_partition(
-        sent, [&broken](const auto& s) { return !broken.contains(s.connection); });
-    for (auto& p : lost | std::views::reverse) waiting_.push_front(std::move(p.what));
-    on_their_way_ -= static_cast<std::uint32_t>(lost.size());
-    sent.erase(lost.begin(), lost.end());
-  }
-  std::erase_if(sent_, [](const auto& entry) { return entry.second.empty(); });
+  if (!lane_) return;
+  const auto lost = std::ranges::stable_partition(sent_, [this](const sent_part& s) {
+    return s.connection == 0 || !lane_->broke(s.connection);
+  });
+  for (const auto& s : lost | std::views::reverse) waiting_.push_front(run_of(s.what));
+  sent_.erase(lost.begin(), lost.end());
 }
 
 std::optional<part> outbound_queue::next() {
   take_back_lost();
-  while (!waiting_.empty() && on_their_way_ < window_) {
-    auto p = std::move(waiting_.front());
-    waiting_.pop_front();
+  while (!waiting_.empty() && on_their_way() < window_) {
+    auto p = take_first(next_size());
     std::uint64_t connection = 0;
     if (shares_.value_or(false)) p.data = p.data.in_shared_memory();
-    if (!p.data.lent() && fits_lane(p)) connection = lane_->send(p);
-    ++on_their_way_;
-    sent_[p.transfer].push_back({p, connection});
+    if (!p.data.lent() && fits_lane(p.data.size())) connection = lane_->send(p);
+    sent_.push_back({p, connection});
     if (connection == 0) return p;
-    connections_.insert(connection);
   }
   return std::nullopt;
 }
@@ -115,7 +137,7 @@ std::optional<part> outbound_queue::next() {
 std::vector<part> outbound_queue::next_of(transfer_id id) {
   std::vector<part> first;
   while (!waiting_.empty() && waiting_.front().transfer == id &&
-         (shares_.value_or(false) || !fits_lane(waiting_.front()))) {
+         (shares_.value_or(false) || !fits_lane(next_size()))) {
     auto p = next();
     if (!p) break;
     first.push_back(std::move(*p));
@@ -137,21 +159,15 @@ void outbound_queue::credit(transfer_id id, std::uint32_t parts, std::uint64_t k
   learn(key);
   if (*shares_ && key == 0) {
     shares_ = false;
-    for (auto& [transfer, sent] : std::exchange(sent_, {}))
-      for (auto& [p, connection] : sent) {
-        p.data = p.data.as_bytes();
-        waiting_.push_front(std::move(p));
-      }
-    on_their_way_ = 0;
+    for (const auto& s : sent_ | std::views::reverse) waiting_.push_front(run_of(s.what));
+    sent_.clear();
     return;
   }
-  auto i = sent_.find(id);
-  if (i == sent_.end()) return;
-  auto& sent = i->second;
-  auto taken = std::min<std::size_t>(parts, sent.size());
-  sent.erase(sent.begin(), sent.begin() + static_cast<std::ptrdiff_t>(taken));
-  on_their_way_ -= static_cast<std::uint32_t>(taken);
-  if (sent.empty()) sent_.erase(i);
+  std::erase_if(sent_, [&](const sent_part& s) {
+    if (s.what.transfer != id || parts == 0) return false;
+    --parts;
+    return true;
+  });
 }
 
 void owed_credit::add(const part& p) {
@@ -159,24 +175,39 @@ void owed_credit::add(const part& p) {
     due_.push_back({1, 0, p.transfer, 0});
     return;
   }
-  ++owed_[p.transfer];
   ++parts_;
+  for (auto& [id, parts] : owed_)
+    if (id == p.transfer) {
+      ++parts;
+      return;
+    }
+  owed_.emplace_back(p.transfer, 1);
 }
 
 void owed_credit::settle(transfer_id id) {
-  if (auto gone = owed_.extract(id)) parts_ -= gone.mapped();
+  std::erase_if(owed_, [&](const auto& owed) {
+    if (owed.first != id) return false;
+    parts_ -= owed.second;
+    return true;
+  });
 }
 
 void owed_credit::close(transfer_id id) {
-  auto gone = owed_.extract(id);
-  if (!gone) return;
-  parts_ -= gone.mapped();
-  due_.push_back({gone.mapped(), 0, id, shared_pools::of_process().key()});
+  const auto before = parts_;
+  settle(id);
+  if (parts_ != before)
+    due_.push_back({before - parts_, 0, id, shared_pools::of_process().key()});
+}
+
+void owed_credit::clear() {
+  parts_ = 0;
+  owed_.clear();
+  due_.clear();
 }
 
 std::vector<credit> owed_credit::due(peer_number from) {
   if (parts_ >= most_)
-    while (!owed_.empty()) close(owed_.begin()->first);
+    while (!owed_.empty()) close(owed_.front().first);
   auto now = std::exchange(due_, {});
   for (auto& c : now) c.from = from;
   return now;
@@ -184,77 +215,103 @@ std::vector<credit> owed_credit::due(peer_number from) {
 
 bool inbound_transfer::add(const part& p) {
   if (started_ && p.total != total_) return false;
-  auto end_of = [](const auto& e) { return e.first + e.second.size(); };
-  if (!fits(parts_, p.offset, p.data.size(), p.total, end_of)) return false;
+  const auto place = place_for(parts_, p.offset, p.data.size(), p.total);
+  if (!place) return false;
   started_ = true;
   total_ = p.total;
-  parts_.emplace(p.offset, p.data);
+  parts_.emplace(*place, p.offset, p.data);
   received_ += p.data.size();
   return true;
+}
+
+void landing::begin(std::span<std::byte> target, local_parts local) {
+  target_ = target;
+  local_ = local;
+  kept_.clear();
+  received_ = 0;
+  taken_.clear();
 }
 
 bool landing::add(const part& p) {
   if (p.total != target_.size()) return false;
-  auto end_of = [](const auto& e) { return e.first + e.second; };
-  if (!fits(taken_, p.offset, p.data.size(), p.total, end_of)) return false;
+  const auto place = place_for(taken_, p.offset, p.data.size(), p.total);
+  if (!place) return false;
+  taken_.emplace(*place, p.offset, p.data.size());
+  received_ += p.data.size();
   if (local_ == local_parts::kept && (!p.data.received() || may_keep_lent(p)))
-    kept_.emplace(p.offset, p.data);
+    kept_.emplace(*place_for(kept_, p.offset, p.data.size(), p.total), p.offset, p.data);
   else
     std::memcpy(target_.data() + p.offset, p.data.bytes().data(), p.data.size());
-  taken_.emplace(p.offset, p.data.size());
-  received_ += p.data.size();
   return true;
+}
+
+void range_pulls::wait_for(pull_of_range& p, transfer_id id) {
+  if (p.transfer == 0) ++open_;
+  p.transfer = id;
+  p.own_applied.reset();
+  p.owes = true;
+  p.owed.clear();
 }
 
 void range_pulls::begin(std::uint32_t shard, std::span<float> target, transfer_id id,
                         local_parts local) {
-  open_[shard] = {id, landing{std::as_writable_bytes(target), local}, std::nullopt, 0};
-  owed_[shard].clear();
+  if (shard >= pulls_.size()) pulls_.resize(shard + 1);
+  auto& p = pulls_[shard];
+  p.bytes.begin(std::as_writable_bytes(target), local);
+  wait_for(p, id);
 }
 
 void range_pulls::restart(std::uint32_t shard, transfer_id id) {
-  auto& p = open_.at(shard);
-  p.transfer = id;
+  auto& p = pulls_.at(shard);
   p.bytes.restart();
-  p.own_applied.reset();
-  owed_[shard].clear();
+  wait_for(p, id);
+}
+
+void range_pulls::moved(std::uint32_t shard) {
+  if (shard >= pulls_.size()) return;
+  pulls_[shard].owes = false;
+  pulls_[shard].owed.clear();
+}
+
+// Its pull, if that is the one that is open.
+range_pulls::pull_of_range* range_pulls::of(std::uint32_t shard, transfer_id id) {
+  if (id == 0 || shard >= pulls_.size() || pulls_[shard].transfer != id) return nullptr;
+  return &pulls_[shard];
 }
 
 std::optional<range_pulls::whole> range_pulls::announced(std::uint32_t shard, transfer_id id,
                                                          std::uint64_t own_applied,
                                                          std::uint64_t seen_updates) {
-  auto i = open_.find(shard);
-  if (i == open_.end() || i->second.transfer != id) return std::nullopt;
-  i->second.own_applied = own_applied;
-  i->second.seen_updates = seen_updates;
-  return close_if_whole(i);
+  auto* p = of(shard, id);
+  if (p == nullptr) return std::nullopt;
+  p->own_applied = own_applied;
+  p->seen_updates = seen_updates;
+  return close_if_whole(shard);
 }
 
 std::vector<credit> range_pulls::credit_due(std::uint32_t shard, peer_number own) {
-  auto i = owed_.find(shard);
-  return i != owed_.end() ? i->second.due(own) : std::vector<credit>{};
+  return shard < pulls_.size() ? pulls_[shard].owed.due(own) : std::vector<credit>{};
 }
 
 std::optional<range_pulls::whole> range_pulls::add(const part& p) {
-  if (auto owed = owed_.find(p.from); owed != owed_.end()) owed->second.add(p);
-  auto i = open_.find(p.from);
-  if (i == open_.end() || i->second.transfer != p.transfer || !i->second.bytes.add(p))
-    return std::nullopt;
-  return close_if_whole(i);
+  if (p.from < pulls_.size() && pulls_[p.from].owes) pulls_[p.from].owed.add(p);
+  auto* open = of(p.from, p.transfer);
+  if (open == nullptr || !open->bytes.add(p)) return std::nullopt;
+  return close_if_whole(p.from);
 }
 
-std::optional<range_pulls::whole>
-range_pulls::close_if_whole(std::map<std::uint32_t, pull_of_range>::iterator i) {
-  if (!i->second.own_applied || !i->second.bytes.complete()) return std::nullopt;
-  whole result{i->first, *i->second.own_applied, i->second.seen_updates,
-               i->second.bytes.take_kept()};
-  open_.erase(i);
-  return result;
+std::optional<range_pulls::whole> range_pulls::close_if_whole(std::uint32_t shard) {
+  auto& p = pulls_[shard];
+  if (!p.own_applied || !p.bytes.complete()) return std::nullopt;
+  p.transfer = 0;
+  --open_;
+  return whole{shard, *p.own_applied, p.seen_updates, p.bytes.take_kept()};
 }
 
 std::vector<std::uint32_t> range_pulls::open() const {
   std::vector<std::uint32_t> shards;
-  for (const auto& entry : open_) shards.push_back(entry.first);
+  for (std::uint32_t s = 0; s < pulls_.size(); ++s)
+    if (pulls_[s].transfer != 0) shards.push_back(s);
   return shards;
 }
 

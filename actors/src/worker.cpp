@@ -5,7 +5,6 @@
 #include <chrono>
 
 #include "troupe/actors/bulk_routes.hpp"
-#include "troupe/actors/shard_core.hpp"
 #include "troupe/actors/supervisor.hpp"
 
 namespace troupe::actors {
@@ -20,8 +19,10 @@ void worker_state::start(worker_options o) {
   options_ = std::move(o);
   core_.emplace(options_.core);
   ids_ = transfer_ids{options_.id.value};
+  out_.resize(options_.core.ranges.size());
+  blocked_.resize(options_.core.ranges.size());
   for (auto shard : options_.core.remote)
-    out_[shard].use(bulk_lane_to(self->system(), options_.peers.shard(shard)));
+    out_[shard.value].use(bulk_lane_to(self->system(), options_.peers.shard(shard)));
   self->delayed_send(self, options_.resend_after, resend_tick{});
 }
 
@@ -81,7 +82,8 @@ void worker_state::send_pull(shard_id shard, transfer_id id) {
 void worker_state::on_parameters(const parameters& p) {
   // Far beyond any real wait, and safe to count with.
   constexpr std::uint64_t longest_us = 1'000'000'000'000;
-  blocked_[p.shard] = std::chrono::microseconds(std::min(p.blocked_us, longest_us));
+  if (!options_.core.remote.contains(p.shard)) return;
+  blocked_[p.shard.value] = std::chrono::microseconds(std::min(p.blocked_us, longest_us));
   landed(pulls_.announced(p.shard.value, p.transfer, p.own_applied, p.seen_updates));
   for (const auto& first : p.first) on_part(first);
 }
@@ -104,12 +106,12 @@ void worker_state::landed(std::optional<range_pulls::whole> range) {
           .batch = history::as_batch(pull_->step),
           .value = range->own_applied});
   const auto now = self->clock().now();
-  admitted_ = std::max(admitted_, now - blocked_[shard_id{range->shard}]);
+  admitted_ = std::max(admitted_, now - blocked_[range->shard]);
   core_->landed(shard_id{range->shard}, range->own_applied, range->seen_updates,
                 std::move(range->kept));
   // Without the bound the last range would have been here at `admitted_`: so much of the wait that
   // ends now is the bound's.
-  if (account_.doing() == scheduler::activity::parameters && pulls_.open().empty())
+  if (account_.doing() == scheduler::activity::parameters && pulls_.all_landed())
     account_.attribute(scheduler::activity::bound, now - admitted_);
   step();
 }
@@ -118,6 +120,7 @@ void worker_state::begin(worker_core::compute_order order) {
   ++push_count_;
   auto& open = pushes_[order.batch];
   open = {};
+  open.transfers.resize(options_.core.ranges.size());
   open.patience = options_.resend_after;
   open.twice =
       options_.duplicate_push_every != 0 && push_count_ % options_.duplicate_push_every == 0;
@@ -140,8 +143,9 @@ void worker_state::on_compute(const use_compute& u) {
   options_.compute = u.compute;
   in_hand_.clear();
   for (auto& order : core_->compute_again()) {
-    for (auto& [shard, transfer] : pushes_.at(order.batch).transfers)
-      out_[shard].cancel(transfer); // WORKER-7
+    const auto& transfers = pushes_.at(order.batch).transfers;
+    for (auto shard : options_.core.remote)
+      out_[shard.value].cancel(transfers[shard.value]); // WORKER-7
     compute(std::move(order));
   }
 }
@@ -196,42 +200,38 @@ void worker_state::send_push(shard_id shard, const worker_core::push_order& orde
     return;
   }
   auto id = ids_.next();
-  open.transfers[shard] = id;
-  auto seen = order.seen_updates.find(shard);
+  open.transfers[shard.value] = id;
   const auto& range = options_.core.ranges[shard.value];
-  auto& out = out_[shard];
+  auto& out = out_[shard.value];
   out.add(id, options_.id.value, order.gradient, order.gradient->data() + range.first,
           range.size * sizeof(float));
   self->send(options_.peers.shard(shard),
-             push{options_.id, order.clock, order.batch,
-                  seen != order.seen_updates.end() ? seen->second : unknown_updates, id,
+             push{options_.id, order.clock, order.batch, order.seen_updates[shard.value], id,
                   pusher_actor{self}, out.next_of(id)});
   flush(shard);
 }
 
 void worker_state::flush(shard_id shard) {
-  while (auto next = out_[shard].next()) self->send(options_.peers.shard(shard), std::move(*next));
+  while (auto next = out_[shard.value].next()) self->send(options_.peers.shard(shard), std::move(*next));
 }
 
 void worker_state::on_credit(const credit& c) {
   shard_id shard{c.from};
   if (!options_.core.remote.contains(shard)) return;
   for (auto& [batch, open] : pushes_)
-    if (open.transfers.contains(shard) && open.transfers[shard] == c.transfer)
-      open.moved = self->clock().now();
-  out_[shard].credit(c.transfer, c.parts, c.key);
+    if (open.transfers[shard.value] == c.transfer) open.moved = self->clock().now();
+  out_[shard.value].credit(c.transfer, c.parts, c.key);
   flush(shard);
 }
 
 void worker_state::on_pushed(const pushed& p) {
   record({.what = history::event_kind::acknowledgement_seen, .shard = p.shard, .batch = p.batch});
   if (options_.core.remote.contains(p.shard)) {
-    auto& out = out_[p.shard];
+    auto& out = out_[p.shard.value];
     out.settle(p.transfer, p.key);
     // Of an attempt after the one that is answered nothing more is needed either.
     if (auto i = pushes_.find(p.batch); i != pushes_.end())
-      if (auto last = i->second.transfers.find(p.shard); last != i->second.transfers.end())
-        out.cancel(last->second);
+      if (auto last = i->second.transfers[p.shard.value]; last != p.transfer) out.cancel(last);
     flush(p.shard);
   }
   if (!core_->pushed(p.shard, p.batch)) return;
@@ -248,8 +248,8 @@ void worker_state::on_pushed(const pushed& p) {
 void worker_state::on_moved(const shard_moved& m) {
   if (!options_.peers.replace(m)) return;
   // What the old primary has not confirmed goes to the new one, which drops what it has.
-  out_[m.shard] = outbound_queue{};
-  out_[m.shard].use(bulk_lane_to(self->system(), m.primary));
+  out_[m.shard.value] = outbound_queue{};
+  out_[m.shard.value].use(bulk_lane_to(self->system(), m.primary));
   pulls_.moved(m.shard.value);
   for (auto shard : pulls_.open())
     if (shard == m.shard.value) {
@@ -290,7 +290,7 @@ void worker_state::on_tick() {
     if (mutant_active(mutant::resend_dropped)) continue;
     reached(probe::push_sent_again);
     for (auto shard : missing) {
-      if (options_.core.remote.contains(shard)) out_[shard].cancel(open.transfers[shard]);
+      if (options_.core.remote.contains(shard)) out_[shard.value].cancel(open.transfers[shard.value]);
       send_push(shard, order, open);
     }
   }

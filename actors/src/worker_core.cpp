@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <iterator>
 #include <stdexcept>
+#include <utility>
 
 #include "troupe/scheduler/probe.hpp"
 
@@ -23,6 +24,10 @@ worker_core::worker_core(options o) : options_(std::move(o)) {
   std::ranges::sort(ready_at_);
   current_ = std::make_shared<tensor::aligned_vector<float>>(parameters_);
   arriving_ = std::make_shared<tensor::aligned_vector<float>>(parameters_);
+  own_applied_.resize(options_.ranges.size());
+  arriving_kept_.resize(options_.ranges.size());
+  arriving_seen_.resize(options_.ranges.size());
+  current_seen_.resize(options_.ranges.size());
 }
 
 void worker_core::lease(const std::vector<batch_id>& batches, clock_value clock_floor) {
@@ -62,17 +67,15 @@ std::optional<worker_core::pull_order> worker_core::begin_pull() {
   pull_open_ = true;
   arriving_step_ = step_of(*leases_.begin());
   awaited_ = options_.remote;
-  own_applied_.clear();
-  arriving_kept_.clear();
   return pull_order{next_clock_, arriving_step_, arriving_};
 }
 
 void worker_core::landed(shard_id shard, clock_value own_applied, std::uint64_t seen_updates,
-                         std::map<std::uint64_t, block> kept) {
-  if (!pull_open_ || awaited_.erase(shard) == 0) return;
-  own_applied_[shard] = own_applied;
-  arriving_seen_[shard] = seen_updates;
-  arriving_kept_[shard] = std::move(kept);
+                         placed_blocks kept) {
+  if (!pull_open_ || !awaited_.erase(shard)) return;
+  own_applied_[shard.value] = own_applied;
+  arriving_seen_[shard.value] = seen_updates;
+  arriving_kept_[shard.value] = std::move(kept);
   if (!awaited_.empty()) return;
   pull_open_ = false;
   arrived_ = true;
@@ -83,7 +86,7 @@ std::optional<worker_core::compute_order> worker_core::begin_compute() {
       in_hand_.size() + in_flight_.size() >= max_in_flight)
     return std::nullopt;
   auto batch = *leases_.begin();
-  std::vector<pulled_range> pulled;
+  std::shared_ptr<const std::vector<pulled_range>> pulled;
   if (!current_serves(batch)) {
     if (!arrived_) return std::nullopt;
     std::swap(current_, arriving_);
@@ -97,7 +100,7 @@ std::optional<worker_core::compute_order> worker_core::begin_compute() {
   const auto clock = next_clock_++;
   const auto gradient = free_gradient();
   open_push open{{clock, batch, gradient, current_seen_, {}}, {}, {}};
-  for (std::uint32_t s = 0; s < options_.ranges.size(); ++s) open.missing.insert(shard_id{s});
+  open.missing = scheduler::shard_set::first(static_cast<std::uint32_t>(options_.ranges.size()));
   open.unsent = open.missing;
   in_hand_.push_back(
       {std::move(open), {clock, batch, current_, std::move(pulled), gradient, ready_at_}});
@@ -112,9 +115,13 @@ std::vector<worker_core::compute_order> worker_core::compute_again() {
     i->order.gradient = free_gradient();
     i->open.push.gradient = i->order.gradient;
     i->open.unsent = i->open.missing;
-    for (auto later = std::next(i); later != in_hand_.end(); ++later)
-      for (auto& range : later->order.pulled)
+    for (auto later = std::next(i); later != in_hand_.end(); ++later) {
+      if (!later->order.pulled) continue;
+      auto pulled = *later->order.pulled;
+      for (auto& range : pulled)
         std::ranges::replace(range.own_writes, lost, i->open.push.gradient); // WORKER-8
+      later->order.pulled = std::make_shared<const std::vector<pulled_range>>(std::move(pulled));
+    }
     orders.push_back(i->order);
   }
   return orders;
@@ -126,14 +133,14 @@ std::optional<worker_core::push_order> worker_core::ready(std::size_t first) {
   auto& open = in_hand_.front().open;
   auto result = open.push;
   for (auto shard : options_.remote)
-    if (options_.ranges[shard.value].first >= first && open.unsent.erase(shard) > 0)
+    if (options_.ranges[shard.value].first >= first && open.unsent.erase(shard))
       result.shards.push_back(shard);
   if (result.shards.empty()) return std::nullopt;
   reached(scheduler::probe::pushed_while_computing);
   return result;
 }
 
-std::vector<pulled_range> worker_core::ranges_to_settle() {
+std::shared_ptr<const std::vector<pulled_range>> worker_core::ranges_to_settle() {
   const auto& sgd = options_.optimizer;
   const float step = sgd.learning_rate * (sgd.nesterov ? 1 + sgd.momentum : 1);
   clock_value contained_everywhere = next_clock_;
@@ -141,15 +148,23 @@ std::vector<pulled_range> worker_core::ranges_to_settle() {
   if (options_.mode.own_writes_are_read())
     for (const auto& c : in_hand_) own.push_back(c.open.push); // WORKER-8
   std::vector<pulled_range> result;
-  for (auto [shard, applied] : own_applied_) {
+  result.reserve(options_.remote.size());
+  const auto settled = std::make_shared<std::vector<std::atomic<bool>>>(options_.ranges.size());
+  for (auto shard : options_.remote) {
+    const auto applied = own_applied_[shard.value];
     contained_everywhere = std::min(contained_everywhere, applied);
-    pulled_range pulled{options_.ranges[shard.value], std::move(arriving_kept_[shard]), {}, step};
+    pulled_range pulled{options_.ranges[shard.value],
+                        std::exchange(arriving_kept_[shard.value], {}),
+                        {},
+                        step,
+                        {settled, &(*settled)[shard.value]}};
     for (const auto& write : own)
       if (write.clock >= applied) pulled.own_writes.push_back(write.gradient);
     if (!pulled.kept.empty() || !pulled.own_writes.empty()) result.push_back(std::move(pulled));
   }
   std::erase_if(recent_, [=](const auto& write) { return write.clock < contained_everywhere; });
-  return result;
+  if (result.empty()) return nullptr;
+  return std::make_shared<const std::vector<pulled_range>>(std::move(result));
 }
 
 shareable_array worker_core::free_gradient() {
@@ -170,7 +185,7 @@ worker_core::push_order worker_core::computed() {
   if (options_.mode.own_writes_are_read() && !options_.remote.empty()) recent_.push_back(done.push);
   auto result = done.push;
   result.shards.assign(done.unsent.begin(), done.unsent.end());
-  done.unsent.clear();
+  done.unsent = {};
   in_flight_[result.batch] = std::move(done);
   return result;
 }
@@ -186,7 +201,7 @@ bool worker_core::pushed(shard_id shard, batch_id batch) {
   for (auto& [open, order] : in_hand_)
     if (order.batch == batch && !open.unsent.contains(shard)) open.missing.erase(shard);
   auto i = in_flight_.find(batch);
-  if (i == in_flight_.end() || i->second.missing.erase(shard) == 0) return false;
+  if (i == in_flight_.end() || !i->second.missing.erase(shard)) return false;
   if (!i->second.missing.empty()) return false;
   in_flight_.erase(i);
   return true;
@@ -205,7 +220,8 @@ std::vector<worker_core::unconfirmed> worker_core::unconfirmed_pushes() const {
     result.push_back({open.push, {open.missing.begin(), open.missing.end()}});
   for (const auto& c : in_hand_) {
     unconfirmed sent{c.open.push, {}};
-    std::ranges::set_difference(c.open.missing, c.open.unsent, std::back_inserter(sent.missing));
+    std::ranges::copy_if(c.open.missing, std::back_inserter(sent.missing),
+                         [&](shard_id s) { return !c.open.unsent.contains(s); });
     if (!sent.missing.empty()) result.push_back(std::move(sent));
   }
   return result;

@@ -1,8 +1,8 @@
 #include "troupe/scheduler/clock_table.hpp"
 
+#include <algorithm>
 #include <stdexcept>
 #include <string>
-#include <utility>
 
 #include "troupe/scheduler/mutant.hpp"
 #include "troupe/scheduler/probe.hpp"
@@ -14,76 +14,91 @@ clock_table::clock_table(const content& c) {
     throw std::invalid_argument("[troupe::scheduler::clock_table] " + reason);
   };
   for (const auto& w : c.workers) {
-    if (!workers_.empty() && w.id <= workers_.rbegin()->first)
+    if (!workers_.empty() && w.id <= workers_.back().id)
       fail("expected workers in ascending order, found " + to_string(w.id) + " after " +
-           to_string(workers_.rbegin()->first));
-    entry e{.applied = w.applied, .live = w.live, .ahead = {}};
+           to_string(workers_.back().id));
     for (auto before = w.applied; const auto ahead : w.ahead) {
       if (ahead <= before)
         fail("expected the pushes of " + to_string(w.id) +
              " ahead of a gap to ascend from its applied clock, found " + std::to_string(ahead) +
              " after " + std::to_string(before));
-      e.ahead.insert(e.ahead.end(), ahead);
       before = ahead;
     }
-    workers_.emplace_hint(workers_.end(), w.id, std::move(e));
-    if (w.live) applied_.insert(w.applied);
+    workers_.push_back({w.id, w.live, w.applied, w.ahead});
+    if (w.live) count(workers_.back());
   }
 }
 
 clock_table::content clock_table::contents() const {
   content result;
   result.workers.reserve(workers_.size());
-  for (const auto& [id, e] : workers_)
-    result.workers.push_back({id, e.applied, e.live, {e.ahead.begin(), e.ahead.end()}});
+  for (const auto& e : workers_) result.workers.push_back({e.id, e.applied, e.live, e.ahead});
   return result;
 }
 
+const clock_table::entry* clock_table::find(worker_id worker) const {
+  // Workers are numbered from 0, so one usually stands at its number.
+  if (worker.value < workers_.size() && workers_[worker.value].id == worker)
+    return &workers_[worker.value];
+  const auto at = std::ranges::lower_bound(workers_, worker, {}, &entry::id);
+  return at != workers_.end() && at->id == worker ? &*at : nullptr;
+}
+
 const clock_table::entry* clock_table::find_live(worker_id worker) const {
-  const auto it = workers_.find(worker);
-  return it != workers_.end() && it->second.live ? &it->second : nullptr;
+  const auto* e = find(worker);
+  return e && e->live ? e : nullptr;
+}
+
+void clock_table::count(const entry& e) {
+  ++applied_[e.applied];
+  ++live_;
+}
+
+void clock_table::discount(const entry& e) {
+  const auto at = applied_.find(e.applied);
+  if (--at->second == 0) applied_.erase(at);
+  --live_;
 }
 
 void clock_table::move_forward(entry& e, clock_value to) {
-  e.ahead.erase(e.ahead.begin(), e.ahead.lower_bound(to));
-  while (!e.ahead.empty() && *e.ahead.begin() == to) {
-    e.ahead.erase(e.ahead.begin());
-    ++to;
-  }
-  if (e.live) {
-    applied_.erase(applied_.find(e.applied));
-    applied_.insert(to);
-  }
+  auto reached = std::ranges::lower_bound(e.ahead, to);
+  for (; reached != e.ahead.end() && *reached == to; ++reached) ++to;
+  e.ahead.erase(e.ahead.begin(), reached);
+  if (e.live) discount(e);
   e.applied = to;
+  if (e.live) count(e);
 }
 
 void clock_table::enter(worker_id worker, clock_value first) {
-  auto& e = workers_.try_emplace(worker, entry{.applied = first, .live = false, .ahead = {}})
-                .first->second;
-  if (first > e.applied) move_forward(e, first);
-  if (e.live) return;
-  e.live = true;
-  applied_.insert(e.applied);
+  auto* e = find(worker);
+  if (!e)
+    e = &*workers_.insert(std::ranges::lower_bound(workers_, worker, {}, &entry::id),
+                          {.id = worker, .applied = first});
+  if (first > e->applied) move_forward(*e, first);
+  if (e->live) return;
+  e->live = true;
+  count(*e);
 }
 
 bool clock_table::leave(worker_id worker) {
-  const auto it = workers_.find(worker);
-  if (it == workers_.end() || !it->second.live) return false;
-  it->second.live = false;
-  applied_.erase(applied_.find(it->second.applied));
+  auto* e = find(worker);
+  if (!e || !e->live) return false;
+  discount(*e);
+  e->live = false;
   return true;
 }
 
 bool clock_table::advance(worker_id worker, clock_value pushed) {
-  const auto it = workers_.find(worker);
-  if (it == workers_.end()) return false;
-  auto& e = it->second;
-  if (pushed > e.applied)
-    e.ahead.insert(pushed);
-  else if (pushed == e.applied)
-    move_forward(e, pushed + 1);
-  if (!e.live) reached(probe::late_push_of_departed);
-  return e.live;
+  auto* e = find(worker);
+  if (!e) return false;
+  if (pushed > e->applied) {
+    const auto at = std::ranges::lower_bound(e->ahead, pushed);
+    if (at == e->ahead.end() || *at != pushed) e->ahead.insert(at, pushed);
+  } else if (pushed == e->applied) {
+    move_forward(*e, pushed + 1);
+  }
+  if (!e->live) reached(probe::late_push_of_departed);
+  return e->live;
 }
 
 std::optional<clock_value> clock_table::applied(worker_id worker) const {
@@ -93,21 +108,21 @@ std::optional<clock_value> clock_table::applied(worker_id worker) const {
 }
 
 std::optional<clock_value> clock_table::pushes_below(worker_id worker) const {
-  const auto it = workers_.find(worker);
-  if (it == workers_.end()) return std::nullopt;
-  return it->second.applied;
+  const auto* e = find(worker);
+  if (!e) return std::nullopt;
+  return e->applied;
 }
 
 std::vector<worker_id> clock_table::live_workers() const {
   std::vector<worker_id> result;
-  for (const auto& [worker, e] : workers_)
-    if (e.live) result.push_back(worker);
+  for (const auto& e : workers_)
+    if (e.live) result.push_back(e.id);
   return result;
 }
 
 std::optional<clock_value> clock_table::oldest() const {
   if (applied_.empty()) return std::nullopt;
-  return *applied_.begin();
+  return applied_.begin()->first;
 }
 
 bool clock_table::may_read(const consistency& mode, worker_id /*reader: as every other*/,

@@ -94,7 +94,8 @@ TEST_CASE("WORKER-8: what one task wrote the next one subtracts") {
   f.takes = 5ms;
   const auto first = f.order(0);
   auto second = f.order(1);
-  second.pulled.push_back({{0, model_size}, {}, {first.gradient}, 2.0f});
+  second.pulled = std::make_shared<std::vector<pulled_range>>(
+      std::vector<pulled_range>{{{0, model_size}, {}, {first.gradient}, 2.0f}});
   f.compute(first);
   f.compute(second);
   f.pass(5ms);

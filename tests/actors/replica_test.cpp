@@ -335,7 +335,7 @@ TEST_CASE("REPLICA-6: states are compared every few seconds, and one that differ
   CHECK(stage.log.differing.empty());
   // Bad memory: an update that nobody else made.
   shard_change stray{shard_change::kind::gradient, w0, 5, {1, 3}, unknown_updates, {}};
-  for (auto& p : constant(1, 0, 7)) stray.gradient.emplace(p.offset, std::move(p.data));
+  for (auto& p : constant(1, 0, 7)) stray.gradient.emplace_back(p.offset, std::move(p.data));
   c.slot->core->make(stray);
   stage.send_push(a, 1);
   for (int i = 0; i < 10; ++i) stage.pass(std::chrono::seconds(2));

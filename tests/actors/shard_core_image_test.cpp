@@ -21,7 +21,7 @@ gradient_blocks blocks_of(const std::vector<float>& values) {
   auto owner = std::make_shared<std::vector<float>>(values);
   gradient_blocks result;
   for (const auto& p : cut(0, 0, owner, owner->data(), owner->size() * sizeof(float)))
-    result.emplace(p.offset, p.data);
+    result.emplace_back(p.offset, p.data);
   return result;
 }
 gradient_blocks constant(float value, std::size_t n = size) {
@@ -193,7 +193,7 @@ TEST_CASE("SHARD-9: a part's gradient is cut out of parts that begin elsewhere")
   gradient_blocks pieces; // of 7: the second straddles the border
   for (std::size_t at = 0; at < size; at += 7) {
     auto piece = std::span{values}.subspan(at, std::min<std::size_t>(7, size - at));
-    pieces.emplace(at * sizeof(float), block::copy_of(std::as_bytes(piece)));
+    pieces.emplace_back(at * sizeof(float), block::copy_of(std::as_bytes(piece)));
   }
   CHECK(push(core, {0, 1}, pieces));
   auto now = core.current();

@@ -19,7 +19,7 @@ gradient_blocks blocks_of(const std::vector<float>& values) {
   auto owner = std::make_shared<std::vector<float>>(values);
   gradient_blocks result;
   for (const auto& p : cut(0, 0, owner, owner->data(), owner->size() * sizeof(float)))
-    result.emplace(p.offset, p.data);
+    result.emplace_back(p.offset, p.data);
   return result;
 }
 
@@ -98,7 +98,7 @@ TEST_CASE("SHARD-2: a step in bsp is bitwise the same in any order of arrival an
       if (b == 2) { // the same bytes in smaller parts
         pushed.clear();
         for (std::size_t at = 0; at < size; at += 1000)
-          pushed.emplace(at * sizeof(float),
+          pushed.emplace_back(at * sizeof(float),
                          block::copy_of(std::as_bytes(std::span{gradients[b]}.subspan(at, 1000))));
       }
       accept(core, w0, 0, {0, static_cast<std::uint32_t>(b)}, pushed);

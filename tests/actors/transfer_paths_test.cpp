@@ -232,7 +232,7 @@ TEST_CASE("TRANSFER-2: over a bulk connection no more than the window is on its 
   queue.credit(1, 2, 0);
   CHECK_FALSE(queue.next());
   CHECK(lane->taken.size() == 5);
-  CHECK(queue.waiting() == 11);
+  CHECK(queue.waiting() == 11 * bulk_part_bytes);
 }
 
 TEST_CASE("TRANSFER-7: what was on its way over a connection that broke is sent again, in order") {
@@ -257,15 +257,17 @@ TEST_CASE("TRANSFER-7: what was on its way over a connection that broke is sent 
     CHECK(lane->taken[0].offset == bulk_part_bytes);
     CHECK(queue.on_their_way() == 3);
   }
-  SECTION("as messages when none is left") {
+  SECTION("as messages when none is left, in parts of their size") {
     lane->broken = {1, 2};
     lane->now = 0;
-    std::vector<std::pair<transfer_id, std::uint64_t>> again;
+    std::vector<std::pair<transfer_id, std::uint64_t>> again, expected;
     while (auto p = queue.next()) again.emplace_back(p->transfer, p->offset);
-    CHECK(again == std::vector<std::pair<transfer_id, std::uint64_t>>{
-                       {1, bulk_part_bytes}, {2, 0}, {2, bulk_part_bytes}});
+    for (std::uint64_t at = bulk_part_bytes; at < bytes; at += part_bytes)
+      expected.emplace_back(1, at);
+    for (std::uint64_t at = 0; at < bytes; at += part_bytes) expected.emplace_back(2, at);
+    CHECK(again == expected);
     CHECK(lane->taken.empty());
-    CHECK(queue.on_their_way() == 3);
+    CHECK(queue.on_their_way() == 12);
     queue.settle(1, 0);
     queue.settle(2, 0);
     CHECK(queue.on_their_way() == 0);

@@ -12,7 +12,7 @@ namespace troupe::actors {
 
 inline const shard_id s0{0}, s1{1};
 
-inline worker_core make(scheduler::consistency mode, std::set<shard_id> remote = {s0, s1},
+inline worker_core make(scheduler::consistency mode, scheduler::shard_set remote = {s0, s1},
                         troupe::tensor::sgd_options optimizer = {.learning_rate = 0.5f}) {
   return worker_core{{scheduler::batch_plan{{100, 10, 3}},
                       mode,

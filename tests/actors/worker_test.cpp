@@ -210,8 +210,9 @@ TEST_CASE("WORKER-8: a compute actor that dies with two batches in hand loses no
   REQUIRE(next.tasks.size() == 2);
   CHECK(next.tasks[0].order.batch == batch_id{0, 0});
   CHECK(next.tasks[1].order.batch == batch_id{0, 1});
-  REQUIRE(next.tasks[1].order.pulled.size() == 2);
-  CHECK(next.tasks[1].order.pulled[0].own_writes.at(0) == next.tasks[0].order.gradient);
+  REQUIRE(next.tasks[1].order.pulled);
+  REQUIRE(next.tasks[1].order.pulled->size() == 2);
+  CHECK(next.tasks[1].order.pulled->at(0).own_writes.at(0) == next.tasks[0].order.gradient);
   f.compute.answer(1ms); // what it had in hand is of an attempt that was given up
   f.settle();
   CHECK(f.logs[0].pushes.empty());
@@ -232,8 +233,9 @@ TEST_CASE("parameters that lie in this process are not copied before they are co
   f.serve(1);
   REQUIRE(f.compute.tasks.size() == 1);
   const auto& order = f.compute.tasks[0].order;
-  REQUIRE(order.pulled.size() == 2);
-  for (const auto& range : order.pulled) settle(range, *order.parameters);
+  REQUIRE(order.pulled);
+  REQUIRE(order.pulled->size() == 2);
+  for (const auto& range : *order.pulled) settle(range, *order.parameters);
   CHECK(std::ranges::all_of(*order.parameters, [](float x) { return x == 7.0f; }));
 }
 

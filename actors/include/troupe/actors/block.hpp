@@ -6,6 +6,8 @@
 #include <memory>
 #include <span>
 #include <type_traits>
+#include <utility>
+#include <vector>
 
 #include <caf/deserializer.hpp>
 #include <caf/error.hpp>
@@ -159,5 +161,8 @@ class block {
   bool received_ = false;
   bool unreadable_ = false;
 };
+
+/// Pieces of a run of bytes by their offsets in it, ascending; they do not overlap.
+using placed_blocks = std::vector<std::pair<std::uint64_t, block>>;
 
 } // namespace troupe::actors

@@ -2,7 +2,6 @@
 
 #include <atomic>
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <span>
 #include <vector>
@@ -23,7 +22,7 @@ struct pulled_range {
   scheduler::shard_range range; ///< of the flat parameter vector
   /// What was kept of the pull (TRANSFER-8): whole floats, by byte offset in the range. The rest
   /// lies in the parameters.
-  std::map<std::uint64_t, block> kept;
+  placed_blocks kept;
   /// Of the whole model's size, in the order of their clocks: what the pull lacks (WORKER-4).
   std::vector<std::shared_ptr<const tensor::aligned_vector<float>>> own_writes;
   float step = 0; ///< by which gradients are subtracted

@@ -1,10 +1,12 @@
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
 #include <optional>
 #include <set>
+#include <unordered_map>
 #include <vector>
 
 #include "troupe/actors/messages.hpp"
@@ -107,7 +109,8 @@ struct shard_state {
  private:
   using log = scheduler::replica_log<shard_change>;
   struct arriving {
-    std::optional<push> header;
+    transfer_id transfer = 0;
+    std::optional<push> header; ///< without its parts
     inbound_transfer bytes;
   };
   struct arriving_change {
@@ -119,13 +122,20 @@ struct shard_state {
     pull request;
     caf::actor_clock::time_point since;
   };
+  /// What is to happen once the change of this number is applied.
+  struct owed_answer {
+    std::uint64_t sequence = 0;
+    transfer_id came_as = 0;
+    pusher_actor pusher = {}; ///< to be acknowledged to, unless null
+    std::function<void()> then = nullptr;
+  };
   struct peer {
     transfer_actor handle; ///< null until its first message that names it
     puller_actor puller;   ///< the same, of one that pulls
     owed_credit owed;
     outbound_queue out;
     transfer_id sending = 0; ///< the last range or image begun
-    std::map<transfer_id, arriving> inbound;
+    std::vector<arriving> inbound; ///< a few at most
     std::optional<waiting_pull> waiting;
   };
 
@@ -137,9 +147,10 @@ struct shard_state {
   void flush(peer& p);
   void took_in(const part& p);
   void give_credit(peer_number number, peer& to);
+  static arriving& arriving_from(peer& p, transfer_id id);
   void accept_if_whole(peer& p, transfer_id id);
-  void acknowledge_after(shard_change change, transfer_id came_as, const pusher_actor& to);
-  void append(shard_change change, std::function<void(std::uint64_t sequence)> then);
+  void append(shard_change change, owed_answer owed);
+  void answer(std::uint64_t sequence, const shard_change& change);
   void pump();
   bool may_answer_reads();
   void serve_waiting();
@@ -167,7 +178,7 @@ struct shard_state {
   void record_image(const replica_image& used);
   void accept_waiting_pushes();
 
-  std::map<peer_number, peer> peers_;
+  std::unordered_map<peer_number, peer> peers_; // a thousand workers or more
   scheduler::waiting_reads<peer_number> waiting_; // whose peer::waiting is set
   std::vector<pull_snapshot> waiting_snapshots_;
   std::vector<std::function<void()>> when_primary_; // what the scheduler asked for before that
@@ -180,9 +191,8 @@ struct shard_state {
   become_replica part_; // in the present view
   log log_;
   transfer_ids ids_{0};
-  std::map<std::uint64_t, std::function<void(std::uint64_t)>>
-      then_;                        // by sequence: what the primary owes
-  std::set<batch_id> open_batches_; // the primary's, in the log and not applied
+  std::deque<owed_answer> owed_answers_; // the primary's, by ascending sequence
+  std::set<batch_id> open_batches_;      // the primary's, in the log and not applied
   shard_actor upstream_;
   peer_number upstream_peer_ = 0;
   std::map<transfer_id, arriving_change> changes_;

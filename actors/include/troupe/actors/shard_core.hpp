@@ -32,7 +32,7 @@ using scheduler::probe;
 using scheduler::worker_id;
 
 /// A gradient's bytes: float blocks by byte offset.
-using gradient_blocks = std::map<std::uint64_t, block>;
+using gradient_blocks = placed_blocks;
 
 /// Stands where the number of updates that a gradient's parameters contained is not known.
 inline constexpr std::uint64_t unknown_updates = UINT64_MAX;

@@ -2,12 +2,11 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
-#include <map>
+#include <list>
 #include <memory>
 #include <optional>
-#include <set>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "troupe/actors/block.hpp"
@@ -74,10 +73,10 @@ constexpr bool is_replica_peer(peer_number n) {
   return n >= first_replica_peer && n != evaluator_peer;
 }
 
-/// The ids that one asker gives to its transfers.
+/// The ids that one asker gives to its transfers. 0 means: no transfer.
 class transfer_ids {
  public:
-  explicit transfer_ids(peer_number asker) : next_(std::uint64_t{asker} << 32) {}
+  explicit transfer_ids(peer_number asker) : next_((std::uint64_t{asker} << 32) + 1) {}
   transfer_id next() noexcept { return next_++; }
 
  private:
@@ -118,11 +117,10 @@ inline constexpr std::uint32_t least_bulk_bytes = 32 * 1024;
 /// Parts on their way to one peer that it has not credited.
 inline constexpr std::uint32_t default_window = 16;
 
-/// Cuts `[data, data + bytes)`, kept alive by `owner`, into parts of at most `part_size`, the first
-/// of at most `first_size`, that share its memory.
+/// Cuts `[data, data + bytes)`, kept alive by `owner`, into parts of at most `part_size` that share
+/// its memory.
 std::vector<part> cut(transfer_id id, peer_number from, std::shared_ptr<const void> owner,
-                      const void* data, std::uint64_t bytes, std::uint32_t part_size = part_bytes,
-                      std::uint32_t first_size = UINT32_MAX);
+                      const void* data, std::uint64_t bytes, std::uint32_t part_size = part_bytes);
 
 /// A way to one peer beside the messages, for bulk data: see bulk_links.hpp. Thread-safe.
 class bulk_lane {
@@ -142,12 +140,10 @@ class outbound_queue {
   explicit outbound_queue(std::uint32_t window = default_window) : window_(window) {}
 
   /// From now on the lane is used where it is open. May be null.
-  void use(std::shared_ptr<bulk_lane> lane) {
-    lane_ = std::move(lane);
-    if (!lane_) connections_.clear();
-  }
-  void add(std::vector<part> parts);
-  /// Cuts a transfer and adds its parts.
+  void use(std::shared_ptr<bulk_lane> lane) { lane_ = std::move(lane); }
+  /// What lies in these blocks, each by itself.
+  void add(const std::vector<part>& parts);
+  /// A transfer, which is cut as it is sent.
   void add(transfer_id id, peer_number from, std::shared_ptr<const void> owner, const void* data,
            std::uint64_t bytes);
   /// Forgets this transfer, what waits and what is on its way: the asker gave it up, and the credit
@@ -169,26 +165,39 @@ class outbound_queue {
   /// Forgets everything that is to be sent or on its way; what is known of the peer stays.
   void clear();
 
-  std::uint32_t on_their_way() const noexcept { return on_their_way_; }
-  std::size_t waiting() const noexcept { return waiting_.size(); }
+  std::uint32_t on_their_way() const noexcept { return static_cast<std::uint32_t>(sent_.size()); }
+  /// Bytes that wait to be sent.
+  std::uint64_t waiting() const noexcept;
 
  private:
+  // The bytes of a transfer from `offset` to `end`, not cut yet.
+  struct run {
+    transfer_id transfer;
+    peer_number from;
+    std::uint64_t offset;
+    std::uint64_t end;
+    std::uint64_t total;
+    std::shared_ptr<const void> owner;
+    const std::byte* data; // at `offset`
+  };
   struct sent_part {
     part what;
     std::uint64_t connection; // that took it; 0: it went as a message
   };
 
   void learn(std::uint64_t key);
-  bool fits_lane(const part& p) const;
+  std::uint32_t next_size() const;
+  bool fits_lane(std::uint32_t size) const;
+  part take_first(std::uint32_t size);
+  static run run_of(const part& p);
   void take_back_lost();
 
+  // Small, for there is a queue for each worker and shard: no memory is held for what is not there.
   std::uint32_t window_;
+  std::optional<bool> shares_; // memory with the peer; none: nothing is known
   std::shared_ptr<bulk_lane> lane_;
-  std::optional<bool> shares_;     // memory with the peer; none: nothing is known
-  std::uint32_t on_their_way_ = 0; // the number of parts in `sent_`
-  std::map<transfer_id, std::vector<sent_part>> sent_; // not credited; none is empty
-  std::set<std::uint64_t> connections_;                // that took parts and have not broken
-  std::deque<part> waiting_;
+  std::vector<sent_part> sent_; // not credited, in the order in which they were sent
+  std::list<run> waiting_;
 };
 
 /// What a receiver owes one sender for parts that it took in. Not thread-safe.
@@ -201,15 +210,15 @@ class owed_credit {
   void settle(transfer_id id);
   /// The transfer is whole, and no answer will say so.
   void close(transfer_id id);
-  void clear() { *this = owed_credit{2 * most_}; }
+  void clear();
   /// What is to be sent now, as credit of `from` (TRANSFER-5, TRANSFER-6).
   std::vector<credit> due(peer_number from);
 
  private:
   std::uint32_t most_;
   std::uint32_t parts_ = 0; // of all transfers
-  std::map<transfer_id, std::uint32_t> owed_;
-  std::vector<credit> due_; // whatever else is owed
+  std::vector<std::pair<transfer_id, std::uint32_t>> owed_; // for few transfers
+  std::vector<credit> due_;                                 // whatever else is owed
 };
 
 /// Collects the parts of one transfer without copying them. Not thread-safe.
@@ -220,14 +229,15 @@ class inbound_transfer {
   bool complete() const noexcept { return started_ && received_ == total_; }
   std::uint64_t total() const noexcept { return total_; }
   std::uint64_t received() const noexcept { return received_; }
-  /// By ascending offset; covers [0, total) once complete.
-  const std::map<std::uint64_t, block>& parts() const noexcept { return parts_; }
+  /// Covers [0, total) once complete.
+  const placed_blocks& parts() const noexcept { return parts_; }
+  placed_blocks take_parts() { return std::move(parts_); }
 
  private:
   bool started_ = false;
   std::uint64_t total_ = 0;
   std::uint64_t received_ = 0;
-  std::map<std::uint64_t, block> parts_;
+  placed_blocks parts_;
 };
 
 /// What a landing does with parts that lie in this process already.
@@ -244,17 +254,19 @@ class landing {
   /// False (and nothing changed) if the part does not fit.
   bool add(const part& p);
   bool complete() const noexcept { return received_ == target_.size(); }
-  /// What was kept, by offset; all else lies in the target.
-  std::map<std::uint64_t, block> take_kept() { return std::move(kept_); }
+  /// What was kept; all else lies in the target.
+  placed_blocks take_kept() { return std::move(kept_); }
   /// Takes the same bytes again, under another transfer.
-  void restart() { *this = landing{target_, local_}; }
+  void restart() { begin(target_, local_); }
+  /// Is from now on what a landing made of these would be.
+  void begin(std::span<std::byte> target, local_parts local);
 
  private:
   std::span<std::byte> target_;
   local_parts local_ = local_parts::copied;
-  std::map<std::uint64_t, block> kept_;
+  placed_blocks kept_;
   std::uint64_t received_ = 0;
-  std::map<std::uint64_t, std::uint64_t> taken_; ///< offset -> length
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> taken_; ///< offset and length, ascending
 };
 
 /// The open pulls of one puller, one for each shard. Not thread-safe.
@@ -271,7 +283,7 @@ class range_pulls {
     std::uint32_t shard;
     std::uint64_t own_applied;
     std::uint64_t seen_updates;
-    std::map<std::uint64_t, block> kept; ///< by byte offset in the range; the rest is in the target
+    placed_blocks kept; ///< of the range; the rest is in the target
   };
   /// What `parameters` announced. Gives the range if it is whole with this; it is then closed.
   /// An unknown or older transfer changes nothing (TRANSFER-3).
@@ -282,22 +294,27 @@ class range_pulls {
   /// rest.
   std::vector<credit> credit_due(std::uint32_t shard, peer_number own);
   /// Another replica answers for the shard from now on.
-  void moved(std::uint32_t shard) { owed_.erase(shard); }
+  void moved(std::uint32_t shard);
 
   /// The shards whose ranges have not landed.
   std::vector<std::uint32_t> open() const;
+  bool all_landed() const noexcept { return open_ == 0; }
 
  private:
   struct pull_of_range {
-    transfer_id transfer = 0;
+    transfer_id transfer = 0; // 0: none is open
     landing bytes;
     std::optional<std::uint64_t> own_applied; // once announced
     std::uint64_t seen_updates = 0;
+    bool owes = false; // it was asked, and is still the one that answers
+    owed_credit owed;
   };
-  std::optional<whole> close_if_whole(std::map<std::uint32_t, pull_of_range>::iterator i);
+  pull_of_range* of(std::uint32_t shard, transfer_id id);
+  void wait_for(pull_of_range& p, transfer_id id);
+  std::optional<whole> close_if_whole(std::uint32_t shard);
 
-  std::map<std::uint32_t, pull_of_range> open_;
-  std::map<std::uint32_t, owed_credit> owed_;
+  std::vector<pull_of_range> pulls_; // by shard
+  std::size_t open_ = 0;             // of these
 };
 
 } // namespace troupe::actors

@@ -80,12 +80,12 @@ struct worker_state {
  private:
   using time_point = caf::actor_clock::time_point;
   struct open_push {
-    std::map<shard_id, transfer_id> transfers; // remote shards, the last attempt
-    std::map<shard_id, bool> fresh;            // shared ones
-    time_point moved;                          // sent, or a part of it credited
-    caf::timespan patience;                    // until it is sent again
-    bool twice = false;                        // fault injection
-    double loss = 0;                           // once computed
+    std::vector<transfer_id> transfers; // by shard: of remote ones, the last attempt
+    std::map<shard_id, bool> fresh;     // of shared ones
+    time_point moved;                   // sent, or a part of it credited
+    caf::timespan patience;             // until it is sent again
+    bool twice = false;                 // fault injection
+    double loss = 0;                    // once computed
   };
 
   void step();
@@ -109,12 +109,12 @@ struct worker_state {
   caf::timespan pull_patience_{0};    // until it is sent again
   range_pulls pulls_;
   std::map<batch_id, open_push> pushes_;
-  std::map<shard_id, outbound_queue> out_;
+  std::vector<outbound_queue> out_; // by shard
   std::uint64_t push_count_ = 0;
   std::uint64_t attempts_ = 0; // to compute
   scheduler::time_account account_;
-  std::map<shard_id, caf::timespan> blocked_; // of the open pull's answers
-  time_point admitted_{};                     // when it would be here had no mode held it up
+  std::vector<caf::timespan> blocked_; // by shard: of the open pull's answers
+  time_point admitted_{};              // when it would be here had no mode held it up
 };
 
 worker_impl_actor::behavior_type worker(worker_state::self_pointer self, worker_options options);

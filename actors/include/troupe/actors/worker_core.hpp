@@ -15,6 +15,7 @@
 #include "troupe/scheduler/consistency.hpp"
 #include "troupe/scheduler/ids.hpp"
 #include "troupe/scheduler/shard_ranges.hpp"
+#include "troupe/scheduler/shard_set.hpp"
 #include "troupe/scheduler/step_plan.hpp"
 #include "troupe/scheduler/time_shares.hpp"
 #include "troupe/tensor/aligned.hpp"
@@ -75,7 +76,7 @@ class worker_core {
     scheduler::consistency mode;
     tensor::sgd_options optimizer;
     std::vector<scheduler::shard_range> ranges; ///< by shard
-    std::set<shard_id> remote; ///< shards whose parameters are pulled; the others are shared memory
+    scheduler::shard_set remote; ///< whose parameters are pulled; the others are shared memory
   };
 
   explicit worker_core(options o);
@@ -91,17 +92,17 @@ class worker_core {
   /// The pull to begin now, if any. The caller fills `target` for every remote shard and reports
   /// each by `landed`.
   std::optional<pull_order> begin_pull();
-  /// The remote shard's range lies in the target but for what was kept elsewhere, by byte offset in
-  /// the range; `own_applied`: own clocks below it are contained; `seen_updates`: how many updates
+  /// The remote shard's range lies in the target but for what of it was kept elsewhere; `own_applied`: own clocks below it are contained; `seen_updates`: how many updates
   /// it contains, to come back with the gradient.
   void landed(shard_id shard, clock_value own_applied, std::uint64_t seen_updates,
-              std::map<std::uint64_t, block> kept = {});
+              placed_blocks kept = {});
 
   struct compute_order {
     clock_value clock;
     batch_id batch;
     std::shared_ptr<tensor::aligned_vector<float>> parameters;
-    std::vector<pulled_range> pulled; ///< to be settled before they are computed with
+    /// To be settled before they are computed with; null: nothing is.
+    std::shared_ptr<const std::vector<pulled_range>> pulled;
     std::shared_ptr<tensor::aligned_vector<float>> gradient; ///< to be filled
     /// Where ranges begin that can be pushed before the end, ascending: ready() wants to be told
     /// when the gradient has become final from one of these on.
@@ -114,7 +115,7 @@ class worker_core {
     clock_value clock;
     batch_id batch;
     std::shared_ptr<const tensor::aligned_vector<float>> gradient;
-    std::map<shard_id, std::uint64_t> seen_updates; ///< remote shards: of the parameters used
+    std::vector<std::uint64_t> seen_updates; ///< by shard; remote ones: of the parameters used
     std::vector<shard_id> shards;                   ///< to whom it goes now
   };
   /// The gradient of the first batch in hand is final from element `first` on. None: no range
@@ -148,8 +149,8 @@ class worker_core {
   using buffer = std::shared_ptr<tensor::aligned_vector<float>>;
   struct open_push {
     push_order push;
-    std::set<shard_id> missing; // that have not confirmed it
-    std::set<shard_id> unsent;  // that it was not given to push to; empty once it is computed
+    scheduler::shard_set missing; // that have not confirmed it
+    scheduler::shard_set unsent;  // that it was not given to push to; empty once it is computed
   };
   struct computation {
     open_push open;
@@ -159,7 +160,7 @@ class worker_core {
   std::uint64_t step_of(batch_id batch) const;
   bool current_serves(batch_id batch) const;
   shareable_array free_gradient();
-  std::vector<pulled_range> ranges_to_settle();
+  std::shared_ptr<const std::vector<pulled_range>> ranges_to_settle();
 
   options options_;
   std::optional<scheduler::step_plan> steps_; // bsp
@@ -172,14 +173,15 @@ class worker_core {
   buffer current_;                            // what the last handed over computes with
   std::optional<std::uint64_t> current_step_; // bsp: the step it serves
   buffer arriving_;                           // the target of pulls
-  std::set<shard_id> awaited_;                // of the open pull
+  scheduler::shard_set awaited_;              // of the open pull
   bool pull_open_ = false;
   bool arrived_ = false; // arriving_ is whole and not yet used
   std::uint64_t arriving_step_ = 0;
-  std::map<shard_id, clock_value> own_applied_;                      // of arriving_
-  std::map<shard_id, std::map<std::uint64_t, block>> arriving_kept_; // and not in arriving_
-  std::map<shard_id, std::uint64_t> arriving_seen_;                  // updates in arriving_
-  std::map<shard_id, std::uint64_t> current_seen_;                   // updates in current_
+  // By shard, of those that are remote.
+  std::vector<clock_value> own_applied_;      // of arriving_
+  std::vector<placed_blocks> arriving_kept_;  // and not in arriving_
+  std::vector<std::uint64_t> arriving_seen_;  // updates in arriving_
+  std::vector<std::uint64_t> current_seen_;   // updates in current_
 
   std::deque<computation> in_hand_; // of the compute actor
   std::map<batch_id, open_push> in_flight_;

@@ -3,7 +3,7 @@
 #include <cstddef>
 #include <map>
 #include <optional>
-#include <set>
+#include <utility>
 #include <vector>
 
 #include "troupe/scheduler/consistency.hpp"
@@ -75,7 +75,7 @@ class clock_table {
   /// None when it never entered.
   std::optional<clock_value> pushes_below(worker_id worker) const;
   bool live(worker_id worker) const { return find_live(worker) != nullptr; }
-  std::size_t live_count() const noexcept { return applied_.size(); }
+  std::size_t live_count() const noexcept { return live_; }
   /// Ascending.
   std::vector<worker_id> live_workers() const;
 
@@ -95,17 +95,25 @@ class clock_table {
 
  private:
   struct entry {
+    worker_id id;
+    bool live = false;
     clock_value applied = 0;
-    bool live = true;
-    std::set<clock_value> ahead; // pushes applied above a gap; each > applied
+    std::vector<clock_value> ahead = {}; // pushes applied above a gap: ascending, each > applied
     friend bool operator==(const entry&, const entry&) = default;
   };
 
+  const entry* find(worker_id worker) const;
+  entry* find(worker_id worker) {
+    return const_cast<entry*>(std::as_const(*this).find(worker));
+  }
   const entry* find_live(worker_id worker) const;
   void move_forward(entry& e, clock_value to);
+  void count(const entry& e);
+  void discount(const entry& e);
 
-  std::map<worker_id, entry> workers_; // departed ones too: CLOCKS-1
-  std::multiset<clock_value> applied_; // of the live ones; the first is the oldest
+  std::vector<entry> workers_;                     // ascending; departed ones too: CLOCKS-1
+  std::map<clock_value, std::uint32_t> applied_;   // how many live ones are there, of each
+  std::size_t live_ = 0;
 };
 
 } // namespace troupe::scheduler
