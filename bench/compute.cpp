@@ -11,6 +11,7 @@
 // where it overlooks AVX-512, with those as well. Our samples are bytes in memory, as pictures are,
 // or with --floats floats, as PyTorch's always are here. Prints microseconds (p50, p99), samples
 // per second, and ratios: medians over all rounds, and the range of the ratio of a round.
+#include "command_line.hpp"
 #include "matrix_product.hpp"
 #include "peer.hpp"
 #include "report.hpp"
@@ -275,47 +276,23 @@ std::string name_of(const std::vector<std::size_t>& widths) {
   return name;
 }
 
-[[noreturn]] void usage() {
-  std::cerr
-      << "usage: bench_compute [--seconds S] [--rounds N] [--precision fp32|bf16] [--floats]\n"
-         "  [--model 784-512-512-10] [--batch B] [--python PROGRAM | --no-peer]"
-         " [--json FILE]\n";
-  std::exit(2);
-}
-
 options parse(int argc, char** argv) {
   options o;
-  for (int i = 1; i < argc; ++i) {
-    const std::string argument = argv[i];
-    if (argument == "--no-peer") {
-      o.peer = false;
-      continue;
-    }
-    if (argument == "--floats") {
-      o.floats = true;
-      continue;
-    }
-    if (i + 1 == argc) usage();
-    const std::string value = argv[++i];
-    if (argument == "--seconds")
-      o.seconds = std::atof(value.c_str());
-    else if (argument == "--rounds")
-      o.rounds = std::max(1, std::atoi(value.c_str()));
-    else if (argument == "--precision" && value == "bf16")
-      o.precision = tensor::precision::bf16;
-    else if (argument == "--precision" && value == "fp32")
-      o.precision = tensor::precision::fp32;
-    else if (argument == "--model")
-      o.model = value;
-    else if (argument == "--batch")
-      o.batch = static_cast<std::size_t>(std::atoll(value.c_str()));
-    else if (argument == "--python")
-      o.python = value;
-    else if (argument == "--json")
-      o.json_file = value;
-    else
-      usage();
-  }
+  troupe::bench::command_line line("A training step on one core, beside its products and PyTorch.",
+                                   o.json_file);
+  line.app.add_option("--seconds", o.seconds, "Of each measurement")
+      ->check(troupe::bench::duration);
+  line.app.add_option("--rounds", o.rounds)->check(troupe::bench::count);
+  line.app.add_option("--precision", o.precision, "fp32 or bf16")
+      ->transform(CLI::Transformer(std::map<std::string, tensor::precision>{
+          {"fp32", tensor::precision::fp32}, {"bf16", tensor::precision::bf16}}))
+      ->default_str("fp32");
+  line.app.add_option("--model", o.model, "One alone, such as 784-512-512-10");
+  line.app.add_option("--batch", o.batch, "One size alone; 0: all");
+  line.app.add_option("--python", o.python, "With PyTorch");
+  line.app.add_flag("!--no-peer", o.peer, "Not beside PyTorch");
+  line.app.add_flag("--floats", o.floats, "Samples are floats in memory, instead of bytes");
+  line.read(argc, argv);
   return o;
 }
 

@@ -25,6 +25,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "command_line.hpp"
 #include "report.hpp"
 
 namespace tensor = troupe::tensor;
@@ -123,24 +124,12 @@ int main(int argc, char** argv) {
   int rounds = 7;
   std::string json_file;
   tensor::sgd_options options{.learning_rate = 0.001f};
-  for (int i = 1; i < argc; i += 2) {
-    const std::string argument = argv[i];
-    if (i + 1 < argc && argument == "--threads")
-      threads = static_cast<unsigned>(std::max(1, std::atoi(argv[i + 1])));
-    else if (i + 1 < argc && argument == "--seconds")
-      seconds = std::atof(argv[i + 1]);
-    else if (i + 1 < argc && argument == "--rounds")
-      rounds = std::max(1, std::atoi(argv[i + 1]));
-    else if (i + 1 < argc && argument == "--momentum")
-      options.momentum = static_cast<float>(std::atof(argv[i + 1]));
-    else if (i + 1 < argc && argument == "--json")
-      json_file = argv[i + 1];
-    else {
-      std::cerr << "usage: bench_hogwild [--threads N] [--seconds S] [--rounds R] [--momentum M] "
-                   "[--json FILE]\n";
-      return 2;
-    }
-  }
+  troupe::bench::command_line line("What threads gain that share one array (hogwild).", json_file);
+  line.app.add_option("--threads", threads)->check(CLI::Range(1, 1024));
+  line.app.add_option("--seconds", seconds, "Of each measurement")->check(troupe::bench::duration);
+  line.app.add_option("--rounds", rounds)->check(troupe::bench::count);
+  line.app.add_option("--momentum", options.momentum)->check(CLI::Range(0.0, 1.0));
+  line.read(argc, argv);
   auto figures = troupe::bench::origin("hogwild", troupe::bench::command_of(argc, argv));
   troupe::bench::print_origin(figures);
   const auto data = tensor::make_digits(4000, 1);

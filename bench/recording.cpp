@@ -28,6 +28,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "command_line.hpp"
 #include "job_run.hpp"
 #include "report.hpp"
 #include "troupe/history/file_recorder.hpp"
@@ -123,22 +124,12 @@ void print(const char* what, const spread& s, const char* unit) {
 int main(int argc, char** argv) {
   int pairs = 9;
   std::string mode = "async", replicas = "1", json_file;
-  for (int i = 1; i < argc; ++i) {
-    const std::string argument = argv[i];
-    if (argument == "--pairs" && i + 1 < argc)
-      pairs = std::atoi(argv[++i]);
-    else if (argument == "--mode" && i + 1 < argc)
-      mode = argv[++i];
-    else if (argument == "--replicas" && i + 1 < argc)
-      replicas = argv[++i];
-    else if (argument == "--json" && i + 1 < argc)
-      json_file = argv[++i];
-    else {
-      std::cerr
-          << "usage: bench_recording [--pairs N] [--mode MODE] [--replicas R] [--json FILE]\n";
-      return 2;
-    }
-  }
+  troupe::bench::command_line line("What recording the history of a run costs.", json_file);
+  line.app.add_option("--pairs", pairs, "Jobs with and without, in turns")
+      ->check(troupe::bench::count);
+  line.app.add_option("--mode", mode)->check(CLI::IsMember({"async", "ssp", "bsp", "hogwild"}));
+  line.app.add_option("--replicas", replicas)->check(CLI::Range(1, 16));
+  line.read(argc, argv);
   const auto cores = std::max(1u, std::thread::hardware_concurrency());
   auto figures = troupe::bench::origin("recording", troupe::bench::command_of(argc, argv));
   troupe::bench::print_origin(figures);

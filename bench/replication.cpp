@@ -33,6 +33,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "command_line.hpp"
 #include "job_run.hpp"
 #include "report.hpp"
 #include "troupe/actors/connect.hpp"
@@ -402,26 +403,14 @@ int main(int argc, char** argv) {
   int rounds = 7, jobs = 5;
   std::uint32_t replicas = 2;
   std::string json_file;
-  for (int i = 1; i < argc; ++i) {
-    std::string argument = argv[i];
-    if (argument == "--seconds" && i + 1 < argc)
-      seconds = std::atof(argv[++i]);
-    else if (argument == "--rounds" && i + 1 < argc)
-      rounds = std::atoi(argv[++i]);
-    else if (argument == "--jobs" && i + 1 < argc)
-      jobs = std::atoi(argv[++i]);
-    else if (argument == "--replicas" && i + 1 < argc)
-      replicas = static_cast<std::uint32_t>(std::clamp(std::atoi(argv[++i]), 2, 16));
-    else if (argument == "--json" && i + 1 < argc)
-      json_file = argv[++i];
-    else if (argument == "--no-shared-memory")
-      share_memory = false;
-    else {
-      std::cerr << "usage: bench_replication [--seconds S] [--rounds N] [--jobs N] [--replicas R] "
-                   "[--no-shared-memory] [--json FILE]\n";
-      return 2;
-    }
-  }
+  troupe::bench::command_line line("What further replicas of a shard cost, beside one.", json_file);
+  line.app.add_option("--seconds", seconds, "Of each measurement")->check(troupe::bench::duration);
+  line.app.add_option("--rounds", rounds, "Of pushes")->check(troupe::bench::count);
+  line.app.add_option("--jobs", jobs, "Rounds of jobs")->check(CLI::Range(0, 1'000'000));
+  line.app.add_option("--replicas", replicas)->check(CLI::Range(2, 16));
+  line.app.add_flag("!--no-shared-memory", share_memory,
+                    "Nothing between the processes goes that way");
+  line.read(argc, argv);
   const auto cores = std::thread::hardware_concurrency();
   auto figures = troupe::bench::origin("replication", troupe::bench::command_of(argc, argv));
   troupe::bench::print_origin(figures);

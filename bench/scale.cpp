@@ -32,6 +32,7 @@
 #include <thread>
 #include <vector>
 
+#include "command_line.hpp"
 #include "report.hpp"
 
 using namespace troupe;
@@ -53,60 +54,26 @@ struct options {
   std::string json_file;
 };
 
-[[noreturn]] void usage() {
-  std::cerr << "usage: bench_scale [--workers N,N,...] [--nodes N,N,...] [--shards S] "
-               "[--mode async|ssp|bsp] [--rounds R] [--batches N] [--leases N] [--folder DIR] "
-               "[--json FILE]\n";
-  std::exit(2);
-}
-
-std::uint64_t number(const std::string& text) {
-  std::size_t end = 0;
-  std::uint64_t value = 0;
-  try {
-    value = std::stoull(text, &end);
-  } catch (const std::exception&) {
-    usage();
-  }
-  if (end != text.size() || value == 0) usage();
-  return value;
-}
-
-std::vector<std::uint32_t> numbers(const std::string& text) {
-  std::vector<std::uint32_t> result;
-  std::istringstream in(text);
-  for (std::string one; std::getline(in, one, ',');)
-    result.push_back(static_cast<std::uint32_t>(number(one)));
-  return result;
-}
-
 options parse(int argc, char** argv) {
   options o;
-  for (int i = 1; i < argc; i += 2) {
-    const std::string name = argv[i];
-    if (i + 1 == argc) usage();
-    const std::string value = argv[i + 1];
-    if (name == "--workers")
-      o.workers = numbers(value);
-    else if (name == "--nodes")
-      o.nodes = value == "none" ? std::vector<std::uint32_t>{} : numbers(value);
-    else if (name == "--shards")
-      o.shards = static_cast<std::uint32_t>(number(value));
-    else if (name == "--mode" && (value == "async" || value == "ssp" || value == "bsp"))
-      o.mode = value;
-    else if (name == "--rounds")
-      o.rounds = static_cast<unsigned>(number(value));
-    else if (name == "--batches")
-      o.batches = number(value);
-    else if (name == "--leases")
-      o.leases = number(value);
-    else if (name == "--folder")
-      o.folder = value;
-    else if (name == "--json")
-      o.json_file = value;
-    else
-      usage();
-  }
+  bench::command_line line(
+      "What many actors cost, and how many leases a second the scheduler gives.", o.json_file);
+  auto add = [&](const std::string& name, auto& value, const std::string& what) {
+    return line.app.add_option(name, value, what)->check(troupe::bench::count);
+  };
+  add("--workers", o.workers, "In one process: sizes")->delimiter(',');
+  line.app.add_option("--nodes", o.nodes, "In the simulator: numbers of nodes, or none")
+      ->delimiter(',')
+      ->transform(CLI::Transformer({{"none", "0"}}))
+      ->check(CLI::Range(0, 1'000'000));
+  add("--shards", o.shards, "");
+  line.app.add_option("--mode", o.mode)->check(CLI::IsMember({"async", "ssp", "bsp"}));
+  add("--rounds", o.rounds, "");
+  add("--batches", o.batches, "Measured in a run, at least");
+  add("--leases", o.leases, "Measured in a run");
+  line.app.add_option("--folder", o.folder, "For the scheduler's journal");
+  line.read(argc, argv);
+  std::erase(o.nodes, 0u);
   return o;
 }
 
@@ -166,8 +133,8 @@ json one_process(const options& o) {
     for (std::size_t i = 0; i < o.workers.size(); ++i) {
       const auto n = o.workers[i];
       const auto batches = batches_of(o, n);
-      real[i].add(bench::in_child(
-          [&] { return bench::whole_run(n, o.shards, batches, mode_of(o, n)); }));
+      real[i].add(
+          bench::in_child([&] { return bench::whole_run(n, o.shards, batches, mode_of(o, n)); }));
       bare[i].add(bench::in_child([&] { return bench::bare_run(n, o.shards, batches); }));
     }
   std::printf("one process, %u shards, %s: processor time of a batch in us, medians (range) of %u "

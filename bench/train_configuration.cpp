@@ -1,60 +1,29 @@
 #include "train_configuration.hpp"
 
 #include <charconv>
+#include <cstdlib>
 #include <iostream>
-#include <optional>
+#include <map>
 #include <sstream>
+
+#include "command_line.hpp"
 
 namespace troupe::bench {
 
 namespace {
 
-[[noreturn]] void refuse(const std::string& why) {
-  std::cerr << "bench_train: " << why
-            << "\nusage: bench_train [--rounds N] [--epochs N] [--accuracy A]\n"
-               "  [--models 784-512-512-10,784-64-10] [--modes async,ssp,bsp,hogwild]\n"
-               "  [--workers 1,2] [--replicas 1,2] [--places one,shared,tcp]\n"
-               "  [--python PROGRAM | --no-peer] [--plain-peer] [--json FILE]\n";
-  std::exit(2);
-}
-
-template <class T>
-T number(const std::string& option, const std::string& text, T least, T most) {
-  T value{};
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc{} || end != text.data() + text.size() || value < least || value > most)
-    refuse(option + ": expected a number from " + std::to_string(least) + " to " +
-           std::to_string(most) + ", found '" + text + "'");
-  return value;
-}
-
-std::vector<std::string> parts(const std::string& text, char between) {
-  std::vector<std::string> result;
-  std::istringstream in(text);
-  for (std::string part; std::getline(in, part, between);) result.push_back(part);
-  return result;
-}
-
-std::vector<std::uint32_t> counts(const std::string& option, const std::string& text) {
-  std::vector<std::uint32_t> result;
-  for (const auto& p : parts(text, ',')) result.push_back(number(option, p, 1u, 2u));
-  return result;
-}
-
+// Of "784-512-512-10"; empty for what is no model of the digits.
 std::vector<std::size_t> widths_of(const std::string& text) {
   std::vector<std::size_t> widths;
-  for (const auto& p : parts(text, '-'))
-    widths.push_back(number<std::size_t>("--models", p, 1, 65536));
-  if (widths.size() < 2 || widths.front() != 784 || widths.back() != 10)
-    refuse("--models: expected layers from 784 to 10, found '" + text + "'");
-  return widths;
-}
-
-placement place_of(const std::string& text) {
-  if (text == "one") return placement::one_process;
-  if (text == "shared") return placement::shared_memory;
-  if (text == "tcp") return placement::tcp;
-  refuse("--places: expected one, shared or tcp, found '" + text + "'");
+  std::istringstream in(text);
+  for (std::string part; std::getline(in, part, '-');) {
+    const auto* end = part.data() + part.size();
+    const auto read = std::from_chars(part.data(), end, widths.emplace_back());
+    if (read.ec != std::errc{} || read.ptr != end || widths.back() == 0 || widths.back() > 65536)
+      return {};
+  }
+  const bool known = widths.size() >= 2 && widths.front() == 784 && widths.back() == 10;
+  return known ? widths : std::vector<std::size_t>{};
 }
 
 } // namespace
@@ -79,44 +48,41 @@ job_runner::request configuration::request_of(const std::filesystem::path& job) 
 
 train_options parse_train_options(int argc, char** argv) {
   train_options o;
-  for (int i = 1; i < argc; ++i) {
-    const std::string option = argv[i];
-    if (option == "--no-peer" || option == "--plain-peer") {
-      (option == "--no-peer" ? o.peer : o.tuned_peer) = false;
-      continue;
-    }
-    if (i + 1 == argc) refuse("expected options with a value each, found " + option);
-    const std::string value = argv[++i];
-    if (option == "--rounds") {
-      o.rounds = number(option, value, 1, 1000);
-    } else if (option == "--epochs") {
-      o.epochs = number(option, value, 1, 1000);
-    } else if (option == "--accuracy") {
-      o.accuracy = number(option, value, 0.0, 1.0);
-    } else if (option == "--workers") {
-      o.workers = counts(option, value);
-    } else if (option == "--replicas") {
-      o.replicas = counts(option, value);
-    } else if (option == "--models") {
-      o.models.clear();
-      for (const auto& p : parts(value, ',')) o.models.push_back(widths_of(p));
-    } else if (option == "--modes") {
-      o.modes = parts(value, ',');
-      for (const auto& m : o.modes)
-        if (m != "async" && m != "ssp" && m != "bsp" && m != "hogwild")
-          refuse("--modes: expected async, ssp, bsp or hogwild, found '" + m + "'");
-    } else if (option == "--places") {
-      o.places.clear();
-      for (const auto& p : parts(value, ',')) o.places.push_back(place_of(p));
-    } else if (option == "--python") {
-      o.python = value;
-    } else if (option == "--json") {
-      o.json_file = value;
-    } else {
-      refuse("unknown option " + option);
-    }
+  std::vector<std::string> models;
+  for (const auto& m : o.models) models.push_back(name_of(m));
+  command_line line("Whole jobs, beside PyTorch.", o.json_file);
+  const CLI::Validator is_model(
+      [](const std::string& text) {
+        return widths_of(text).empty() ? "expected layers from 784 to 10, found " + text : "";
+      },
+      "784-...-10");
+  line.app.add_option("--rounds", o.rounds)->check(count);
+  line.app.add_option("--epochs", o.epochs)->check(count);
+  line.app.add_option("--accuracy", o.accuracy, "Held-out, to be reached")
+      ->check(CLI::Range(0.0, 1.0));
+  line.app.add_option("--models", models)->delimiter(',')->check(is_model);
+  line.app.add_option("--modes", o.modes)
+      ->delimiter(',')
+      ->check(CLI::IsMember({"async", "ssp", "bsp", "hogwild"}));
+  line.app.add_option("--workers", o.workers)->delimiter(',')->check(CLI::Range(1, 2));
+  line.app.add_option("--replicas", o.replicas)->delimiter(',')->check(CLI::Range(1, 2));
+  line.app.add_option("--places", o.places, "one, shared, tcp")
+      ->delimiter(',')
+      ->transform(
+          CLI::Transformer(std::map<std::string, placement>{{"one", placement::one_process},
+                                                            {"shared", placement::shared_memory},
+                                                            {"tcp", placement::tcp}}))
+      ->default_str("one,shared,tcp");
+  line.app.add_option("--python", o.python, "With PyTorch");
+  line.app.add_flag("!--no-peer", o.peer, "Not beside PyTorch");
+  line.app.add_flag("!--plain-peer", o.tuned_peer, "No kernels that its user would have to choose");
+  line.read(argc, argv);
+  o.models.clear();
+  for (const auto& m : models) o.models.push_back(widths_of(m));
+  if (configurations_of(o).empty()) {
+    std::cerr << "bench_train: expected options that leave something to run\n";
+    std::exit(2);
   }
-  if (configurations_of(o).empty()) refuse("expected options that leave something to run");
   return o;
 }
 

@@ -30,15 +30,21 @@ void shard_state::start(shard_options o) {
 
 shard_state::peer& shard_state::introduce(peer_number number, const transfer_actor& handle) {
   auto& p = peers_[number];
-  if (!same_handle(p.handle, handle)) p.out.use(bulk_lane_to(self->system(), handle));
-  p.handle = handle;
+  if (!same_handle(p.handle, handle)) {
+    p.out.use(bulk_lane_to(self->system(), handle));
+    p.handle = handle;
+  }
   give_credit(number, p);
   return p;
 }
 
 shard_state::peer& shard_state::introduce_puller(peer_number number, const puller_actor& handle) {
-  auto& p = introduce(number, handle);
-  p.puller = handle;
+  auto& p = peers_[number];
+  if (!same_handle(p.puller, handle)) {
+    p.puller = handle;
+    return introduce(number, handle);
+  }
+  give_credit(number, p);
   return p;
 }
 
@@ -100,7 +106,7 @@ void shard_state::accept_if_whole(peer& from, transfer_id id) {
   if (i == from.inbound.end() || !i->header || !i->bytes.complete()) return;
   auto arrived = std::move(*i);
   from.inbound.erase(i);
-  const auto& p = *arrived.header;
+  auto& p = *arrived.header;
   using enum shard_change::kind;
   bool known = core()->applied(p.batch) || open_batches_.contains(p.batch);
   if (core()->applied(p.batch)) reached(probe::duplicate_dropped);
@@ -111,7 +117,7 @@ void shard_state::accept_if_whole(peer& from, transfer_id id) {
     self->send(p.from, pushed{options.id, p.batch, id});
   shard_change change{known ? repeated : gradient, p.worker, p.clock, p.batch, p.seen_updates, {}};
   if (!known) change.gradient = arrived.bytes.take_parts();
-  append(std::move(change), {.came_as = id, .pusher = p.from});
+  append(std::move(change), {.came_as = id, .pusher = std::move(p.from)});
 }
 
 // The primary's way to change anything.
@@ -192,13 +198,15 @@ void shard_state::on_pull(const pull& p) {
   from.out.settle(from.sending, p.key);
   const auto number = p.worker.value;
   const auto now = self->clock().now();
-  from.waiting = waiting_pull{p, from.waiting ? from.waiting->since : now};
+  const auto since = from.waiting ? from.waiting->since : now;
+  from.waiting.reset();
   waiting_.remove(number);
   const bool alone = waiting_.size() == 0; // then it need not wait to be found first
   if (alone && may_answer_reads() && core()->may_read(p.worker, p.clock, p.step)) {
-    serve(from, now);
+    serve(from, p, since);
     return;
   }
+  from.waiting = waiting_pull{p, since};
   waiting_.add(number, options.core.mode.batches_per_step() ? p.step : p.clock);
   if (!alone) serve_waiting();
 }
@@ -218,19 +226,21 @@ bool shard_state::may_answer_reads() {
 }
 
 void shard_state::serve_waiting() {
-  if (!may_answer_reads()) return;
+  if (waiting_.size() == 0 || !may_answer_reads()) return;
   const auto admitted = waiting_.take_admitted([this](peer_number number) {
     const auto& request = peers_.at(number).waiting->request;
     return core()->may_read(request.worker, request.clock, request.step);
   });
-  const auto now = self->clock().now();
-  for (auto number : admitted) serve(peers_.at(number), now);
+  for (auto number : admitted) {
+    auto& to = peers_.at(number);
+    const auto [request, since] = *std::exchange(to.waiting, std::nullopt);
+    serve(to, request, since);
+  }
 }
 
-// What a peer waits for may be read now.
-void shard_state::serve(peer& p, caf::actor_clock::time_point now) {
-  const auto [request, since] = *std::exchange(p.waiting, std::nullopt);
-  const caf::timespan blocked = now - since;
+// What a peer has waited for `since` then may be read now.
+void shard_state::serve(peer& p, const pull& request, caf::actor_clock::time_point since) {
+  const caf::timespan blocked = self->clock().now() - since;
   blocked_ += blocked;
   // A step is read exactly as the step before it left it: nothing is missing from it.
   staleness_.add(core()->reads_are_exact() ? 0 : core()->clocks().staleness(request.clock));
@@ -269,8 +279,7 @@ void shard_state::on_pull_snapshot(const pull_snapshot& p) {
 
 void shard_state::after_change() {
   serve_waiting();
-  if (!part_.primary || !core()) return;
-  if (options.lease && !options.lease->valid(self->clock().now())) return; // looked at again
+  if (waiting_snapshots_.empty() || !may_answer_reads()) return;
   std::erase_if(waiting_snapshots_, [this](const pull_snapshot& p) {
     auto range = p.epoch == no_epoch ? core()->current() : core()->of_epoch(p.epoch);
     if (!range) return false;

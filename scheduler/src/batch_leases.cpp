@@ -1,6 +1,7 @@
 #include "troupe/scheduler/batch_leases.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <stdexcept>
 #include <utility>
 
@@ -59,7 +60,7 @@ std::vector<batch_id> batch_leases::give_back(worker_id worker) {
     returned_.insert(ordinal);
     const auto lease = open_.find(ordinal);
     if (lease == open_.end()) continue; // see begin_lease
-    by_age_.erase({lease->second.since, ordinal});
+    by_age_.erase(lease->second.place);
     open_.erase(lease);
   }
   by_worker_.erase(it);
@@ -76,9 +77,10 @@ bool batch_leases::give_back(worker_id worker, batch_id batch) {
 
 std::vector<worker_id> batch_leases::overdue(time_point now, duration timeout) const {
   std::set<worker_id> result;
-  for (const auto& [since, ordinal] : by_age_) {
-    if (now - since < timeout) break;
-    result.insert(open_.at(ordinal).worker);
+  for (const auto ordinal : by_age_) {
+    const auto& lease = open_.at(ordinal);
+    if (now - lease.since < timeout) break;
+    result.insert(lease.worker);
   }
   return {result.begin(), result.end()};
 }
@@ -102,9 +104,10 @@ std::optional<batch_id> batch_leases::first_new() const {
 
 std::optional<batch_id> batch_leases::straggler(worker_id idle, time_point now,
                                                 duration age) const {
-  for (const auto& [since, ordinal] : by_age_) {
-    if (now - since < age) break;
-    if (open_.at(ordinal).worker != idle) return plan_.batch_at(ordinal);
+  for (const auto ordinal : by_age_) {
+    const auto& lease = open_.at(ordinal);
+    if (now - lease.since < age) break;
+    if (lease.worker != idle) return plan_.batch_at(ordinal);
   }
   return std::nullopt;
 }
@@ -113,12 +116,10 @@ void batch_leases::renew(worker_id worker, time_point now) {
   const auto it = by_worker_.find(worker);
   if (it == by_worker_.end()) return;
   for (const auto ordinal : it->second) {
-    auto& since = open_.at(ordinal).since;
-    if (since >= now) continue;
-    auto entry = by_age_.extract({since, ordinal}); // and put back without taking memory
-    since = now;
-    entry.value().first = now;
-    by_age_.insert(by_age_.end(), std::move(entry));
+    auto& lease = open_.at(ordinal);
+    if (lease.since >= now) continue;
+    lease.since = now;
+    by_age_.splice(place_for(now, ordinal), by_age_, lease.place);
   }
 }
 
@@ -144,15 +145,29 @@ std::optional<worker_id> batch_leases::holder(batch_id batch) const {
 
 void batch_leases::begin_lease(worker_id worker, std::uint64_t ordinal, time_point now) {
   // Already open with the mutant lease_given_twice alone: then the first lease stays.
-  if (open_.emplace(ordinal, open_lease{.worker = worker, .since = now}).second)
-    by_age_.emplace(now, ordinal);
-  by_worker_[worker].insert(ordinal);
+  const auto [lease, begun] = open_.try_emplace(ordinal, open_lease{worker, now, {}});
+  if (begun) lease->second.place = by_age_.insert(place_for(now, ordinal), ordinal);
+  auto& held = by_worker_[worker];
+  const auto at = std::ranges::lower_bound(held, ordinal);
+  if (at == held.end() || *at != ordinal) held.insert(at, ordinal);
 }
 
-void batch_leases::end_lease(std::map<std::uint64_t, open_lease>::iterator lease) {
-  by_age_.erase({lease->second.since, lease->first});
+// Behind all that are older: time goes on, so that is the end, or near it.
+std::list<std::uint64_t>::iterator batch_leases::place_for(time_point since,
+                                                           std::uint64_t ordinal) {
+  auto place = by_age_.end();
+  while (place != by_age_.begin()) {
+    const auto before = std::prev(place);
+    if (std::pair{open_.at(*before).since, *before} < std::pair{since, ordinal}) break;
+    place = before;
+  }
+  return place;
+}
+
+void batch_leases::end_lease(open_map::iterator lease) {
+  by_age_.erase(lease->second.place);
   const auto held = by_worker_.find(lease->second.worker);
-  held->second.erase(lease->first);
+  std::erase(held->second, lease->first);
   if (held->second.empty()) by_worker_.erase(held);
   open_.erase(lease);
 }

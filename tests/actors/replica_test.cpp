@@ -270,6 +270,13 @@ TEST_CASE("REPLICA-3: a primary whose read lease has run out serves no read unti
   lease->extend(f.now() + std::chrono::seconds(1));
   f.pass(std::chrono::milliseconds(20));
   CHECK(f.log.ranges.size() == 2); // the pull and the snapshot
+
+  f.pass(std::chrono::seconds(1));
+  caf::anon_send(a.actor, pull_snapshot{no_epoch, 501, f.worker}); // with no pull that waits
+  f.pass(std::chrono::milliseconds(20));
+  lease->extend(f.now() + std::chrono::seconds(1));
+  f.pass(std::chrono::milliseconds(20));
+  CHECK(f.log.ranges.size() == 3);
 }
 
 TEST_CASE("acknowledgements are all the credit that pushes and changes need") {

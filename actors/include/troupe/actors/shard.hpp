@@ -154,7 +154,7 @@ struct shard_state {
   void pump();
   bool may_answer_reads();
   void serve_waiting();
-  void serve(peer& p, caf::actor_clock::time_point now);
+  void serve(peer& p, const pull& request, caf::actor_clock::time_point since);
   void send_range(peer& to, transfer_id id, const shard_core::reading& range,
                   caf::timespan blocked = {});
   void after_change();

@@ -3,9 +3,10 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <map>
+#include <list>
 #include <optional>
 #include <set>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -29,7 +30,8 @@ namespace troupe::scheduler {
 /// LEASES-5  Memory is proportional to the open leases, the batches that came back and the epochs
 ///           in progress, not to the batches of the job.
 /// LEASES-6  No call takes time in proportion to the workers or to the leases that it does not
-///           change: what is asked of the oldest leases looks at no younger one.
+///           change, the few of one worker aside: what is asked of the oldest leases looks at no
+///           younger one.
 ///
 /// Leases run ahead of the epoch border: a worker never waits for the last batches of an epoch.
 class batch_leases {
@@ -112,17 +114,20 @@ class batch_leases {
   struct open_lease {
     worker_id worker;
     time_point since;
+    std::list<std::uint64_t>::iterator place; // in by_age_
   };
+  using open_map = std::unordered_map<std::uint64_t, open_lease>;
 
   void begin_lease(worker_id worker, std::uint64_t ordinal, time_point now);
-  void end_lease(std::map<std::uint64_t, open_lease>::iterator lease);
+  void end_lease(open_map::iterator lease);
+  std::list<std::uint64_t>::iterator place_for(time_point since, std::uint64_t ordinal);
   void skip_completed();
 
   batch_plan plan_;
   applied_set completed_;
-  std::map<std::uint64_t, open_lease> open_;               // by ordinal
-  std::set<std::pair<time_point, std::uint64_t>> by_age_;  // of open_: since when, ordinal
-  std::map<worker_id, std::set<std::uint64_t>> by_worker_; // ordinals; no empty sets
+  open_map open_;                   // by ordinal
+  std::list<std::uint64_t> by_age_; // ordinals of open_, by since when and then by ordinal
+  std::unordered_map<worker_id, std::vector<std::uint64_t>> by_worker_; // ascending; none empty
   std::set<std::uint64_t> returned_;                       // ordinals below next_, unleased
   std::uint64_t next_ = 0; // lowest ordinal never leased nor completed; all above were never leased
 };
