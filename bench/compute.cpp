@@ -184,17 +184,18 @@ struct step_products {
   struct one {
     std::size_t inputs, units;
     tensor::aligned_vector<float> x, weight, bias, y, delta, weight_gradient, x_gradient;
-    tensor::factor_memory x_memory, weight_memory;
+    tensor::factor_memory x_memory, weight_memory, delta_memory;
     tensor::factor<float> x_factor{}, weight_factor{};
   };
   std::size_t batch;
   std::vector<one> layers;
-  tensor::factor_memory delta_memory;
+  bool rounded; // hidden layers' outputs and deltas, as the model has them with ReLU
   std::unique_ptr<tensor::matrix_products<float>> library;
   double flops = 0;
 
   step_products(const std::vector<std::size_t>& widths, std::size_t rows, tensor::precision p)
-      : batch(rows), library(tensor::make_products<float>(p)) {
+      : batch(rows), rounded(p == tensor::precision::bf16),
+        library(tensor::make_products<float>(p)) {
     for (std::size_t i = 1; i < widths.size(); ++i) {
       const auto in = widths[i - 1], out = widths[i];
       const auto fresh = [](std::size_t n) { return tensor::aligned_vector<float>(n, 0.01f); };
@@ -207,27 +208,38 @@ struct step_products {
                         .delta = fresh(rows * out),
                         .weight_gradient = fresh(in * out),
                         .x_gradient = fresh(rows * in),
-                        .x_memory = {},
-                        .weight_memory = {}});
+                        .x_memory = tensor::factor_memory(rows * in),
+                        .weight_memory = {},
+                        .delta_memory = tensor::factor_memory(rows * out)});
       // The first layer's input needs no derivative.
       flops += 2.0 * static_cast<double>(rows * in * out) * (i == 1 ? 2 : 3);
     }
   }
   void run() {
-    for (auto& l : layers) {
-      l.x_factor = library->factor_of(l.x.data(), l.x.size(), l.x_memory);
+    using result = tensor::product_result<float>;
+    for (std::size_t k = 0; k < layers.size(); ++k) {
+      auto& l = layers[k];
+      if (k > 0 && rounded)
+        l.x_factor = {nullptr, l.x_memory.data()};
+      else
+        l.x_factor = library->factor_of(l.x.data(), l.x.size(), l.x_memory);
       l.weight_factor = library->factor_of(l.weight.data(), l.weight.size(), l.weight_memory);
+      const bool last = k + 1 == layers.size();
       library->multiply({.rows = batch, .columns = l.units, .depth = l.inputs}, l.x_factor,
-                        l.weight_factor, l.bias.data(), l.y.data());
+                        l.weight_factor, l.bias.data(),
+                        rounded && !last ? result(layers[k + 1].x_memory.data()) : l.y.data());
     }
     for (auto k = layers.size(); k-- > 0;) {
       auto& l = layers[k];
-      const auto delta = library->factor_of(l.delta.data(), l.delta.size(), delta_memory);
+      const auto delta = rounded && k + 1 < layers.size()
+                             ? tensor::factor<float>{nullptr, l.delta_memory.data()}
+                             : library->factor_of(l.delta.data(), l.delta.size(), l.delta_memory);
       library->multiply_transposed({.rows = l.inputs, .columns = l.units, .depth = batch},
                                    l.x_factor, delta, l.weight_gradient.data());
       if (k > 0)
-        library->multiply_by_transposed({.rows = batch, .columns = l.inputs, .depth = l.units},
-                                        delta, l.weight_factor, l.x_gradient.data());
+        library->multiply_by_transposed(
+            {.rows = batch, .columns = l.inputs, .depth = l.units}, delta, l.weight_factor,
+            rounded ? result(layers[k - 1].delta_memory.data()) : l.x_gradient.data());
     }
   }
 };

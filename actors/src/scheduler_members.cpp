@@ -311,6 +311,18 @@ caf::result<drain_accepted> scheduler_state::on_drain(const drain_request& d) {
     return make_error(errc::cannot_place, "nothing would be left to run the job on");
   if (std::ranges::all_of(workers_, [&](const auto& w) { return others.contains(w.second.node); }))
     return make_error(errc::cannot_place, "no worker would be left");
+  if (std::ranges::any_of(all_shards(), [&](shard_id shard) {
+        return std::ranges::count(views_->view(shard).chain, d.node) > 0;
+      })) {
+    auto staying = offers();
+    std::erase_if(staying, [&](const auto& offer) { return others.contains(offer.node); });
+    const auto missing =
+        scheduler::describe_missing(staying, views_->shards(), views_->replicas(), 0);
+    if (!missing.empty())
+      return make_error(errc::cannot_place,
+                        "the replicas of " + to_string(d.node) +
+                            " have nowhere to go; needed on other nodes: " + missing);
+  }
   draining_ = std::move(others);
   notice(notice_event::kind::placed, to_string(d.node) + " is being drained");
   repair();

@@ -21,7 +21,7 @@ constexpr invariant as_invariant(history::rule r) {
   return static_cast<invariant>(static_cast<std::size_t>(r) + 1);
 }
 static_assert(as_invariant(history::rule::exactly_once) == invariant::exactly_once);
-static_assert(as_invariant(history::rule::all_sent) == invariant::all_sent);
+static_assert(as_invariant(history::rule::asked) == invariant::asked);
 
 std::string seconds(sim_time t) {
   char text[32];

@@ -97,7 +97,12 @@ std::string first_word(int fd) {
 } // namespace
 
 run_folder::run_folder(fs::path path, origin from) : path_(std::move(path)), origin_(from) {
-  lock();
+  try {
+    lock();
+  } catch (...) {
+    if (origin_ == origin::made) ::rmdir(path_.c_str()); // fails where somebody else has begun
+    throw;
+  }
 }
 
 // Whoever takes a run back removes the lock while he holds it: one that was opened before that is
@@ -120,8 +125,11 @@ void run_folder::lock() {
         held.st_ino != named.st_ino || held.st_dev != named.st_dev)
       continue;
     const std::string pid = std::to_string(::getpid()) + "\n";
-    if (::ftruncate(fd.get(), 0) != 0 || write_all(fd.get(), pid) != 0)
-      throw file_error(file.string() + ": cannot write: " + reason(errno));
+    if (::ftruncate(fd.get(), 0) != 0 || write_all(fd.get(), pid) != 0) {
+      const int error = errno;
+      if (origin_ != origin::existing) ::unlink(file.c_str());
+      throw file_error(file.string() + ": cannot write: " + reason(error));
+    }
     lock_ = std::move(fd);
     return;
   }

@@ -1,4 +1,5 @@
-// CHECK-11: a worker's pushes and a shard's ranges, each beside the event of whoever sent it.
+// CHECK-11, CHECK-12 and CHECK-13: what a worker and a shard say that they had of each other, each
+// beside the event of whoever sent it.
 #include <algorithm>
 
 #include "verdicts.hpp"
@@ -10,16 +11,18 @@ namespace {
 using scheduler::to_string;
 using std::to_string;
 
-// What a push or a range is known by to both sides.
+// What a push, a pull, a range or an acknowledgement is known by to both sides.
 struct message {
   worker_id worker;
   shard_id shard;
   clock_value clock = 0;
-  batch_id batch; // of a range: its step
+  batch_id batch; // of a pull and a range: its step
   friend auto operator<=>(const message&, const message&) = default;
 };
 
 message key(const event& e) { return {e.worker, e.shard, e.clock, e.batch}; }
+// A worker is told which batch was acknowledged, and no clock.
+message key_of_acknowledgement(const event& e) { return {e.worker, e.shard, 0, e.batch}; }
 
 struct serving {
   message of;
@@ -32,13 +35,20 @@ bool before(const serving& a, const serving& b) { return a.of < b.of; }
 class sent {
  public:
   explicit sent(verdicts& v) : v_(v), known_(v.known()) {
-    for (std::uint32_t p = 0; p < known_.processes.size(); ++p)
-      for (const auto& e : known_.processes[p].events)
+    for (const auto& p : known_.processes)
+      for (const auto& e : p.events) {
         if (e.what == event_kind::push_sent) pushes_.push_back(key(e));
-    std::ranges::sort(pushes_);
+        if (e.what == event_kind::pull_sent) pulls_.push_back(key(e));
+        if (e.what == event_kind::push_acknowledged)
+          acknowledged_.push_back(key_of_acknowledgement(e));
+      }
+    for (auto* of_kind : {&pushes_, &pulls_, &acknowledged_}) std::ranges::sort(*of_kind);
     for (const auto p : known_.schedulers)
       for (const auto& e : known_.processes[p].events)
-        if (e.what == event_kind::worker_placed) placed_[e.worker.value] = e.node;
+        if (e.what == event_kind::worker_placed) {
+          auto& whole = whole_.try_emplace(e.worker.value, true).first->second;
+          whole = whole && known_.complete(e.node);
+        }
     for (const auto& of_shard : known_.lives)
       for (const auto& life : of_shard) served_in(life);
     std::ranges::stable_sort(served_, before);
@@ -51,11 +61,14 @@ class sent {
           if (here.process != nowhere && by_push(known_.at(here))) push(here);
   }
 
-  void check_ranges() {
+  void check_each() {
     for (std::uint32_t p = 0; p < known_.processes.size(); ++p) {
       const auto& events = known_.processes[p].events;
-      for (std::uint32_t i = 0; i < events.size(); ++i)
+      for (std::uint32_t i = 0; i < events.size(); ++i) {
         if (events[i].what == event_kind::parameters_landed) range({p, i});
+        if (events[i].what == event_kind::acknowledgement_seen) acknowledgement({p, i});
+        if (events[i].what == event_kind::pull_served) pull({p, i});
+      }
     }
   }
 
@@ -92,8 +105,7 @@ class sent {
       v_.judged(rule::all_sent);
       return;
     }
-    const auto node = placed_.find(e.worker.value);
-    if (node == placed_.end() || !known_.complete(node->second)) {
+    if (!all_of(e.worker)) {
       v_.unknown(rule::all_sent);
       return;
     }
@@ -104,6 +116,42 @@ class sent {
               [&](const event& x) {
                 return about(x, e.worker) && about(x, e.batch) &&
                        (!about(x, e.shard) || x.shard == e.shard);
+              });
+  }
+
+  void pull(place here) {
+    const auto& e = known_.at(here);
+    const bool found = std::ranges::binary_search(pulls_, key(e));
+    if (!found && !all_of(e.worker)) {
+      v_.unknown(rule::asked);
+      return;
+    }
+    v_.judged(rule::asked);
+    if (found) return;
+    v_.broken(rule::asked, here,
+              to_string(e.shard) + " served a pull of " + to_string(e.worker) + " at clock " +
+                  to_string(e.clock) + ", and the worker never sent it that",
+              [&](const event& x) {
+                return about(x, e.worker) && about(x, e.shard) && x.shard == e.shard &&
+                       x.clock == e.clock;
+              });
+  }
+
+  void acknowledgement(place here) {
+    const auto& e = known_.at(here);
+    const bool found = std::ranges::binary_search(acknowledged_, key_of_acknowledgement(e));
+    // It may stand in a part that is not here, of a primary that nobody names any more.
+    if (!found && !known_.all_there) {
+      v_.unknown(rule::acknowledged);
+      return;
+    }
+    v_.judged(rule::acknowledged);
+    if (found) return;
+    v_.broken(rule::acknowledged, here,
+              to_string(e.worker) + " saw " + to_string(e.batch) + " acknowledged by " +
+                  to_string(e.shard) + ", and no replica of it acknowledged that",
+              [&](const event& x) {
+                return about(x, e.batch) && (!about(x, e.shard) || x.shard == e.shard);
               });
   }
 
@@ -134,11 +182,17 @@ class sent {
               });
   }
 
+  // All that the worker did is here.
+  bool all_of(worker_id worker) const {
+    const auto whole = whole_.find(worker.value);
+    return whole != whole_.end() && whole->second;
+  }
+
   verdicts& v_;
   const facts& known_;
-  std::vector<message> pushes_;             // sorted
-  std::vector<serving> served_;             // sorted by what they are of
-  std::map<std::uint32_t, node_id> placed_; // by worker
+  std::vector<message> pushes_, pulls_, acknowledged_; // sorted
+  std::vector<serving> served_;                        // sorted by what they are of
+  std::map<std::uint32_t, bool> whole_; // by worker: all is here of every node that had it
 };
 
 } // namespace
@@ -146,7 +200,7 @@ class sent {
 void check_sent(verdicts& v) {
   sent all(v);
   all.check_pushes();
-  all.check_ranges();
+  all.check_each();
 }
 
 } // namespace troupe::history

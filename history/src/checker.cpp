@@ -32,6 +32,10 @@ std::string name_of(rule r) {
     return "restored as stored";
   case rule::all_sent:
     return "what was received was sent";
+  case rule::acknowledged:
+    return "what was seen was acknowledged";
+  case rule::asked:
+    return "what was served was asked for";
   }
   return "rule " + std::to_string(static_cast<unsigned>(r));
 }

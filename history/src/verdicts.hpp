@@ -52,7 +52,7 @@ void check_served(verdicts& v, const shard_life& life);
 void check_hashes(verdicts& v, const shard_life& life);
 /// CHECK-2, CHECK-3, CHECK-5, CHECK-6 and CHECK-9, of workers.
 void check_workers(verdicts& v);
-/// CHECK-11.
+/// CHECK-11, CHECK-12 and CHECK-13.
 void check_sent(verdicts& v);
 /// CHECK-8, CHECK-9 and CHECK-10, of the scheduler.
 void check_scheduler(verdicts& v);

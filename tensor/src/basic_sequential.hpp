@@ -51,6 +51,10 @@ class basic_sequential {
     std::size_t units = 0;
     bool dense = false;
     std::optional<activation> applied;
+    /// In training, output and delta exist in bfloat16 alone: the output as the next stage's
+    /// input_memory, the delta in delta_memory_. Both enter products and a ReLU, which rounding
+    /// commutes with.
+    bool rounded = false;
     std::size_t weight = 0; ///< offsets in the parameters
     std::size_t bias = 0;
     aligned_vector<T> output; ///< rows x units, padded
@@ -72,10 +76,10 @@ class basic_sequential {
   layout layout_;
   std::vector<stage> stages_;
   std::size_t room_ = 0;
-  aligned_vector<T> delta_;      ///< derivative of the loss by a stage's output
-  aligned_vector<T> next_delta_; ///< the same for the stage before
-  factor_memory delta_memory_;
-  std::shared_ptr<matrix_products<T>> products_;       ///< of a training step
+  aligned_vector<T> delta_;                        ///< derivative of the loss by a stage's output
+  aligned_vector<T> next_delta_;                   ///< the same for the stage before
+  factor_memory delta_memory_, next_delta_memory_; ///< the same in bfloat16
+  std::shared_ptr<matrix_products<T>> products_;   ///< of a training step
   std::shared_ptr<matrix_products<T>> exact_products_; ///< of predict and evaluate: fp32
 };
 

@@ -53,7 +53,9 @@ class eigen_products final : public matrix_products<T> {
 
   factor<T> factor_of(const T* values, std::size_t, factor_memory&) override { return {values}; }
 
-  void multiply(product_size size, factor<T> a, factor<T> b, const T* bias, T* result) override {
+  void multiply(product_size size, factor<T> a, factor<T> b, const T* bias,
+                product_result<T> to) override {
+    T* result = to.values;
     // The kernel adds to what is there, so the bias costs no pass of its own.
     for (std::size_t i = 0; bias != nullptr && i < size.rows; ++i)
       std::copy_n(bias, size.columns, result + i * size.columns);
@@ -61,12 +63,16 @@ class eigen_products final : public matrix_products<T> {
     add<ColMajor, ColMajor>(size, a.values, size.depth, b.values, size.columns, result);
   }
 
-  void multiply_transposed(product_size size, factor<T> a, factor<T> b, T* result) override {
+  void multiply_transposed(product_size size, factor<T> a, factor<T> b,
+                           product_result<T> to) override {
+    T* result = to.values;
     std::fill_n(result, size.rows * size.columns, T(0));
     add<RowMajor, ColMajor>(size, a.values, size.rows, b.values, size.columns, result);
   }
 
-  void multiply_by_transposed(product_size size, factor<T> a, factor<T> b, T* result) override {
+  void multiply_by_transposed(product_size size, factor<T> a, factor<T> b,
+                              product_result<T> to) override {
+    T* result = to.values;
     std::fill_n(result, size.rows * size.columns, T(0));
     add<ColMajor, RowMajor>(size, a.values, size.depth, b.values, size.depth, result);
   }

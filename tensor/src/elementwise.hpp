@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 namespace troupe::tensor {
 
@@ -26,13 +27,21 @@ void log1p_exp_of_minus_abs(const T* values, T* out, std::size_t n);
 /// A NaN stays a NaN.
 template <class T>
 void relu_in_place(T* values, std::size_t n);
+/// The same for bfloat16.
+void relu_in_place(std::uint16_t* values, std::size_t n);
 
 /// delta *= f'(x), given y = f(x).
 template <class T>
 void multiply_relu_derivative(const T* y, T* delta, std::size_t n);
+/// The same for bfloat16.
+void multiply_relu_derivative(const std::uint16_t* y, std::uint16_t* delta, std::size_t n);
 template <class T>
 void multiply_tanh_derivative(const T* y, T* delta, std::size_t n);
 template <class T>
 void multiply_sigmoid_derivative(const T* y, T* delta, std::size_t n);
+
+/// sums[i] += values[i]; values of type T, or bfloat16.
+template <class T, class Value>
+void add_to(T* sums, const Value* values, std::size_t n);
 
 } // namespace troupe::tensor

@@ -25,6 +25,17 @@ struct factor {
   const std::uint16_t* rounded = nullptr; ///< the same in bfloat16, where that is the precision
 };
 
+/// Where a product's result goes. Where bfloat16 is the precision, it may be rounded once from the
+/// float32 sum, which saves a result that is only ever a factor its way through memory in float32.
+template <class T>
+struct product_result {
+  T* values;
+  std::uint16_t* rounded = nullptr; ///< not null: here, and `values` is not written
+
+  product_result(T* to) : values(to) {}
+  explicit product_result(std::uint16_t* to) : values(nullptr), rounded(to) {}
+};
+
 /// Where a factor's other form lies. Grows to the largest seen.
 using factor_memory = aligned_vector<std::uint16_t>;
 
@@ -51,13 +62,16 @@ class matrix_products {
 
   /// result = a * b, plus bias[j] in column j unless bias is null; a is [rows x depth], b is
   /// [depth x columns].
-  virtual void multiply(product_size size, factor<T> a, factor<T> b, const T* bias, T* result) = 0;
+  virtual void multiply(product_size size, factor<T> a, factor<T> b, const T* bias,
+                        product_result<T> result) = 0;
 
   /// result = transpose(a) * b; a is [depth x rows].
-  virtual void multiply_transposed(product_size size, factor<T> a, factor<T> b, T* result) = 0;
+  virtual void multiply_transposed(product_size size, factor<T> a, factor<T> b,
+                                   product_result<T> result) = 0;
 
   /// result = a * transpose(b); b is [columns x depth].
-  virtual void multiply_by_transposed(product_size size, factor<T> a, factor<T> b, T* result) = 0;
+  virtual void multiply_by_transposed(product_size size, factor<T> a, factor<T> b,
+                                      product_result<T> result) = 0;
 };
 
 /// Runs everywhere, for float and double, and is what the others are compared with.

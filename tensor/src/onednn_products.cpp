@@ -47,6 +47,7 @@ struct form {
   bool left_transposed = false;
   bool right_transposed = false;
   bool biased = false;
+  bool rounded = false; ///< the result
 
   friend bool operator==(const form&, const form&) = default;
 };
@@ -94,7 +95,8 @@ class prepared {
     const dnnl::memory::desc a(dims(rows, depth), factors, order(f.left_transposed));
     const dnnl::memory::desc b(dims(depth, columns), factors, order(f.right_transposed));
     const dnnl::memory::desc bias(dims(1, columns), type::f32, format::ab);
-    const dnnl::memory::desc result(dims(rows, columns), type::f32, format::ab);
+    const dnnl::memory::desc result(dims(rows, columns), f.rounded ? type::bf16 : type::f32,
+                                    format::ab);
     dnnl::primitive_attr attributes;
     // Else it would be the library's, bound to the thread that makes the primitive.
     attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
@@ -115,7 +117,7 @@ class prepared {
   /// Of oneDNN's own packing memory.
   std::size_t bytes() const noexcept { return bytes_; }
 
-  void run(const void* a, const void* b, const float* bias, float* result, std::byte* room,
+  void run(const void* a, const void* b, const float* bias, void* result, std::byte* room,
            dnnl::stream& s) {
     point(a_, a, s);
     point(b_, b, s);
@@ -156,25 +158,33 @@ class onednn_products final : public matrix_products<float> {
   }
 
   void multiply(product_size size, factor<float> a, factor<float> b, const float* bias,
-                float* result) override {
+                product_result<float> result) override {
     run({.size = size, .biased = bias != nullptr}, a, b, bias, result);
   }
   void multiply_transposed(product_size size, factor<float> a, factor<float> b,
-                           float* result) override {
+                           product_result<float> result) override {
     run({.size = size, .left_transposed = true}, a, b, nullptr, result);
   }
   void multiply_by_transposed(product_size size, factor<float> a, factor<float> b,
-                              float* result) override {
+                              product_result<float> result) override {
     run({.size = size, .right_transposed = true}, a, b, nullptr, result);
   }
 
  private:
-  void run(const form& f, factor<float> a, factor<float> b, const float* bias, float* result) {
+  void run(form f, factor<float> a, factor<float> b, const float* bias,
+           product_result<float> result) {
+    f.rounded = precision_ == precision::bf16 && result.rounded != nullptr;
     if (f.size.rows == 0 || f.size.columns == 0) return;
     if (f.size.depth == 0) {
-      for (std::size_t i = 0; i < f.size.rows; ++i)
-        for (std::size_t j = 0; j < f.size.columns; ++j)
-          result[i * f.size.columns + j] = bias == nullptr ? 0.0f : bias[j];
+      const std::vector<float> zeros(bias == nullptr ? f.size.columns : 0);
+      const float* row = bias == nullptr ? zeros.data() : bias;
+      for (std::size_t i = 0; i < f.size.rows; ++i) {
+        const auto at = i * f.size.columns;
+        if (f.rounded)
+          round_to_bfloat16(row, result.rounded + at, f.size.columns);
+        else
+          std::copy_n(row, f.size.columns, result.values + at);
+      }
       return;
     }
     const one_thread alone;
@@ -182,7 +192,9 @@ class onednn_products final : public matrix_products<float> {
       if (precision_ == precision::bf16) return x.rounded;
       return x.values;
     };
-    of(f).run(taken(a), taken(b), bias, result, room_.data(), stream_);
+    void* to = result.values;
+    if (f.rounded) to = result.rounded;
+    of(f).run(taken(a), taken(b), bias, to, room_.data(), stream_);
   }
 
   prepared& of(const form& f) {

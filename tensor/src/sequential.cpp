@@ -89,6 +89,9 @@ basic_sequential<T>::basic_sequential(std::size_t inputs, const std::vector<laye
     else
       add_activation(activation_of(layer.type));
   }
+  for (std::size_t k = 0; k + 1 < stages_.size(); ++k)
+    stages_[k].rounded = p == precision::bf16 && stages_[k].dense &&
+                         stages_[k].applied == activation::relu && stages_[k + 1].dense;
 }
 
 template <class T>
@@ -149,13 +152,19 @@ void basic_sequential<T>::check(std::size_t parameters, const basic_batch<T>& ba
 template <class T>
 void basic_sequential<T>::make_room(std::size_t rows) {
   if (rows <= room_) return;
-  std::size_t widest = 0;
-  for (auto& s : stages_) {
+  std::size_t widest = 0, widest_rounded = 0;
+  for (std::size_t k = 0; k < stages_.size(); ++k) {
+    auto& s = stages_[k];
     s.output.resize(padded(rows * s.units));
     widest = std::max(widest, s.units);
+    if (!s.rounded) continue;
+    stages_[k + 1].input_memory.resize(rows * s.units);
+    widest_rounded = std::max(widest_rounded, s.units);
   }
   delta_.resize(padded(rows * widest));
   next_delta_.resize(padded(rows * widest));
+  for (auto* memory : {&delta_memory_, &next_delta_memory_})
+    memory->resize(std::max(memory->size(), rows * widest_rounded));
   room_ = rows;
 }
 
@@ -163,19 +172,34 @@ template <class T>
 const T* basic_sequential<T>::forward(const T* parameters, const basic_batch<T>& batch,
                                       matrix_products<T>& products) {
   make_room(batch.rows);
-  const T* input = batch.features.data();
-  for (auto& s : stages_) {
+  const bool training = &products == products_.get();
+  const T* input = batch.features.data(); // null: in input_factor already
+  for (std::size_t k = 0; k < stages_.size(); ++k) {
+    auto& s = stages_[k];
+    const auto n = batch.rows * s.units;
     T* output = s.output.data();
     if (s.dense) {
-      s.input_factor = products.factor_of(input, batch.rows * s.inputs, s.input_memory);
+      if (input != nullptr)
+        s.input_factor = products.factor_of(input, batch.rows * s.inputs, s.input_memory);
       s.weight_factor =
           products.factor_of(parameters + s.weight, s.inputs * s.units, s.weight_memory);
-      products.multiply({.rows = batch.rows, .columns = s.units, .depth = s.inputs}, s.input_factor,
-                        s.weight_factor, parameters + s.bias, output);
+      const auto multiply = [&](product_result<T> to) {
+        products.multiply({.rows = batch.rows, .columns = s.units, .depth = s.inputs},
+                          s.input_factor, s.weight_factor, parameters + s.bias, to);
+      };
+      if (training && s.rounded) {
+        auto& next = stages_[k + 1];
+        multiply(product_result<T>(next.input_memory.data()));
+        relu_in_place(next.input_memory.data(), n);
+        next.input_factor = {nullptr, next.input_memory.data()};
+        input = nullptr;
+        continue;
+      }
+      multiply(output);
     } else {
-      std::copy_n(input, batch.rows * s.units, output);
+      std::copy_n(input, n, output);
     }
-    if (s.applied) apply(*s.applied, output, batch.rows * s.units);
+    if (s.applied) apply(*s.applied, output, n);
     input = output;
   }
   return input;
@@ -186,21 +210,43 @@ void basic_sequential<T>::backward(std::size_t rows, T* gradient,
                                    const model::final_listener* tell) {
   for (auto k = stages_.size(); k-- > 0;) {
     const auto& s = stages_[k];
-    T* delta = delta_.data();
-    if (s.applied) multiply_derivative(*s.applied, s.output.data(), delta, rows * s.units);
-    if (!s.dense) continue;
     T* bias = gradient + s.bias;
-    std::copy_n(delta, s.units, bias);
-    for (std::size_t i = 1; i < rows; ++i)
-      for (std::size_t j = 0; j < s.units; ++j) bias[j] += delta[i * s.units + j];
-    const auto delta_factor = products_->factor_of(delta, rows * s.units, delta_memory_);
+    if (s.dense) std::fill_n(bias, s.units, T(0));
+    // Row by row, so that a row is summed while it is near.
+    const auto finish = [&](auto* delta, auto derivative) {
+      for (std::size_t i = 0; i < rows; ++i) {
+        const auto at = i * s.units;
+        derivative(at);
+        if (s.dense) add_to(bias, delta + at, s.units);
+      }
+    };
+    factor<T> delta_factor{};
+    if (s.rounded) {
+      const auto* y = stages_[k + 1].input_memory.data();
+      auto* delta = delta_memory_.data();
+      finish(delta, [&](auto at) { multiply_relu_derivative(y + at, delta + at, s.units); });
+      delta_factor = {nullptr, delta};
+    } else {
+      T* delta = delta_.data();
+      finish(delta, [&](auto at) {
+        if (s.applied) multiply_derivative(*s.applied, s.output.data() + at, delta + at, s.units);
+      });
+      if (!s.dense) continue;
+      delta_factor = products_->factor_of(delta, rows * s.units, delta_memory_);
+    }
     products_->multiply_transposed({.rows = s.inputs, .columns = s.units, .depth = rows},
                                    s.input_factor, delta_factor, gradient + s.weight);
     if (tell != nullptr && s.weight > 0) (*tell)(s.weight); // entries follow the layers' order
     if (k == 0) break;
-    products_->multiply_by_transposed({.rows = rows, .columns = s.inputs, .depth = s.units},
-                                      delta_factor, s.weight_factor, next_delta_.data());
-    std::swap(delta_, next_delta_);
+    const product_size size{.rows = rows, .columns = s.inputs, .depth = s.units};
+    if (stages_[k - 1].rounded) {
+      products_->multiply_by_transposed(size, delta_factor, s.weight_factor,
+                                        product_result<T>(next_delta_memory_.data()));
+      std::swap(delta_memory_, next_delta_memory_);
+    } else {
+      products_->multiply_by_transposed(size, delta_factor, s.weight_factor, next_delta_.data());
+      std::swap(delta_, next_delta_);
+    }
   }
 }
 

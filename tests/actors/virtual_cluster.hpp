@@ -53,7 +53,7 @@ class virtual_cluster {
   caf::timespan now() const;
   /// What every process that ever lived has recorded.
   std::vector<history::process_history> histories() const;
-  /// CHECK-1 to CHECK-11 over it.
+  /// CHECK-1 to CHECK-13 over it.
   history::report check() const;
 
   /// The node dies at once, with everything on it.

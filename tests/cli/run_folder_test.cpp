@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../tensor/file_size_limit.hpp"
 #include "temporary_folder.hpp"
 #include "troupe/cli/failure.hpp"
 
@@ -143,6 +144,28 @@ TEST_CASE("a job is replaced as a whole or not at all") {
   fs::create_directory(folder / "run/job.json.new"); // in the way of the new text
   CHECK_THROWS_WITH(run.replace_job("never"), Contains("job.json: cannot write: "));
   CHECK(read_file(run.job_file()) == "after");
+}
+
+TEST_CASE("a disk that is full when the run takes its folder leaves nothing behind") {
+  temporary_folder folder;
+  fs::create_directory(folder / "given");
+  {
+    const file_size_limit full(0);
+    CHECK_THROWS_WITH(run_folder::at(folder / "made"), Contains("made/lock: cannot write: "));
+    CHECK_THROWS_WITH(run_folder::next(folder / "runs", "a"), Contains("a-1/lock: cannot write: "));
+    CHECK_THROWS_WITH(run_folder::at(folder / "given"), Contains("given/lock: cannot write: "));
+  }
+  CHECK_FALSE(fs::exists(folder / "made"));
+  CHECK(fs::is_empty(folder / "runs"));
+  CHECK(fs::is_empty(folder / "given"));
+  // A run that is there keeps its folder, whose lock is anybody's who gets it.
+  run_folder::at(folder / "run").write_job("{}");
+  {
+    const file_size_limit full(0);
+    CHECK_THROWS_WITH(run_folder::existing(folder / "run"), Contains("cannot write: "));
+  }
+  CHECK(read_file(folder / "run/job.json") == "{}");
+  run_folder::existing(folder / "run");
 }
 
 TEST_CASE("a run that never began takes back what it made and nothing else") {

@@ -4,6 +4,7 @@
 #include "troupe/tensor/error.hpp"
 #include "troupe/tensor/random.hpp"
 
+#include <algorithm>
 #include <bit>
 #include <catch2/catch.hpp>
 #include <cmath>
@@ -179,7 +180,29 @@ TEST_CASE("bf16: products of rounded factors, summed in float32") {
         REQUIRE(close(result, plain, tolerance));
         library->multiply_by_transposed(size, fa, ftb, result.data());
         REQUIRE(close(result, plain, tolerance));
+        // Rounded once more, into other memory, and the float32 result is left alone.
+        factor_memory to(m * n);
+        const auto check_rounded = [&](const std::vector<double>& expected) {
+          for (std::size_t i = 0; i < m * n; ++i) {
+            const double found = std::bit_cast<float>(std::uint32_t{to[i]} << 16);
+            REQUIRE(std::abs(found - expected[i]) <= std::abs(expected[i]) / 256 + tolerance);
+          }
+          std::fill(to.begin(), to.end(), std::uint16_t(0x4242));
+        };
+        library->multiply(size, fa, fb, bias.data(), product_result<float>(to.data()));
+        check_rounded(biased);
+        library->multiply_transposed(size, fta, fb, product_result<float>(to.data()));
+        check_rounded(plain);
+        library->multiply_by_transposed(size, fa, ftb, product_result<float>(to.data()));
+        check_rounded(plain);
       }
+  // Nothing to sum.
+  const std::vector<float> bias{1.5f, -3};
+  factor_memory to(4, 0x4242);
+  library->multiply({2, 2, 0}, {}, {}, bias.data(), product_result<float>(to.data()));
+  CHECK((to == factor_memory{0x3fc0, 0xc040, 0x3fc0, 0xc040}));
+  library->multiply({2, 2, 0}, {}, {}, nullptr, product_result<float>(to.data()));
+  CHECK((to == factor_memory(4)));
   // Beyond what bfloat16 can hold, and what is no number.
   const std::vector<float> odd{3.4e38f, std::numeric_limits<float>::infinity(), -2.0f,
                                std::bit_cast<float>(0x7f800001u)};

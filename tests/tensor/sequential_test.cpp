@@ -252,6 +252,41 @@ TEST_CASE("what is called final of a gradient does not change any more, and is t
   }
 }
 
+TEST_CASE(
+    "bf16: every part of the gradient is near that of fp32, whatever layers follow each other") {
+  if (!supports(precision::bf16)) {
+    WARN("skipped: no bfloat16 on this processor or in this build");
+    return;
+  }
+  const auto data = make_digits(80, 1);
+  for (auto first : {kind::relu, kind::tanh})
+    for (auto second : {kind::relu, kind::sigmoid})
+      for (bool twice : {false, true}) {
+        std::vector<layer_spec> layers{{kind::dense, 40}, {first}};
+        if (twice) layers.push_back({kind::relu}); // an activation alone, between the layers
+        layers.insert(layers.end(), {{kind::dense, 33}, {second}, {kind::dense, 10}});
+        const auto rounds =
+            make_sequential(784, layers, loss::softmax_cross_entropy, precision::bf16);
+        const auto exact = make_sequential(784, layers, loss::softmax_cross_entropy);
+        const auto n = exact->parameter_layout().size();
+        aligned_vector<float> values(n), expected(n), found(n);
+        exact->initialize(1, values);
+        for (std::size_t rows : {1u, 7u, 64u, 16u}) {
+          exact->loss_and_gradient(values, data.view(3, rows), expected);
+          rounds->loss_and_gradient(values, data.view(3, rows), found);
+          for (const auto& e : exact->parameter_layout().entries()) {
+            double difference = 0, size = 0;
+            for (auto i = e.offset; i < e.offset + e.size; ++i) {
+              difference += std::pow(double{found[i]} - double{expected[i]}, 2);
+              size += std::pow(double{expected[i]}, 2);
+            }
+            INFO(e.name << ", " << rows << " rows, " << layers.size() << " layers");
+            CHECK(std::sqrt(difference) <= 0.1 * std::sqrt(size));
+          }
+        }
+      }
+}
+
 TEST_CASE("an own model that knows nothing of it streams its gradient in one") {
   struct identity final : model {
     layout entries;

@@ -88,9 +88,11 @@ enum class invariant : std::uint8_t {
   every_sample,
   one_lease,
   checkpoints,
-  all_sent
+  all_sent,
+  acknowledged,
+  asked
 };
-inline constexpr std::size_t invariants = 13;
+inline constexpr std::size_t invariants = 15;
 
 struct quiet_phase {
   sim_time from = std::chrono::seconds(2);       ///< no fault begins after this
@@ -136,6 +138,6 @@ inline constexpr std::array<std::string_view, 3> direction_names = {"both", "in"
 inline constexpr std::array<std::string_view, invariants> invariant_names = {
     "finishes",  "exact_parameters", "exactly_once", "nothing_lost",   "own_writes",
     "staleness", "clocks",           "one_primary",  "replicas_equal", "every_sample",
-    "one_lease", "checkpoints",      "all_sent"};
+    "one_lease", "checkpoints",      "all_sent",     "acknowledged",   "asked"};
 
 } // namespace troupe::chaos

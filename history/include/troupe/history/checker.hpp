@@ -59,6 +59,10 @@ namespace troupe::history {
 ///           shard, for that clock and step, with the same count of its own pushes; and, in a life
 ///           that began with the job, the updates that the worker takes it to contain are as many
 ///           as the changes up to the one it was served after had brought.
+/// CHECK-12  What was seen acknowledged, was. Where a worker says that a shard acknowledged a batch
+///           to it, a replica of that shard says that it did.
+/// CHECK-13  What was served, was asked for. Whatever a replica served to a worker, the worker had
+///           asked that shard for, for that clock and step.
 enum class rule : std::uint8_t {
   exactly_once = 1,
   nothing_lost,
@@ -70,9 +74,11 @@ enum class rule : std::uint8_t {
   every_sample,
   one_lease,
   checkpoints,
-  all_sent
+  all_sent,
+  acknowledged,
+  asked
 };
-inline constexpr std::size_t rules = 11;
+inline constexpr std::size_t rules = 13;
 
 /// "exactly once", "nothing acknowledged is lost", ...
 std::string name_of(rule r);
