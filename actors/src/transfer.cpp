@@ -11,8 +11,8 @@ namespace {
 std::uint64_t length_of(const block& b) { return b.size(); }
 std::uint64_t length_of(std::uint64_t length) { return length; }
 
-// Where a piece [offset, offset + length) belongs among those taken, which ascend; none: it does not
-// lie in [0, total), or overlaps.
+// Where a piece [offset, offset + length) belongs among those taken, which ascend; none: it does
+// not lie in [0, total), or overlaps.
 template <class Taken>
 std::optional<typename Taken::iterator> place_for(Taken& taken, std::uint64_t offset,
                                                   std::uint64_t length, std::uint64_t total) {
@@ -44,7 +44,8 @@ std::vector<part> cut(transfer_id id, peer_number from, std::shared_ptr<const vo
   parts.reserve(bytes / part_size + 1);
   const auto* at = static_cast<const std::byte*>(data);
   for (std::uint64_t offset = 0; offset < bytes; offset += part_size) {
-    const auto size = static_cast<std::uint32_t>(std::min<std::uint64_t>(part_size, bytes - offset));
+    const auto size =
+        static_cast<std::uint32_t>(std::min<std::uint64_t>(part_size, bytes - offset));
     parts.push_back({id, from, offset, bytes, block{owner, at + offset, size}});
   }
   return parts;
@@ -62,8 +63,8 @@ void outbound_queue::add(transfer_id id, peer_number from, std::shared_ptr<const
 }
 
 outbound_queue::run outbound_queue::run_of(const part& p) {
-  return {p.transfer, p.from,         p.offset,             p.offset + p.data.size(),
-          p.total,    p.data.owner(), p.data.bytes().data()};
+  return {p.transfer,           p.from, p.offset, p.offset + p.data.size(), p.total, p.data.owner(),
+          p.data.bytes().data()};
 }
 
 std::uint64_t outbound_queue::waiting() const noexcept {
@@ -195,8 +196,7 @@ void owed_credit::settle(transfer_id id) {
 void owed_credit::close(transfer_id id) {
   const auto before = parts_;
   settle(id);
-  if (parts_ != before)
-    due_.push_back({before - parts_, 0, id, shared_pools::of_process().key()});
+  if (parts_ != before) due_.push_back({before - parts_, 0, id, shared_pools::of_process().key()});
 }
 
 void owed_credit::clear() {

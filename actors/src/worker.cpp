@@ -212,7 +212,8 @@ void worker_state::send_push(shard_id shard, const worker_core::push_order& orde
 }
 
 void worker_state::flush(shard_id shard) {
-  while (auto next = out_[shard.value].next()) self->send(options_.peers.shard(shard), std::move(*next));
+  while (auto next = out_[shard.value].next())
+    self->send(options_.peers.shard(shard), std::move(*next));
 }
 
 void worker_state::on_credit(const credit& c) {
@@ -290,7 +291,8 @@ void worker_state::on_tick() {
     if (mutant_active(mutant::resend_dropped)) continue;
     reached(probe::push_sent_again);
     for (auto shard : missing) {
-      if (options_.core.remote.contains(shard)) out_[shard.value].cancel(open.transfers[shard.value]);
+      if (options_.core.remote.contains(shard))
+        out_[shard.value].cancel(open.transfers[shard.value]);
       send_push(shard, order, open);
     }
   }

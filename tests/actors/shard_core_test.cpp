@@ -98,8 +98,8 @@ TEST_CASE("SHARD-2: a step in bsp is bitwise the same in any order of arrival an
       if (b == 2) { // the same bytes in smaller parts
         pushed.clear();
         for (std::size_t at = 0; at < size; at += 1000)
-          pushed.emplace_back(at * sizeof(float),
-                         block::copy_of(std::as_bytes(std::span{gradients[b]}.subspan(at, 1000))));
+          pushed.emplace_back(at * sizeof(float), block::copy_of(std::as_bytes(
+                                                      std::span{gradients[b]}.subspan(at, 1000))));
       }
       accept(core, w0, 0, {0, static_cast<std::uint32_t>(b)}, pushed);
     }

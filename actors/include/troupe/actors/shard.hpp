@@ -134,7 +134,7 @@ struct shard_state {
     puller_actor puller;   ///< the same, of one that pulls
     owed_credit owed;
     outbound_queue out;
-    transfer_id sending = 0; ///< the last range or image begun
+    transfer_id sending = 0;       ///< the last range or image begun
     std::vector<arriving> inbound; ///< a few at most
     std::optional<waiting_pull> waiting;
   };
@@ -178,7 +178,7 @@ struct shard_state {
   void record_image(const replica_image& used);
   void accept_waiting_pushes();
 
-  std::unordered_map<peer_number, peer> peers_; // a thousand workers or more
+  std::unordered_map<peer_number, peer> peers_;   // a thousand workers or more
   scheduler::waiting_reads<peer_number> waiting_; // whose peer::waiting is set
   std::vector<pull_snapshot> waiting_snapshots_;
   std::vector<std::function<void()>> when_primary_; // what the scheduler asked for before that

@@ -216,7 +216,7 @@ class owed_credit {
 
  private:
   std::uint32_t most_;
-  std::uint32_t parts_ = 0; // of all transfers
+  std::uint32_t parts_ = 0;                                 // of all transfers
   std::vector<std::pair<transfer_id, std::uint32_t>> owed_; // for few transfers
   std::vector<credit> due_;                                 // whatever else is owed
 };

@@ -92,8 +92,9 @@ class worker_core {
   /// The pull to begin now, if any. The caller fills `target` for every remote shard and reports
   /// each by `landed`.
   std::optional<pull_order> begin_pull();
-  /// The remote shard's range lies in the target but for what of it was kept elsewhere; `own_applied`: own clocks below it are contained; `seen_updates`: how many updates
-  /// it contains, to come back with the gradient.
+  /// The remote shard's range lies in the target but for what of it was kept elsewhere;
+  /// `own_applied`: own clocks below it are contained; `seen_updates`: how many updates it
+  /// contains, to come back with the gradient.
   void landed(shard_id shard, clock_value own_applied, std::uint64_t seen_updates,
               placed_blocks kept = {});
 
@@ -116,7 +117,7 @@ class worker_core {
     batch_id batch;
     std::shared_ptr<const tensor::aligned_vector<float>> gradient;
     std::vector<std::uint64_t> seen_updates; ///< by shard; remote ones: of the parameters used
-    std::vector<shard_id> shards;                   ///< to whom it goes now
+    std::vector<shard_id> shards;            ///< to whom it goes now
   };
   /// The gradient of the first batch in hand is final from element `first` on. None: no range
   /// became final.
@@ -178,10 +179,10 @@ class worker_core {
   bool arrived_ = false; // arriving_ is whole and not yet used
   std::uint64_t arriving_step_ = 0;
   // By shard, of those that are remote.
-  std::vector<clock_value> own_applied_;      // of arriving_
-  std::vector<placed_blocks> arriving_kept_;  // and not in arriving_
-  std::vector<std::uint64_t> arriving_seen_;  // updates in arriving_
-  std::vector<std::uint64_t> current_seen_;   // updates in current_
+  std::vector<clock_value> own_applied_;     // of arriving_
+  std::vector<placed_blocks> arriving_kept_; // and not in arriving_
+  std::vector<std::uint64_t> arriving_seen_; // updates in arriving_
+  std::vector<std::uint64_t> current_seen_;  // updates in current_
 
   std::deque<computation> in_hand_; // of the compute actor
   std::map<batch_id, open_push> in_flight_;

@@ -128,7 +128,7 @@ class batch_leases {
   open_map open_;                   // by ordinal
   std::list<std::uint64_t> by_age_; // ordinals of open_, by since when and then by ordinal
   std::unordered_map<worker_id, std::vector<std::uint64_t>> by_worker_; // ascending; none empty
-  std::set<std::uint64_t> returned_;                       // ordinals below next_, unleased
+  std::set<std::uint64_t> returned_; // ordinals below next_, unleased
   std::uint64_t next_ = 0; // lowest ordinal never leased nor completed; all above were never leased
 };
 

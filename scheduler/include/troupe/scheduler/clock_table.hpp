@@ -103,16 +103,14 @@ class clock_table {
   };
 
   const entry* find(worker_id worker) const;
-  entry* find(worker_id worker) {
-    return const_cast<entry*>(std::as_const(*this).find(worker));
-  }
+  entry* find(worker_id worker) { return const_cast<entry*>(std::as_const(*this).find(worker)); }
   const entry* find_live(worker_id worker) const;
   void move_forward(entry& e, clock_value to);
   void count(const entry& e);
   void discount(const entry& e);
 
-  std::vector<entry> workers_;                     // ascending; departed ones too: CLOCKS-1
-  std::map<clock_value, std::uint32_t> applied_;   // how many live ones are there, of each
+  std::vector<entry> workers_;                   // ascending; departed ones too: CLOCKS-1
+  std::map<clock_value, std::uint32_t> applied_; // how many live ones are there, of each
   std::size_t live_ = 0;
 };
 
