@@ -46,6 +46,7 @@ transfer_actor::behavior_type mirror(transfer_actor::stateful_pointer<mirror_sta
             s.peer = caf::actor_cast<transfer_actor>(self->current_sender());
             s.out = outbound_queue{64};
             s.out.use(bulk_lane_to(self->system(), s.peer));
+            self->send(s.peer, credit{}); // what goes over a bulk connection may overtake messages
           }};
 }
 
@@ -182,6 +183,11 @@ struct inbox {
   std::mutex mutex;
   std::condition_variable changed;
   std::vector<part> parts;
+  bool introduced = false;
+  bool is_introduced() {
+    std::unique_lock lock(mutex);
+    return changed.wait_for(lock, std::chrono::seconds(20), [&] { return introduced; });
+  }
   bool holds(std::size_t n) {
     std::unique_lock lock(mutex);
     return changed.wait_for(lock, std::chrono::seconds(20), [&] { return parts.size() >= n; });
@@ -218,7 +224,11 @@ TEST_CASE("the same over a bulk connection, there and back; and as messages when
               got->parts.push_back(p);
               got->changed.notify_all();
             },
-            [](const credit&) {}};
+            [got](const credit&) {
+              std::lock_guard lock(got->mutex);
+              got->introduced = true;
+              got->changed.notify_all();
+            }};
   });
   // The registry holds whoever another process knows.
   const auto end_it = [](transfer_actor* a) {
@@ -226,9 +236,13 @@ TEST_CASE("the same over a bulk connection, there and back; and as messages when
   };
   std::unique_ptr<transfer_actor, decltype(end_it)> ends_with_the_test{&here, end_it};
   auto introduce = [&] {
-    std::lock_guard lock(got->mutex);
-    got->parts.clear();
+    {
+      std::lock_guard lock(got->mutex);
+      got->parts.clear();
+      got->introduced = false;
+    }
     caf::send_as(here, *mirrored, credit{});
+    REQUIRE(got->is_introduced());
   };
   auto came_back = [&] {
     std::map<std::uint64_t, block> sorted;
