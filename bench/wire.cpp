@@ -29,6 +29,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "command_line.hpp"
 #include "report.hpp"
 #include "troupe/actors/connect.hpp"
 #include "troupe/actors/shard.hpp"
@@ -277,36 +278,23 @@ nlohmann::json row(std::size_t bytes, const char* what, const figures& f, const 
           {"count", f.count}};
 }
 
-bool is_stream_path(const std::string& name) {
-  return name == "messages" || name == "bulk" || name == "shared memory";
-}
-
 } // namespace
 
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(pull_once)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(push_once)
 
 int main(int argc, char** argv) {
-  auto all = troupe::bench::origin("wire", troupe::bench::command_of(argc, argv));
-  troupe::bench::print_origin(all);
   double seconds = 1;
   std::string json_file, streams_of;
-  for (int i = 1; i < argc; ++i) {
-    std::string argument = argv[i];
-    if (argument == "--seconds" && i + 1 < argc)
-      seconds = std::atof(argv[++i]);
-    else if (argument == "--json" && i + 1 < argc)
-      json_file = argv[++i];
-    else if (argument == "--streams" && i + 1 < argc && is_stream_path(argv[i + 1]))
-      streams_of = argv[++i];
-    else if (argument == "--no-shared-memory")
-      share_memory = false;
-    else {
-      std::cerr << "usage: bench_wire [--seconds S] [--no-shared-memory] [--json FILE]\n"
-                   "                  [--streams messages|bulk|'shared memory': these alone]\n";
-      return 2;
-    }
-  }
+  troupe::bench::command_line line("Pulls, pushes, streams and requests between two processes.",
+                                   json_file);
+  line.app.add_option("--seconds", seconds, "Of each measurement")->check(troupe::bench::duration);
+  line.app.add_option("--streams", streams_of, "Those over one path, and nothing else")
+      ->check(CLI::IsMember({"messages", "bulk", "shared memory"}));
+  line.app.add_flag("!--no-shared-memory", share_memory, "Nothing goes through shared memory");
+  line.read(argc, argv);
+  auto all = troupe::bench::origin("wire", troupe::bench::command_of(argc, argv));
+  troupe::bench::print_origin(all);
   nlohmann::json rows = nlohmann::json::array();
   for (std::size_t bytes : {64u << 10, 1u << 20, 4u << 20, 16u << 20, 64u << 20}) {
     if (!streams_of.empty()) break;
