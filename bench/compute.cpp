@@ -284,11 +284,12 @@ options parse(int argc, char** argv) {
       ->check(troupe::bench::duration);
   line.app.add_option("--rounds", o.rounds)->check(troupe::bench::count);
   line.app.add_option("--precision", o.precision, "fp32 or bf16")
-      ->transform(CLI::Transformer(std::map<std::string, tensor::precision>{
+      ->transform(CLI::CheckedTransformer(std::map<std::string, tensor::precision>{
           {"fp32", tensor::precision::fp32}, {"bf16", tensor::precision::bf16}}))
       ->default_str("fp32");
   line.app.add_option("--model", o.model, "One alone, such as 784-512-512-10");
-  line.app.add_option("--batch", o.batch, "One size alone; 0: all");
+  line.app.add_option("--batch", o.batch, "One size alone; 0: all")
+      ->check(CLI::Range(0, 1'000'000));
   line.app.add_option("--python", o.python, "With PyTorch");
   line.app.add_flag("!--no-peer", o.peer, "Not beside PyTorch");
   line.app.add_flag("--floats", o.floats, "Samples are floats in memory, instead of bytes");

@@ -178,6 +178,10 @@ def unknown_tables(figures):
 # -- what was aimed for -----------------------------------------------------------------------------------------
 
 
+def shown_aim(aim):
+    return f"{aim:,}" if isinstance(aim, int) else f"{aim:.2f}".rstrip("0") if aim < 1 else f"{aim}"
+
+
 def aims(benchmarks):
     """(what, aim, found) of everything that has an aim."""
     for figures in benchmarks:
@@ -208,11 +212,35 @@ def aims(benchmarks):
             for row in rows_of(figures, "jobs"):
                 if row.get("of_one_replica"):
                     yield f"replication: {row['job']}, {row['replicas']} replicas, of one", 0.8, row["of_one_replica"]
+        if name == "scale":
+            yield from aims_of_scale(figures)
         if name == "recording":
             yield "recording: samples/s with --record, of those without", 0.97, figures.get("rate_ratio")
         if name == "train":
             for row in rows_of(figures, "models[model].ratios"):
                 yield f"train: {row['model']}, {row['of']}, times {row['by']}", row["aim"], row["ratio"]
+
+
+def aims_of_scale(figures):
+    """Flat: what the most cost is at most 1.3 of what the fewest do."""
+    def median_of(rounds, key):
+        return sorted(r[key] for r in rounds)[len(rounds) // 2]
+
+    flat = 1 / 1.3
+    leases = figures.get("leases", [])
+    for size in leases:
+        yield f"scale: {size['workers']:,} workers, leases/s", 50_000, median_of(size["scheduler"], "leases_per_second")
+    sizes = figures.get("one_process", [])
+    if leases:
+        fewest, most = (median_of(leases[i]["scheduler"], "scheduler_us_per_lease") for i in (0, -1))
+        yield "scale: processor time of a lease, fewest workers by most", flat, fewest / most
+    if sizes:
+        for key, what in (("scheduler_us_per_batch", "the scheduler's part of a batch"), ("cpu_us_per_batch", "processor time of a batch")):
+            fewest, most = (median_of(sizes[i]["cluster"], key) for i in (0, -1))
+            yield f"scale: {what}, fewest workers by most", flat, fewest / most
+    nodes = figures.get("simulated", [])
+    if nodes:
+        yield "scale: messages of a batch, fewest nodes by most", flat, nodes[0]["messages_per_batch"] / nodes[-1]["messages_per_batch"]
 
 
 # -- SVG --------------------------------------------------------------------------------------------------------
@@ -269,7 +297,7 @@ def report(results, plots):
     if found:
         lines += ["## What was aimed for", "", "| | aim | found | |", "|---|---|---|---|"]
         for what, aim, value in found:
-            lines.append(f"| {what} | {aim} | {shown(value, '{:.2f}')} | {'' if middle(value) >= aim else 'does not hold'} |")
+            lines.append(f"| {what} | {shown_aim(aim)} | {shown(value, '{:.2f}')} | {'' if middle(value) >= aim else 'does not hold'} |")
         lines.append("")
     for b in benchmarks:
         if "failed" in b:

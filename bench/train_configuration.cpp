@@ -68,10 +68,10 @@ train_options parse_train_options(int argc, char** argv) {
   line.app.add_option("--replicas", o.replicas)->delimiter(',')->check(CLI::Range(1, 2));
   line.app.add_option("--places", o.places, "one, shared, tcp")
       ->delimiter(',')
-      ->transform(
-          CLI::Transformer(std::map<std::string, placement>{{"one", placement::one_process},
-                                                            {"shared", placement::shared_memory},
-                                                            {"tcp", placement::tcp}}))
+      ->transform(CLI::CheckedTransformer(
+          std::map<std::string, placement>{{"one", placement::one_process},
+                                           {"shared", placement::shared_memory},
+                                           {"tcp", placement::tcp}}))
       ->default_str("one,shared,tcp");
   line.app.add_option("--python", o.python, "With PyTorch");
   line.app.add_flag("!--no-peer", o.peer, "Not beside PyTorch");

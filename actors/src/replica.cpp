@@ -37,6 +37,7 @@ void shard_state::on_become(const become_replica& b) {
   const bool same = part_.downstream && b.downstream &&
                     part_.downstream_node == b.downstream_node &&
                     part_.downstream.address() == b.downstream.address();
+  if (was_primary && !b.primary) owed_answers_.clear();
   const bool has_image = same && (!part_.downstream_learns || learner_has_image_);
   if (part_.downstream) peers_.erase(downstream_peer());
   if (b.learning && !part_.learning) image_taken_ = false;
@@ -112,8 +113,7 @@ void shard_state::on_replicate(const replicate& r) {
   if (r.view > part_.view || waits_for_image) {
     reached(probe::change_came_early);
     early_.push_back(r);
-    for (const auto& p : std::exchange(early_.back().first, {}))
-      arriving_as(r.transfer).bytes.add(p);
+    for (const auto& p : std::exchange(early_.back().first, {})) take_replica_part(p);
     return;
   }
   if (part_.primary && !mutant_active(mutant::old_view_accepted)) return;
@@ -133,9 +133,8 @@ void shard_state::on_replicate(const replicate& r) {
   }
   if (mutant_active(mutant::acknowledged_before_whole))
     self->send(upstream_, replicated{options.id, part_.view, r.sequence, own_peer()});
-  auto& arriving = arriving_as(r.transfer);
-  arriving.header = r;
-  for (const auto& p : r.first) arriving.bytes.add(p);
+  arriving_as(r.transfer).header = r;
+  for (const auto& p : r.first) take_replica_part(p);
   receive_if_whole(r.transfer);
 }
 
@@ -194,6 +193,7 @@ void shard_state::on_image(const replica_image& i) {
   image_bytes_ = {};
   options.slot->core = nullptr; // an earlier image of a tail that was lost
   log_ = log{i.sequence};
+  owed_answers_.clear();
   if (auto before = changes_.extract(i.transfer)) image_bytes_ = std::move(before.mapped().bytes);
   use_image_if_whole();
   for (const auto& r : std::exchange(early_, {})) on_replicate(r);

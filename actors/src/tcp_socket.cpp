@@ -91,8 +91,8 @@ bool is_near(int connected) {
   constexpr unsigned near_us = 1'000;
   tcp_info info{};
   socklen_t size = sizeof info;
-  return ::getsockopt(connected, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 &&
-         info.tcpi_rtt < near_us;
+  return ::getsockopt(connected, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 && info.tcpi_rtt > 0 &&
+         info.tcpi_rtt < near_us; // 0: not measured
 }
 
 std::uint16_t port_of(const tcp_socket& listening) {

@@ -122,26 +122,30 @@ void outbound_queue::take_back_lost() {
   sent_.erase(lost.begin(), lost.end());
 }
 
+// Sends what is first; none: it went over the bulk connection.
+std::optional<part> outbound_queue::send_first(bool lane_too) {
+  auto p = take_first(next_size());
+  std::uint64_t connection = 0;
+  if (shares_.value_or(false)) p.data = p.data.in_shared_memory();
+  if (lane_too && !p.data.lent() && fits_lane(p.data.size())) connection = lane_->send(p);
+  sent_.push_back({p, connection});
+  if (connection != 0) return std::nullopt;
+  return p;
+}
+
 std::optional<part> outbound_queue::next() {
   take_back_lost();
-  while (!waiting_.empty() && on_their_way() < window_) {
-    auto p = take_first(next_size());
-    std::uint64_t connection = 0;
-    if (shares_.value_or(false)) p.data = p.data.in_shared_memory();
-    if (!p.data.lent() && fits_lane(p.data.size())) connection = lane_->send(p);
-    sent_.push_back({p, connection});
-    if (connection == 0) return p;
-  }
+  while (!waiting_.empty() && on_their_way() < window_)
+    if (auto p = send_first(true)) return p;
   return std::nullopt;
 }
 
 std::vector<part> outbound_queue::next_of(transfer_id id) {
+  take_back_lost(); // it goes before this transfer, and not with its announcement
   std::vector<part> first;
-  while (!waiting_.empty() && waiting_.front().transfer == id &&
+  while (!waiting_.empty() && waiting_.front().transfer == id && on_their_way() < window_ &&
          (shares_.value_or(false) || !fits_lane(next_size()))) {
-    auto p = next();
-    if (!p) break;
-    first.push_back(std::move(*p));
+    first.push_back(*send_first(false));
     if (!first.back().data.lent()) break; // a message holds one part's bytes at most
   }
   return first;

@@ -67,6 +67,7 @@ std::optional<worker_core::pull_order> worker_core::begin_pull() {
   pull_open_ = true;
   arriving_step_ = step_of(*leases_.begin());
   awaited_ = options_.remote;
+  for (auto& kept : arriving_kept_) kept.clear(); // of a pull that was given up
   return pull_order{next_clock_, arriving_step_, arriving_};
 }
 

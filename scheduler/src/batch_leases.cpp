@@ -118,8 +118,8 @@ void batch_leases::renew(worker_id worker, time_point now) {
   for (const auto ordinal : it->second) {
     auto& lease = open_.at(ordinal);
     if (lease.since >= now) continue;
+    by_age_.splice(place_for(now), by_age_, lease.place);
     lease.since = now;
-    by_age_.splice(place_for(now, ordinal), by_age_, lease.place);
   }
 }
 
@@ -146,21 +146,16 @@ std::optional<worker_id> batch_leases::holder(batch_id batch) const {
 void batch_leases::begin_lease(worker_id worker, std::uint64_t ordinal, time_point now) {
   // Already open with the mutant lease_given_twice alone: then the first lease stays.
   const auto [lease, begun] = open_.try_emplace(ordinal, open_lease{worker, now, {}});
-  if (begun) lease->second.place = by_age_.insert(place_for(now, ordinal), ordinal);
+  if (begun) lease->second.place = by_age_.insert(place_for(now), ordinal);
   auto& held = by_worker_[worker];
   const auto at = std::ranges::lower_bound(held, ordinal);
   if (at == held.end() || *at != ordinal) held.insert(at, ordinal);
 }
 
-// Behind all that are older: time goes on, so that is the end, or near it.
-std::list<std::uint64_t>::iterator batch_leases::place_for(time_point since,
-                                                           std::uint64_t ordinal) {
+// Behind all that are older or as old: time goes on, so that is the end.
+std::list<std::uint64_t>::iterator batch_leases::place_for(time_point since) {
   auto place = by_age_.end();
-  while (place != by_age_.begin()) {
-    const auto before = std::prev(place);
-    if (std::pair{open_.at(*before).since, *before} < std::pair{since, ordinal}) break;
-    place = before;
-  }
+  while (place != by_age_.begin() && open_.at(*std::prev(place)).since > since) --place;
   return place;
 }
 

@@ -161,6 +161,38 @@ TEST_CASE("when the middle replica is lost, its successor gets from the primary 
   CHECK(f.same_state(a, c));
 }
 
+TEST_CASE("TRANSFER-3: a part that comes with the announcement of another transfer is none of it") {
+  replica_stage f;
+  auto b = f.spawn();
+  f.tell(b, 1, {f.probe, b});
+  const auto change = [&](std::uint64_t sequence, transfer_id id, std::vector<part> first) {
+    return replicate{shard_0,
+                     {1},
+                     sequence,
+                     0,
+                     w0,
+                     sequence - 1,
+                     {0, std::uint32_t(sequence - 1)},
+                     unknown_updates,
+                     id,
+                     replica_peer(77),
+                     f.probe.actor,
+                     std::move(first)};
+  };
+  auto of_first = constant(900, replica_peer(77), 1);
+  auto of_second = constant(901, replica_peer(77), 10);
+  // What was lost of the first goes out again, and happens to come with the second.
+  caf::anon_send(b.actor, change(2, 901, {of_first[0]}));
+  for (const auto& p : of_second) caf::anon_send(b.actor, p);
+  caf::anon_send(b.actor, change(1, 900, {}));
+  caf::anon_send(b.actor, of_first[1]);
+  f.settle();
+  CHECK(b.applied(0));
+  CHECK(b.applied(1));
+  const auto& values = *b.slot->core->current();
+  CHECK(values.front() == values.back()); // every element got both
+}
+
 TEST_CASE("a backup that becomes primary applies what it holds, and knows those batches") {
   replica_stage f;
   auto b = f.spawn();

@@ -281,6 +281,23 @@ TEST_CASE("TRANSFER-7: what was on its way over a connection that broke is sent 
   }
 }
 
+TEST_CASE("TRANSFER-7: what was lost does not come with the announcement of the next transfer") {
+  auto lane = std::make_shared<lane_of_test>();
+  outbound_queue queue;
+  queue.use(lane);
+  auto values = ramp(bulk_part_bytes / sizeof(float));
+  const auto bytes = values->size() * sizeof(float);
+  queue.add(1, 3, values, values->data(), bytes);
+  CHECK_FALSE(queue.next());
+  lane->broken = {1};
+  lane->now = 0;
+  queue.add(2, 3, values, values->data(), bytes);
+  CHECK(queue.next_of(2).empty());
+  std::vector<transfer_id> order;
+  while (auto p = queue.next()) order.push_back(p->transfer);
+  CHECK(order == std::vector<transfer_id>{1, 1, 1, 1, 2, 2, 2, 2});
+}
+
 TEST_CASE("shared memory is chosen before a bulk connection") {
   sharing_process here;
   auto lane = std::make_shared<lane_of_test>();

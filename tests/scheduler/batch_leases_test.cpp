@@ -170,10 +170,11 @@ struct naive_leases {
     bool completed = false;
     bool was_leased = false;
     std::optional<worker_id> holder;
-    batch_leases::time_point since;
+    std::pair<batch_leases::time_point, std::uint64_t> heard; ///< when, and after so many others
   };
   batch_plan plan;
   std::vector<state> batches;
+  std::uint64_t news = 0;
 
   explicit naive_leases(const batch_plan& p) : plan(p), batches(p.total_batches()) {}
 
@@ -183,7 +184,7 @@ struct naive_leases {
       for (std::uint64_t i = 0; i < batches.size() && result.size() < count; ++i) {
         auto& b = batches[i];
         if (b.completed || b.holder || b.was_leased != again) continue;
-        b = {.completed = false, .was_leased = true, .holder = worker, .since = now};
+        b = {.completed = false, .was_leased = true, .holder = worker, .heard = {now, ++news}};
         result.push_back(i);
       }
     return result;
@@ -193,8 +194,8 @@ struct naive_leases {
                                     batch_leases::duration age) const {
     std::optional<std::uint64_t> oldest;
     for (std::uint64_t i = 0; i < batches.size(); ++i)
-      if (batches[i].holder && batches[i].holder != idle && now - batches[i].since >= age &&
-          (!oldest || batches[i].since < batches[*oldest].since))
+      if (batches[i].holder && batches[i].holder != idle && now - batches[i].heard.first >= age &&
+          (!oldest || batches[i].heard < batches[*oldest].heard))
         oldest = i;
     if (!oldest) return std::nullopt;
     return plan.batch_at(*oldest);
@@ -296,7 +297,7 @@ TEST_CASE("under random lease, completion, return and expiry nothing is lost and
         const auto timeout = std::chrono::milliseconds(random.below(40));
         std::set<worker_id> late_ones;
         for (const auto& b : model.batches)
-          if (b.holder && now - b.since >= timeout) late_ones.insert(*b.holder);
+          if (b.holder && now - b.heard.first >= timeout) late_ones.insert(*b.holder);
         const auto overdue = leases.overdue(now, timeout);
         REQUIRE(overdue == workers_of{late_ones.begin(), late_ones.end()});
         for (const auto id : overdue) {
@@ -309,7 +310,7 @@ TEST_CASE("under random lease, completion, return and expiry nothing is lost and
       case 10:
         leases.renew(worker, now);
         for (auto& b : model.batches)
-          if (b.holder == worker) b.since = now;
+          if (b.holder == worker && b.heard.first < now) b.heard = {now, ++model.news};
         break;
       case 11: {
         const auto ordinal = random.below(model.batches.size());

@@ -189,6 +189,7 @@ class outbound_queue {
   std::uint32_t next_size() const;
   bool fits_lane(std::uint32_t size) const;
   part take_first(std::uint32_t size);
+  std::optional<part> send_first(bool lane_too);
   static run run_of(const part& p);
   void take_back_lost();
 

@@ -40,6 +40,10 @@ class batch_leases {
   using duration = std::chrono::steady_clock::duration;
 
   explicit batch_leases(batch_plan plan);
+  batch_leases(const batch_leases&) = delete; // leases know their places in the order
+  batch_leases(batch_leases&&) = default;
+  batch_leases& operator=(const batch_leases&) = delete;
+  batch_leases& operator=(batch_leases&&) = default;
   /// A job that goes on: these are completed. Throws std::invalid_argument when they are of another
   /// job.
   batch_leases(batch_plan plan, applied_set completed);
@@ -120,13 +124,13 @@ class batch_leases {
 
   void begin_lease(worker_id worker, std::uint64_t ordinal, time_point now);
   void end_lease(open_map::iterator lease);
-  std::list<std::uint64_t>::iterator place_for(time_point since, std::uint64_t ordinal);
+  std::list<std::uint64_t>::iterator place_for(time_point since);
   void skip_completed();
 
   batch_plan plan_;
   applied_set completed_;
   open_map open_;                   // by ordinal
-  std::list<std::uint64_t> by_age_; // ordinals of open_, by since when and then by ordinal
+  std::list<std::uint64_t> by_age_; // ordinals of open_, by since when, and as they came
   std::unordered_map<worker_id, std::vector<std::uint64_t>> by_worker_; // ascending; none empty
   std::set<std::uint64_t> returned_; // ordinals below next_, unleased
   std::uint64_t next_ = 0; // lowest ordinal never leased nor completed; all above were never leased

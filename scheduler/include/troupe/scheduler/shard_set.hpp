@@ -31,21 +31,23 @@ class shard_set {
     if (s.value / 64 >= words_.size()) words_.resize(s.value / 64 + 1);
     if (contains(s)) return false;
     words_[s.value / 64] |= bit(s);
-    ++size_;
     return true;
   }
   /// False if it is not in it.
   bool erase(shard_id s) {
     if (!contains(s)) return false;
     words_[s.value / 64] &= ~bit(s);
-    --size_;
     return true;
   }
   bool contains(shard_id s) const noexcept {
     return s.value / 64 < words_.size() && (words_[s.value / 64] & bit(s)) != 0;
   }
-  std::size_t size() const noexcept { return size_; }
-  bool empty() const noexcept { return size_ == 0; }
+  std::size_t size() const noexcept {
+    std::size_t n = 0;
+    for (auto w : words_) n += static_cast<std::size_t>(std::popcount(w));
+    return n;
+  }
+  bool empty() const noexcept { return size() == 0; }
 
   class iterator {
    public:
@@ -99,7 +101,6 @@ class shard_set {
   static std::uint64_t bit(shard_id s) { return std::uint64_t{1} << (s.value % 64); }
 
   std::vector<std::uint64_t> words_;
-  std::size_t size_ = 0;
 };
 
 } // namespace troupe::scheduler
