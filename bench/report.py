@@ -12,6 +12,7 @@ import html
 import json
 import os
 import re
+import statistics
 import sys
 
 # -- what is shown: (title, where in the file, columns); a column: (header, key, format) ------------------------
@@ -224,7 +225,7 @@ def aims(benchmarks):
 def aims_of_scale(figures):
     """Flat: what the most cost is at most 1.3 of what the fewest do."""
     def median_of(rounds, key):
-        return sorted(r[key] for r in rounds)[len(rounds) // 2]
+        return statistics.median(r[key] for r in rounds)
 
     flat = 1 / 1.3
     leases = figures.get("leases", [])

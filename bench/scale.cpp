@@ -24,12 +24,8 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <cstdlib>
-#include <fstream>
 #include <iostream>
 #include <map>
-#include <sstream>
-#include <thread>
 #include <vector>
 
 #include "command_line.hpp"
@@ -230,24 +226,17 @@ json many_nodes(const options& o) {
 
 int main(int argc, char** argv) {
   const auto o = parse(argc, argv);
-  const auto command = bench::command_of(argc, argv);
-  double load[1] = {0};
-  ::getloadavg(load, 1);
-  std::printf("%s\n%s, %u cores, load %.1f before\n\n", command.c_str(), bench::processor().c_str(),
-              std::thread::hardware_concurrency(), load[0]);
+  auto report = bench::origin("scale", bench::command_of(argc, argv));
+  bench::print_origin(report);
   std::fflush(stdout); // before the children copy it
   try {
-    auto report = bench::origin("scale", command);
-    report["load_before"] = load[0];
     report["shards"] = o.shards;
     report["mode"] = o.mode;
     report["one_process"] = one_process(o);
     report["leases"] = leases(o);
     report["simulated"] = many_nodes(o);
-    if (o.json_file.empty()) return 0;
-    std::ofstream out(o.json_file);
-    out << report.dump(2) << '\n';
-    if (!out.flush()) throw std::runtime_error(o.json_file + ": cannot write");
+    if (!bench::write_json(o.json_file, report))
+      throw std::runtime_error(o.json_file + ": cannot write");
   } catch (const std::exception& e) {
     std::cerr << "bench_scale: " << e.what() << '\n';
     return 1;

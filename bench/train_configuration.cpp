@@ -56,8 +56,8 @@ train_options parse_train_options(int argc, char** argv) {
         return widths_of(text).empty() ? "expected layers from 784 to 10, found " + text : "";
       },
       "784-...-10");
-  line.app.add_option("--rounds", o.rounds)->check(count);
-  line.app.add_option("--epochs", o.epochs)->check(count);
+  line.app.add_option("--rounds", o.rounds)->check(CLI::Range(1, 1000));
+  line.app.add_option("--epochs", o.epochs)->check(CLI::Range(1, 1000));
   line.app.add_option("--accuracy", o.accuracy, "Held-out, to be reached")
       ->check(CLI::Range(0.0, 1.0));
   line.app.add_option("--models", models)->delimiter(',')->check(is_model);

@@ -17,10 +17,10 @@ refused() {
 
 refused --colour "$train" --colour red
 refused --rounds "$train" --rounds
-refused "Value 0 not in range 1" "$train" --rounds 0
-refused "Value 3x not in range" "$train" --epochs 3x
-refused "bulk not in" "$train" --modes async,bulk
-refused mars "$train" --places mars
+refused "Value 0 not in range 1 to 1000" "$train" --rounds 0
+refused "Value 3x not in range 1 to 1000" "$train" --epochs 3x
+refused "bulk not in {async" "$train" --modes async,bulk
+refused "mars" "$train" --places mars
 refused "Value 3 not in range 1 to 2" "$train" --workers 3
 refused "from 784 to 10" "$train" --models 784-64
 refused "something to run" "$train" --replicas 2 --places one
