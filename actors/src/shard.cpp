@@ -138,8 +138,6 @@ void shard_state::append(shard_change change, owed_answer owed) {
 
 // What the primary owes for this change, which is applied now.
 void shard_state::answer(std::uint64_t sequence, const shard_change& change) {
-  while (!owed_answers_.empty() && owed_answers_.front().sequence < sequence)
-    owed_answers_.pop_front(); // made while another was primary
   if (owed_answers_.empty() || owed_answers_.front().sequence != sequence) return;
   const auto owed = std::move(owed_answers_.front());
   owed_answers_.pop_front();

@@ -101,15 +101,8 @@ class sent {
 
   void push(place here) {
     const auto& e = known_.at(here);
-    if (std::ranges::binary_search(pushes_, key(e))) {
-      v_.judged(rule::all_sent);
-      return;
-    }
-    if (!all_of(e.worker)) {
-      v_.unknown(rule::all_sent);
-      return;
-    }
-    v_.judged(rule::all_sent);
+    const bool found = std::ranges::binary_search(pushes_, key(e));
+    if (!is_missing(rule::all_sent, found, all_of(e.worker))) return;
     v_.broken(rule::all_sent, here,
               to_string(e.shard) + " applied " + to_string(e.batch) + " of " + to_string(e.worker) +
                   " at clock " + to_string(e.clock) + ", and the worker never pushed that to it",
@@ -119,15 +112,20 @@ class sent {
               });
   }
 
+  // Judges whether there is an event that must be. It may stand in a part that is not here.
+  bool is_missing(rule r, bool found, bool whole) {
+    if (!found && !whole) {
+      v_.unknown(r);
+      return false;
+    }
+    v_.judged(r);
+    return !found;
+  }
+
   void pull(place here) {
     const auto& e = known_.at(here);
     const bool found = std::ranges::binary_search(pulls_, key(e));
-    if (!found && !all_of(e.worker)) {
-      v_.unknown(rule::asked);
-      return;
-    }
-    v_.judged(rule::asked);
-    if (found) return;
+    if (!is_missing(rule::asked, found, all_of(e.worker))) return;
     v_.broken(rule::asked, here,
               to_string(e.shard) + " served a pull of " + to_string(e.worker) + " at clock " +
                   to_string(e.clock) + ", and the worker never sent it that",
@@ -141,12 +139,7 @@ class sent {
     const auto& e = known_.at(here);
     const bool found = std::ranges::binary_search(acknowledged_, key_of_acknowledgement(e));
     // It may stand in a part that is not here, of a primary that nobody names any more.
-    if (!found && !known_.all_there) {
-      v_.unknown(rule::acknowledged);
-      return;
-    }
-    v_.judged(rule::acknowledged);
-    if (found) return;
+    if (!is_missing(rule::acknowledged, found, known_.all_there)) return;
     v_.broken(rule::acknowledged, here,
               to_string(e.worker) + " saw " + to_string(e.batch) + " acknowledged by " +
                   to_string(e.shard) + ", and no replica of it acknowledged that",
@@ -162,12 +155,7 @@ class sent {
       return s.own == e.value && (!s.updates || *s.updates == e.sequence);
     });
     // Another serving of it may stand in a part that is not here.
-    if (!found && !known_.all_there) {
-      v_.unknown(rule::all_sent);
-      return;
-    }
-    v_.judged(rule::all_sent);
-    if (found) return;
+    if (!is_missing(rule::all_sent, found, known_.all_there)) return;
     std::string said = ", and was served none";
     if (first != last)
       said = ", and was served one with those below clock " + to_string(first->own) +
