@@ -40,7 +40,9 @@
 #include "troupe/actors/shard.hpp"
 #include "troupe/actors/system_config.hpp"
 
+using namespace troupe;
 using namespace troupe::actors;
+using namespace troupe::transport;
 namespace scheduler = troupe::scheduler;
 namespace tensor = troupe::tensor;
 using troupe::bench::job_runner;

@@ -7,7 +7,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "troupe/actors/job.hpp"
+#include "troupe/job.hpp"
 
 /// What the parts of bench_scale measure. Each gives its figures as JSON; each is to be called in a
 /// process of its own, which has no other thread (see in_child).
@@ -15,8 +15,8 @@ namespace troupe::bench {
 
 /// The toy job: gradients of integers over 16 parameters a shard, plain SGD, `async` unless the
 /// mode says otherwise, `batches` batches in all epochs, nothing held out.
-actors::job toy_job(std::uint32_t workers, std::uint32_t shards, std::uint64_t batches,
-                    scheduler::consistency mode, std::uint32_t epochs = 2);
+job toy_job(std::uint32_t workers, std::uint32_t shards, std::uint64_t batches,
+            scheduler::consistency mode, std::uint32_t epochs = 2);
 
 /// Calls that in a child process and gives what it returned. Throws std::runtime_error when the
 /// child did not end well.
@@ -41,10 +41,10 @@ nlohmann::json bare_run(std::uint32_t workers, std::uint32_t shards, std::uint64
 /// The scheduler actor with workers that complete whatever they are leased at once, and with its
 /// journal in `folder`. Without `real`, an actor in the scheduler's place that answers every
 /// batch_done with the next lease and does nothing else.
-nlohmann::json lease_rate(const actors::job& j, const std::filesystem::path& folder, bool real);
+nlohmann::json lease_rate(const job& j, const std::filesystem::path& folder, bool real);
 
 /// So many processes of `workers_each` workers beside a scheduler's, in the simulator: messages by
 /// the actor that takes them and their type, and processor time.
-nlohmann::json simulated(const actors::job& j, std::uint32_t nodes, std::uint32_t workers_each);
+nlohmann::json simulated(const job& j, std::uint32_t nodes, std::uint32_t workers_each);
 
 } // namespace troupe::bench

@@ -17,6 +17,8 @@
 
 namespace troupe::bench {
 
+using namespace storage;
+
 using namespace actors;
 using bench_clock = std::chrono::steady_clock;
 using nlohmann::json;

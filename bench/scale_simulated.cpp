@@ -20,8 +20,8 @@ std::string taken(const std::string& line) {
 
 bool started(const chaos::cluster& c) {
   for (const auto& e : c.events())
-    if (const auto* n = std::get_if<actors::notice_event>(&e.what))
-      if (n->type == actors::notice_event::kind::started) return true;
+    if (const auto* n = std::get_if<notice_event>(&e.what))
+      if (n->type == notice_event::kind::started) return true;
   return false;
 }
 
@@ -34,7 +34,7 @@ struct ran {
   chaos::sim_time took{}; // virtual
 };
 
-ran run(const actors::job& j, std::uint32_t nodes, std::uint32_t workers_each, bool counted) {
+ran run(const job& j, std::uint32_t nodes, std::uint32_t workers_each, bool counted) {
   ran result;
   bool counting = false;
   chaos::cluster_options o;
@@ -58,7 +58,7 @@ ran run(const actors::job& j, std::uint32_t nodes, std::uint32_t workers_each, b
   const auto at = c.sim().now();
   c.run(limit);
   counting = false;
-  if (!c.result() || c.result()->outcome != actors::run_result::status::finished)
+  if (!c.result() || c.result()->outcome != run_result::status::finished)
     throw std::runtime_error("the simulated run did not finish");
   result.steps = c.sim().steps() - result.steps_to_start;
   result.cpu = process_seconds() - cpu_started;
@@ -68,7 +68,7 @@ ran run(const actors::job& j, std::uint32_t nodes, std::uint32_t workers_each, b
 
 } // namespace
 
-json simulated(const actors::job& j, std::uint32_t nodes, std::uint32_t workers_each) {
+json simulated(const job& j, std::uint32_t nodes, std::uint32_t workers_each) {
   const auto timed = run(j, nodes, workers_each, false);
   const auto counted = run(j, nodes, workers_each, true);
   const auto batches = static_cast<double>(j.data.samples / j.train.batch_size * j.train.epochs);

@@ -36,7 +36,9 @@
 #include "troupe/actors/system_config.hpp"
 #include "wire_stream.hpp"
 
+using namespace troupe;
 using namespace troupe::actors;
+using namespace troupe::transport;
 namespace scheduler = troupe::scheduler;
 namespace tensor = troupe::tensor;
 using bench_clock = std::chrono::steady_clock;

@@ -11,9 +11,11 @@
 
 namespace troupe::bench {
 
+using namespace transport;
+
 namespace {
 
-using actors::shareable_array;
+using transport::shareable_array;
 using bench_clock = std::chrono::steady_clock;
 
 constexpr std::size_t blocks_kept = 8;
@@ -76,7 +78,7 @@ std::uint64_t touch(std::span<const std::byte> bytes) {
 }
 
 shareable_array blocks() {
-  auto floats = actors::make_shareable(block_bytes * blocks_kept / sizeof(float));
+  auto floats = transport::make_shareable(block_bytes * blocks_kept / sizeof(float));
   std::ranges::fill(*floats, 1.0f);
   return floats;
 }

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <span>
 
-#include "troupe/actors/shareable_array.hpp"
+#include "troupe/transport/shareable_array.hpp"
 
 /// The upper limit of bench_wire: raw TCP between two processes, and the blocks that every path
 /// moves.
@@ -17,9 +17,9 @@ std::uint64_t touch(std::span<const std::byte> bytes);
 
 /// Eight blocks, where a worker's gradients lie: in a process that shares memory its peers read
 /// them there.
-actors::shareable_array blocks();
+transport::shareable_array blocks();
 /// They are taken in turn.
-const std::byte* block_at(const actors::shareable_array& source, std::size_t i);
+const std::byte* block_at(const transport::shareable_array& source, std::size_t i);
 
 /// A listening socket for `serve_raw`, at a free port of the loopback device; -1: there is none.
 int listen_raw(std::uint16_t& port);

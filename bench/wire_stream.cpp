@@ -23,15 +23,17 @@
 #include "troupe/actors/bulk_routes.hpp"
 #include "troupe/actors/connect.hpp"
 #include "troupe/actors/messages.hpp"
-#include "troupe/actors/shareable_array.hpp"
 #include "troupe/actors/system_config.hpp"
+#include "troupe/transport/shareable_array.hpp"
 #include "wire_raw.hpp"
 
 namespace troupe::bench {
 
 namespace {
 
+using namespace troupe;
 using namespace troupe::actors;
+using namespace troupe::transport;
 using bench_clock = std::chrono::steady_clock;
 
 [[noreturn]] void fail(const std::string& why) {

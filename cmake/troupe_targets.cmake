@@ -31,21 +31,30 @@ function(troupe_use_allocator target)
   endif()
 endfunction()
 
-# troupe_add_library(folder SOURCES a.cpp ... [PUBLIC libs...] [PRIVATE libs...])
+# troupe_add_library(folder [SOURCES a.cpp ...] [PUBLIC libs...] [PRIVATE libs...])
 # One folder, one static library troupe_<folder> with the alias troupe::<folder>, its headers under
-# include/troupe/<folder>, installed and exported.
+# include/troupe/<folder>, installed and exported. Without sources an interface library. Every library
+# may include the public headers, which stand in include/troupe at the root.
 function(troupe_add_library folder)
   cmake_parse_arguments(arg "" "" "SOURCES;PUBLIC;PRIVATE" ${ARGN})
-  add_library(troupe_${folder} STATIC ${arg_SOURCES})
+  set(scope PUBLIC)
+  if(arg_SOURCES)
+    add_library(troupe_${folder} STATIC ${arg_SOURCES})
+    set_target_properties(troupe_${folder} PROPERTIES POSITION_INDEPENDENT_CODE ON)
+    target_link_libraries(troupe_${folder} PUBLIC ${arg_PUBLIC} PRIVATE ${arg_PRIVATE})
+    troupe_compile_options(troupe_${folder})
+  else()
+    set(scope INTERFACE)
+    add_library(troupe_${folder} INTERFACE)
+    target_link_libraries(troupe_${folder} INTERFACE ${arg_PUBLIC})
+  endif()
   add_library(troupe::${folder} ALIAS troupe_${folder})
-  set_target_properties(troupe_${folder} PROPERTIES EXPORT_NAME ${folder}
-                        POSITION_INDEPENDENT_CODE ON)
-  target_compile_features(troupe_${folder} PUBLIC cxx_std_20)
-  target_include_directories(troupe_${folder} PUBLIC
+  set_target_properties(troupe_${folder} PROPERTIES EXPORT_NAME ${folder})
+  target_compile_features(troupe_${folder} ${scope} cxx_std_20)
+  target_include_directories(troupe_${folder} ${scope}
     "$<BUILD_INTERFACE:${CMAKE_CURRENT_SOURCE_DIR}/include>"
+    "$<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>"
     "$<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>")
-  target_link_libraries(troupe_${folder} PUBLIC ${arg_PUBLIC} PRIVATE ${arg_PRIVATE})
-  troupe_compile_options(troupe_${folder})
   install(TARGETS troupe_${folder} EXPORT troupe_targets
           ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}")
   install(DIRECTORY include/ DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
@@ -54,10 +63,10 @@ endfunction()
 # troupe_add_test_folder(folder SOURCES a_test.cpp ... LIBRARIES libs...)
 # One Catch2 executable per folder of tests. A test file on disk that is not named is an error:
 # a test that is not built proves nothing. OTHER: files of further executables of the folder.
-# With ThreadSanitizer it is neither built nor registered: concurrent classes have executables of
-# their own.
+# With ThreadSanitizer it is neither built nor registered, unless the whole folder is about concurrent
+# classes (CONCURRENT); elsewhere these have executables of their own.
 function(troupe_add_test_folder folder)
-  cmake_parse_arguments(arg "" "" "SOURCES;LIBRARIES;OTHER" ${ARGN})
+  cmake_parse_arguments(arg "CONCURRENT" "" "SOURCES;LIBRARIES;OTHER" ${ARGN})
   file(GLOB on_disk RELATIVE "${CMAKE_CURRENT_SOURCE_DIR}" CONFIGURE_DEPENDS
        "${CMAKE_CURRENT_SOURCE_DIR}/*_test.cpp")
   foreach(file ${on_disk})
@@ -66,7 +75,7 @@ function(troupe_add_test_folder folder)
     endif()
   endforeach()
   add_executable(${folder}_tests ${arg_SOURCES})
-  if(TROUPE_SANITIZE STREQUAL "thread")
+  if(TROUPE_SANITIZE STREQUAL "thread" AND NOT arg_CONCURRENT)
     set_target_properties(${folder}_tests PROPERTIES EXCLUDE_FROM_ALL ON)
   else()
     # Catch2 2.13 cannot skip: a test without its data, its rights or its processor says so, and ctest shows it as skipped.

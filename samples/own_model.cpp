@@ -10,13 +10,12 @@
 #include <cstdio>
 #include <memory>
 
-#include "troupe/actors/runtime.hpp"
+#include "troupe/runtime.hpp"
 #include "troupe/tensor/error.hpp"
 #include "troupe/tensor/random.hpp"
 
 namespace {
 
-namespace actors = troupe::actors;
 namespace tensor = troupe::tensor;
 
 constexpr std::size_t features = 20;
@@ -98,9 +97,9 @@ tensor::data_split make_points(std::size_t count) {
   return tensor::split(tensor::data_set(std::move(c)), 0.25, 1);
 }
 
-struct epoch_printer : actors::run_observer {
-  void on_event(const actors::event& e) override {
-    if (const auto* epoch = std::get_if<actors::epoch_event>(&e))
+struct epoch_printer : troupe::run_observer {
+  void on_event(const troupe::event& e) override {
+    if (const auto* epoch = std::get_if<troupe::epoch_event>(&e))
       std::printf("epoch %u  loss %.4f  held-out accuracy %.2f %%\n", epoch->epoch, epoch->loss,
                   100 * epoch->held_out_accuracy.value_or(0));
   }
@@ -109,10 +108,10 @@ struct epoch_printer : actors::run_observer {
 int run() {
   const auto points = std::make_shared<const tensor::data_split>(make_points(8000));
   // Called by every worker and shard holder, possibly at once: both only read.
-  const actors::workload own = {
+  const troupe::workload own = {
       .make_model = [] { return std::make_unique<logistic_regression>(); },
       .load_data = [points] { return points; }};
-  actors::job j; // no layers and no samples named: model and data are the program's own
+  troupe::job j; // no layers and no samples named: model and data are the program's own
   j.name = "own-model";
   j.train.epochs = 5;
   j.train.batch_size = 32;
@@ -120,8 +119,8 @@ int run() {
   j.train.optimizer = {.learning_rate = 0.1f};
   j.cluster = {.workers = 3, .shards = 2};
   epoch_printer observer;
-  const auto result = actors::train(j, own, &observer);
-  if (result.outcome != actors::run_result::status::finished) {
+  const auto result = troupe::train(j, own, &observer);
+  if (result.outcome != troupe::run_result::status::finished) {
     std::fprintf(stderr, "own_model: %s\n", result.error.c_str());
     return 1;
   }

@@ -6,23 +6,23 @@
 
 #include <cstdio>
 
-#include "troupe/actors/runtime.hpp"
+#include "troupe/runtime.hpp"
 
 namespace {
 
 // README: begin
-class epoch_printer : public troupe::actors::run_observer {
+class epoch_printer : public troupe::run_observer {
  public:
-  void on_event(const troupe::actors::event& e) override {
-    if (const auto* epoch = std::get_if<troupe::actors::epoch_event>(&e))
+  void on_event(const troupe::event& e) override {
+    if (const auto* epoch = std::get_if<troupe::epoch_event>(&e))
       std::printf("epoch %u  loss %.4f  held-out accuracy %.2f %%\n", epoch->epoch, epoch->loss,
                   100 * epoch->held_out_accuracy.value_or(0));
   }
 };
 
-troupe::actors::job digits_job() {
+troupe::job digits_job() {
   using troupe::tensor::layer_spec;
-  troupe::actors::job j;
+  troupe::job j;
   j.name = "digits";
   j.model.layers = {{layer_spec::kind::dense, 64},
                     {layer_spec::kind::relu}, //
@@ -37,10 +37,10 @@ troupe::actors::job digits_job() {
   return j;
 }
 
-troupe::actors::run_result train_digits() {
+troupe::run_result train_digits() {
   const auto j = digits_job();
   epoch_printer observer;
-  return troupe::actors::train(j, troupe::actors::make_workload(j), &observer);
+  return troupe::train(j, troupe::make_workload(j), &observer);
 }
 // README: end
 
@@ -49,7 +49,7 @@ troupe::actors::run_result train_digits() {
 int main() {
   try {
     const auto result = train_digits();
-    if (result.outcome != troupe::actors::run_result::status::finished) {
+    if (result.outcome != troupe::run_result::status::finished) {
       std::fprintf(stderr, "train_in_process: %s\n", result.error.c_str());
       return 1;
     }

@@ -55,7 +55,7 @@ void archive_state::on_part(const part& p) {
 
 void archive_state::give_credit(sender& to) {
   if (!to.handle) return;
-  for (const auto& c : to.owed.due(archive_peer)) self->send(to.handle, c);
+  for (const auto& c : to.owed.due(transport::archive_peer)) self->send(to.handle, c);
 }
 
 void archive_state::store_if_whole(transfer_id id) {
@@ -73,7 +73,7 @@ void archive_state::store_if_whole(transfer_id id) {
     tensor::aligned_vector<std::byte> bytes(arrived.header->bytes);
     for (const auto& [offset, b] : arrived.bytes.parts())
       std::ranges::copy(b.bytes(), bytes.begin() + static_cast<std::ptrdiff_t>(offset));
-    auto image = decode(bytes);
+    auto image = storage::decode(bytes);
     store_->write_shard(open_->number, shard, options_.ranges[shard], bytes);
     auto common = image.segments.front().applied;
     for (const auto& s : image.segments) common = scheduler::intersection(common, s.applied);
@@ -81,7 +81,7 @@ void archive_state::store_if_whole(transfer_id id) {
     if (stored_.size() < options_.ranges.size()) return;
     auto all = stored_.begin()->second;
     for (const auto& [s, applied] : stored_) all = scheduler::intersection(all, applied);
-    checkpoint_manifest manifest;
+    storage::checkpoint_manifest manifest;
     manifest.job_id = options_.job_id;
     manifest.batches_per_epoch = options_.batches_per_epoch;
     manifest.epochs = options_.epochs;
@@ -137,9 +137,10 @@ void archive_state::on_send(const send_images& s) {
   generation_ = s.generation;
   receivers_.clear();
   restored_ = loaded_->manifest.number;
-  auto images = reshard(std::exchange(loaded_, std::nullopt)->images, options_.ranges);
+  auto images = storage::reshard(std::exchange(loaded_, std::nullopt)->images, options_.ranges);
   for (std::uint32_t i = 0; i < images.size(); ++i) {
-    auto bytes = std::make_shared<const tensor::aligned_vector<std::byte>>(encode(images[i]));
+    auto bytes =
+        std::make_shared<const tensor::aligned_vector<std::byte>>(storage::encode(images[i]));
     receivers_[i] = {s.replicas.at(i), std::move(bytes)};
     hand_out(i, receivers_[i]);
   }
@@ -155,9 +156,9 @@ void archive_state::hand_out(std::uint32_t shard, receiver& r) {
                                       restored_,
                                       r.image->size(),
                                       r.transfer,
-                                      archive_peer,
+                                      transport::archive_peer,
                                       archive_actor{self}});
-  r.out.add(r.transfer, archive_peer, r.image, r.image->data(), r.image->size());
+  r.out.add(r.transfer, transport::archive_peer, r.image, r.image->data(), r.image->size());
   while (auto next = r.out.next()) self->send(r.replica, std::move(*next));
 }
 

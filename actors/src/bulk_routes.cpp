@@ -4,6 +4,8 @@
 
 namespace troupe::actors {
 
+using transport::block;
+
 namespace {
 
 bulk_links::options options_for(caf::actor_system& system,
@@ -22,7 +24,7 @@ bulk_links::options options_for(caf::actor_system& system,
     known.insert(receiver);
     return true;
   };
-  o.deliver = [&system](bulk_part p) {
+  o.deliver = [&system](transport::bulk_part p) {
     auto actor = caf::actor_cast<transfer_actor>(system.registry().get(p.receiver));
     if (!actor) return;
     auto data = block::received(std::move(p.data.owner), p.data.data, p.data.size);
@@ -79,7 +81,7 @@ void bulk_routes::keep(const caf::node_id& process, const contact& at) {
 
 void bulk_routes::apply(const cluster_spec& of_job) {
   links_->use(of_job.bulk_connections);
-  if (!of_job.shared_memory) shared_pools::of_process().disable();
+  if (!of_job.shared_memory) transport::shared_pools::of_process().disable();
 }
 
 std::shared_ptr<bulk_lane> bulk_lane_to(caf::actor_system& system, const caf::node_id& process,

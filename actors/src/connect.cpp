@@ -5,7 +5,7 @@
 #include <caf/io/all.hpp>
 
 #include "troupe/actors/errc.hpp"
-#include "troupe/actors/tcp_socket.hpp"
+#include "troupe/transport/tcp_socket.hpp"
 
 namespace troupe::actors {
 
@@ -16,7 +16,7 @@ using clock = std::chrono::steady_clock;
 } // namespace
 
 caf::error probe(const endpoint& at, std::chrono::milliseconds timeout) {
-  auto attempt = tcp_connect(at.host, at.port, clock::now() + timeout);
+  auto attempt = transport::tcp_connect(at.host, at.port, clock::now() + timeout);
   if (!attempt.bad_name.empty())
     return make_error(errc::unreachable, to_string(at) + " is not an address: " + attempt.why());
   if (attempt.error == 0) return {};
@@ -26,14 +26,14 @@ caf::error probe(const endpoint& at, std::chrono::milliseconds timeout) {
 bool connection_refused(const endpoint& at, std::chrono::milliseconds timeout) {
   // Of a process that is ending, the kernel may close the connections before the port.
   auto deadline = clock::now() + timeout;
-  tcp_attempt attempt;
+  transport::tcp_attempt attempt;
   while (attempt.error == 0 && clock::now() < deadline)
-    attempt = tcp_connect(at.host, at.port, clock::now() + timeout);
+    attempt = transport::tcp_connect(at.host, at.port, clock::now() + timeout);
   return attempt.bad_name.empty() && attempt.error == ECONNREFUSED;
 }
 
 caf::error probe_listen(const endpoint& at) {
-  auto attempt = tcp_listen(at.host, at.port, 1);
+  auto attempt = transport::tcp_listen(at.host, at.port, 1);
   if (attempt.error == 0) return {};
   if (!attempt.bad_name.empty())
     return make_error(errc::unreachable,

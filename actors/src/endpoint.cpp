@@ -1,9 +1,9 @@
 #include <charconv>
 #include <stdexcept>
 
-#include "troupe/actors/runtime.hpp"
+#include "troupe/runtime.hpp"
 
-namespace troupe::actors {
+namespace troupe {
 
 endpoint parse_endpoint(std::string_view text) {
   auto refuse = [&](const char* why) -> endpoint {
@@ -30,4 +30,4 @@ std::string to_string(const endpoint& e) {
   return host + ":" + std::to_string(e.port);
 }
 
-} // namespace troupe::actors
+} // namespace troupe

@@ -28,14 +28,14 @@ void evaluator_state::begin_next() {
 void evaluator_state::send_pull(std::uint32_t shard, transfer_id id) {
   self->send(options_.peers.shard(shard_id{shard}),
              pull_snapshot{requests_.front().epoch, id, puller_actor{self},
-                           shared_pools::of_process().key()});
+                           transport::shared_pools::of_process().key()});
 }
 
 void evaluator_state::on_part(const part& p) {
   if (p.from >= options_.ranges.size()) return;
   moved_ = self->clock().now();
   auto range = pulls.add(p);
-  for (const auto& c : pulls.credit_due(p.from, evaluator_peer))
+  for (const auto& c : pulls.credit_due(p.from, transport::evaluator_peer))
     self->send(options_.peers.shard(shard_id{p.from}), c);
   landed(range);
 }
@@ -56,7 +56,7 @@ void evaluator_state::on_moved(const shard_moved& m) {
     }
 }
 
-void evaluator_state::landed(const std::optional<range_pulls::whole>& range) {
+void evaluator_state::landed(const std::optional<transport::range_pulls::whole>& range) {
   if (range && pulls.all_landed()) finish();
 }
 

@@ -72,7 +72,7 @@ void node_state::set_up(const welcome& w) {
   check_workload(job_, *model, *data_);
   plan_.emplace(scheduler::batch_plan::options{data_->train.size(), job_.train.batch_size,
                                                job_.train.epochs});
-  orders_ = std::make_shared<epoch_orders>(plan_->samples(), job_.seed);
+  orders_ = std::make_shared<tensor::epoch_orders>(plan_->samples(), job_.seed);
   ranges_ = scheduler::make_shard_ranges(model->parameter_layout().size(), job_.cluster.shards);
 }
 

@@ -32,7 +32,7 @@ void pulse_state::on_beat() {
   if (sent_.size() > unanswered_max) sent_.erase(sent_.begin());
   self->send(options_.scheduler, heartbeat{options_.node, number_, pulse_actor{self}});
   self->delayed_send(self, options_.period, beat{});
-  shared_pools::of_process().sweep();
+  transport::shared_pools::of_process().sweep();
 }
 
 void pulse_state::on_seen(const heartbeat_seen& s) {

@@ -170,7 +170,7 @@ void shard_state::receive(const replicate& r, gradient_blocks gradient) {
 }
 
 void shard_state::on_image(const replica_image& i) {
-  const bool from_archive = i.sender == archive_peer;
+  const bool from_archive = i.sender == transport::archive_peer;
   if (from_archive && core()) { // sent again: the answer was lost
     self->send(i.from, replicated{options.id, part_.view, log_.applied(), own_peer()});
     return;
@@ -204,7 +204,7 @@ void shard_state::use_image_if_whole() {
   tensor::aligned_vector<std::byte> bytes(image_->bytes);
   for (const auto& [offset, b] : image_bytes_.parts())
     std::ranges::copy(b.bytes(), bytes.begin() + static_cast<std::ptrdiff_t>(offset));
-  options.slot->core = std::make_shared<shard_core>(options.core, decode(bytes));
+  options.slot->core = std::make_shared<shard_core>(options.core, storage::decode(bytes));
   auto done = *std::exchange(image_, std::nullopt);
   image_bytes_ = {};
   auto& from = peers_[done.sender];
@@ -289,7 +289,7 @@ void shard_state::bring_up_learner() {
 }
 
 void shard_state::send_image(peer_number to, const shard_image& image, replica_image header) {
-  auto bytes = std::make_shared<const tensor::aligned_vector<std::byte>>(encode(image));
+  auto bytes = std::make_shared<const tensor::aligned_vector<std::byte>>(storage::encode(image));
   header.transfer = ids_.next();
   header.bytes = bytes->size();
   header.sender = own_peer();
@@ -297,7 +297,7 @@ void shard_state::send_image(peer_number to, const shard_image& image, replica_i
   auto& p = peers_[to];
   p.out.cancel(p.sending); // an earlier one was used or given up
   p.sending = header.transfer;
-  if (to == archive_peer)
+  if (to == transport::archive_peer)
     self->send(caf::actor_cast<archive_actor>(p.handle), header);
   else
     self->send(part_.downstream, header);
@@ -356,7 +356,7 @@ void shard_state::acknowledge() {
   for (auto i = came_as_.begin(); i != open; i = came_as_.erase(i)) owed.settle(i->second);
   self->send(upstream_,
              replicated{options.id, part_.view, log_.applied(), own_peer(), own_hash_.first,
-                        own_hash_.second, shared_pools::of_process().key()});
+                        own_hash_.second, transport::shared_pools::of_process().key()});
 }
 
 // -- checkpoints, and a scheduler that was started again ------------------------------------------
@@ -366,7 +366,7 @@ void shard_state::on_take_image(const take_image& t) {
     when_primary_.push_back([this, t] { on_take_image(t); });
     return;
   }
-  introduce(archive_peer, t.archive);
+  introduce(transport::archive_peer, t.archive);
   auto take = [this, t] {
     auto image = core()->checkpoint(t.evaluated);
     if (options.recorder)
@@ -375,7 +375,8 @@ void shard_state::on_take_image(const take_image& t) {
               .sequence = log_.applied(),
               .batch = history::as_batch(core()->current_step()),
               .value = state_hash(image)});
-    send_image(archive_peer, image, {options.id, part_.view, 0, t.checkpoint, 0, 0, 0, {}});
+    send_image(transport::archive_peer, image,
+               {options.id, part_.view, 0, t.checkpoint, 0, 0, 0, {}});
   };
   if (core()->reads_are_exact())
     core()->at_step(t.step, take);

@@ -1,4 +1,4 @@
-#include "troupe/actors/runtime.hpp"
+#include "troupe/runtime.hpp"
 
 #include <condition_variable>
 #include <future>
@@ -16,7 +16,9 @@
 #include "troupe/actors/status_connection.hpp"
 #include "troupe/actors/system_config.hpp"
 
-namespace troupe::actors {
+namespace troupe {
+
+using namespace actors;
 
 namespace {
 
@@ -106,7 +108,7 @@ void take_numbers_given(const std::filesystem::path& file, run_journal::content&
     const auto before = run_journal::open(file);
     first.next_node = before.read().next_node;
     first.next_worker = before.read().next_worker;
-  } catch (const journal_in_use&) {
+  } catch (const storage::journal_in_use&) {
     throw;
   } catch (const journal_error&) { // a run can go on without its journal
   }
@@ -307,4 +309,4 @@ void request_drain(const endpoint& scheduler, std::uint32_t node,
                              reason_of(error));
 }
 
-} // namespace troupe::actors
+} // namespace troupe

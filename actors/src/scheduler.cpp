@@ -171,7 +171,7 @@ void scheduler_state::on_tick() {
   if (phase_ == phase::ended) return;
   auto now = self->clock().now();
   self->delayed_send(self, options_.tick, scheduler_tick{});
-  shared_pools::of_process().sweep();
+  transport::shared_pools::of_process().sweep();
   if (phase_ == phase::gathering) {
     if (now - begun_ >= options_.gather_timeout) {
       auto seconds = std::chrono::round<std::chrono::seconds>(now - begun_).count();

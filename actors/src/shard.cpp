@@ -20,7 +20,7 @@ constexpr auto lease_look = std::chrono::milliseconds(20);
 
 void shard_state::start(shard_options o) {
   options = std::move(o);
-  ids_ = transfer_ids{own_peer()};
+  ids_ = transport::transfer_ids{own_peer()};
   const bool begun = core() != nullptr;
   record({.what = history::event_kind::replica_began,
           .detail = begun,
@@ -61,13 +61,14 @@ void shard_state::took_in(const part& p) {
 
 void shard_state::give_credit(peer_number number, peer& to) {
   if (!to.handle) return;
-  for (const auto& c : to.owed.due(is_replica_peer(number) ? own_peer() : options.id.value))
+  for (const auto& c :
+       to.owed.due(transport::is_replica_peer(number) ? own_peer() : options.id.value))
     self->send(to.handle, c);
 }
 
 void shard_state::on_part(const part& p) {
   took_in(p);
-  if (is_replica_peer(p.from)) {
+  if (transport::is_replica_peer(p.from)) {
     take_replica_part(p);
     return;
   }
@@ -150,8 +151,8 @@ void shard_state::answer(std::uint64_t sequence, const shard_change& change) {
           .batch = change.batch});
   if (auto i = peers_.find(change.worker.value); i != peers_.end())
     i->second.owed.settle(owed.came_as);
-  self->send(owed.pusher,
-             pushed{options.id, change.batch, owed.came_as, shared_pools::of_process().key()});
+  self->send(owed.pusher, pushed{options.id, change.batch, owed.came_as,
+                                 transport::shared_pools::of_process().key()});
 }
 
 // Sends on, applies and acknowledges whatever may be.
@@ -269,7 +270,7 @@ void shard_state::send_range(peer& to, transfer_id id, const shard_core::reading
 }
 
 void shard_state::on_pull_snapshot(const pull_snapshot& p) {
-  auto& from = introduce_puller(evaluator_peer, p.from);
+  auto& from = introduce_puller(transport::evaluator_peer, p.from);
   from.out.settle(from.sending, p.key);
   waiting_snapshots_.assign(1, p);
   after_change();
@@ -285,7 +286,7 @@ void shard_state::after_change() {
       record({.what = history::event_kind::snapshot_served,
               .sequence = log_.applied(),
               .batch = {p.epoch, 0}});
-    send_range(peers_[evaluator_peer], p.transfer, {range, 0, 0});
+    send_range(peers_[transport::evaluator_peer], p.transfer, {range, 0, 0});
     return true;
   });
 }

@@ -6,7 +6,7 @@
 #include <stdexcept>
 #include <string>
 
-#include "troupe/actors/transfer.hpp"
+#include "troupe/transport/transfer.hpp"
 
 namespace troupe::actors {
 
@@ -34,7 +34,7 @@ snapshot gathered(const gradient_blocks& gradient, std::size_t size) {
 
 gradient_blocks as_blocks(const snapshot& whole) {
   gradient_blocks blocks;
-  for (auto& p : cut(0, 0, whole, whole->data(), whole->size() * sizeof(float)))
+  for (auto& p : transport::cut(0, 0, whole, whole->data(), whole->size() * sizeof(float)))
     blocks.emplace_back(p.offset, std::move(p.data));
   return blocks;
 }

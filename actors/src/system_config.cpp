@@ -7,7 +7,7 @@
 #include <caf/io/network/default_multiplexer.hpp>
 
 #include "troupe/actors/messages.hpp"
-#include "troupe/actors/tcp_socket.hpp"
+#include "troupe/transport/tcp_socket.hpp"
 
 namespace troupe::actors {
 
@@ -19,7 +19,7 @@ class near_multiplexer : public caf::io::network::default_multiplexer {
  public:
   using default_multiplexer::default_multiplexer;
   caf::io::scribe_ptr new_scribe(caf::io::network::native_socket fd) override {
-    if (is_near(fd)) caf::io::network::send_buffer_size(fd, near_send_buffer);
+    if (transport::is_near(fd)) caf::io::network::send_buffer_size(fd, transport::near_send_buffer);
     return default_multiplexer::new_scribe(fd);
   }
 };
@@ -35,7 +35,7 @@ system_config::system_config(bool networked) {
   set("scheduler.max-threads",
       static_cast<std::int64_t>(std::clamp(std::thread::hardware_concurrency(), 5u, 8u)));
   if (networked) {
-    shared_pools::of_process().enable(); // its peers may be processes of this host
+    transport::shared_pools::of_process().enable(); // its peers may be processes of this host
     load<caf::io::middleman, near_multiplexer>();
     set("middleman.workers", static_cast<std::int64_t>(0));
   }

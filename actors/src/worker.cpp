@@ -18,7 +18,7 @@ constexpr caf::timespan resend_at_most = std::chrono::minutes(1);
 void worker_state::start(worker_options o) {
   options_ = std::move(o);
   core_.emplace(options_.core);
-  ids_ = transfer_ids{options_.id.value};
+  ids_ = transport::transfer_ids{options_.id.value};
   out_.resize(options_.core.ranges.size());
   blocked_.resize(options_.core.ranges.size());
   for (auto shard : options_.core.remote)
@@ -64,7 +64,7 @@ void worker_state::begin(const worker_core::pull_order& order) {
     const auto& range = options_.core.ranges[shard.value];
     auto id = ids_.next();
     pulls_.begin(shard.value, {order.target->data() + range.first, range.size}, id,
-                 local_parts::kept);
+                 transport::local_parts::kept);
     send_pull(shard, id);
   }
 }
@@ -76,7 +76,7 @@ void worker_state::send_pull(shard_id shard, transfer_id id) {
           .batch = history::as_batch(pull_->step)});
   self->send(options_.peers.shard(shard),
              pull{options_.id, pull_->clock, pull_->step, id, puller_actor{self},
-                  shared_pools::of_process().key()});
+                  transport::shared_pools::of_process().key()});
 }
 
 void worker_state::on_parameters(const parameters& p) {
@@ -97,7 +97,7 @@ void worker_state::on_part(const part& p) {
   landed(std::move(range));
 }
 
-void worker_state::landed(std::optional<range_pulls::whole> range) {
+void worker_state::landed(std::optional<transport::range_pulls::whole> range) {
   if (!range) return;
   record({.what = history::event_kind::parameters_landed,
           .shard = shard_id{range->shard},
@@ -249,7 +249,7 @@ void worker_state::on_pushed(const pushed& p) {
 void worker_state::on_moved(const shard_moved& m) {
   if (!options_.peers.replace(m)) return;
   // What the old primary has not confirmed goes to the new one, which drops what it has.
-  out_[m.shard.value] = outbound_queue{};
+  out_[m.shard.value] = transport::outbound_queue{};
   out_[m.shard.value].use(bulk_lane_to(self->system(), m.primary));
   pulls_.moved(m.shard.value);
   for (auto shard : pulls_.open())

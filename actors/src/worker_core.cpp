@@ -5,7 +5,7 @@
 #include <stdexcept>
 #include <utility>
 
-#include "troupe/scheduler/probe.hpp"
+#include "troupe/probes/probe.hpp"
 
 namespace troupe::actors {
 
@@ -40,12 +40,12 @@ void worker_core::lease(const std::vector<batch_id>& batches, clock_value clock_
     const bool begun =
         in_flight_.contains(batch) ||
         std::ranges::any_of(in_hand_, [=](const auto& c) { return c.order.batch == batch; });
-    if (begun) reached(scheduler::probe::leased_what_it_holds); // WORKER-6
+    if (begun) reached(probe::leased_what_it_holds); // WORKER-6
     if (!begun) leases_.insert(batch);
   }
   if (leases_.empty()) return;
   if (pull_open_ && steps_ && step_of(*leases_.begin()) < arriving_step_) {
-    reached(scheduler::probe::pull_not_needed);
+    reached(probe::pull_not_needed);
     pull_open_ = false;
   }
 }
@@ -97,7 +97,7 @@ std::optional<worker_core::compute_order> worker_core::begin_compute() {
     pulled = ranges_to_settle();
   }
   leases_.erase(leases_.begin());
-  if (!in_hand_.empty()) reached(scheduler::probe::handed_over_ahead);
+  if (!in_hand_.empty()) reached(probe::handed_over_ahead);
   const auto clock = next_clock_++;
   const auto gradient = free_gradient();
   open_push open{{clock, batch, gradient, current_seen_, {}}, {}, {}};
@@ -137,7 +137,7 @@ std::optional<worker_core::push_order> worker_core::ready(std::size_t first) {
     if (options_.ranges[shard.value].first >= first && open.unsent.erase(shard))
       result.shards.push_back(shard);
   if (result.shards.empty()) return std::nullopt;
-  reached(scheduler::probe::pushed_while_computing);
+  reached(probe::pushed_while_computing);
   return result;
 }
 
@@ -169,11 +169,11 @@ std::shared_ptr<const std::vector<pulled_range>> worker_core::ranges_to_settle()
 }
 
 shareable_array worker_core::free_gradient() {
-  auto free = find_free(gradients_);
+  auto free = transport::find_free(gradients_);
   if (free != gradients_.end()) return *free;
   // The oldest may be held by a process that was killed: for ever.
   if (gradients_.size() == gradients_known) gradients_.erase(gradients_.begin());
-  gradients_.push_back(make_shareable(parameters_));
+  gradients_.push_back(transport::make_shareable(parameters_));
   return gradients_.back();
 }
 

@@ -73,7 +73,7 @@ class campaign {
   }
 
   outcome once(std::uint64_t seed, const schedule& faults, bool with_timeline) const {
-    scheduler::switch_on(options_.mutant);
+    switch_on(options_.mutant);
     return run_(scenario_, seed, faults, with_timeline);
   }
 
@@ -174,7 +174,7 @@ campaign_report run_campaign(const scenario& s, const run_one& run,
 }
 
 std::vector<mutant_result>
-hunt_mutants(const scenario& s, const run_one& run, const std::vector<scheduler::mutant>& which,
+hunt_mutants(const scenario& s, const run_one& run, const std::vector<mutant>& which,
              const campaign_options& options,
              const std::function<void(const mutant_result&)>& on_result) {
   std::vector<mutant_result> results;

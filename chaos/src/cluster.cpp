@@ -15,7 +15,6 @@ namespace troupe::chaos {
 
 namespace fs = std::filesystem;
 using actors::contact;
-using actors::node_result;
 
 namespace {
 
@@ -68,7 +67,7 @@ caf::error unreachable(const char* why) {
 
 cluster::cluster(cluster_options o)
     : options_(std::move(o)), folder_(options_.folder), sim_(simulation_options_of(options_)),
-      work_(actors::make_workload(options_.work)) {
+      work_(make_workload(options_.work)) {
   if (folder_.empty()) {
     folder_ = make_own_folder();
     own_folder_ = true;
@@ -77,7 +76,7 @@ cluster::cluster(cluster_options o)
   data_ = work_.load_data();
   work_.load_data = [data = data_] { return data; }; // all would load the same
   auto model = work_.make_model();
-  actors::check_workload(j, *model, *data_);
+  check_workload(j, *model, *data_);
   plan_ = scheduler::batch_plan{{data_->train.size(), j.train.batch_size, j.train.epochs}};
   ranges_ = scheduler::make_shard_ranges(model->parameter_layout().size(), j.cluster.shards);
   disk_ = std::make_shared<simulated_disk>(options_.seed, disk_stream,
@@ -104,13 +103,13 @@ void cluster::start_scheduler(bool first) {
   const auto& j = options_.work;
   const auto file = folder_ / "journal.db";
   if (first) {
-    actors::run_journal::content content;
+    storage::run_journal::content content;
     content.job_id = job_id;
-    content.job = actors::to_json(j).dump();
+    content.job = to_json(j).dump();
     fs::remove(file);
-    journal_ = std::make_shared<actors::run_journal>(actors::run_journal::create(file, content));
+    journal_ = std::make_shared<storage::run_journal>(storage::run_journal::create(file, content));
   } else {
-    journal_ = std::make_shared<actors::run_journal>(actors::run_journal::open(file));
+    journal_ = std::make_shared<storage::run_journal>(storage::run_journal::open(file));
   }
   auto& system = scheduler_->system();
   actors::scheduler_actor_options s;
@@ -121,15 +120,15 @@ void cluster::start_scheduler(bool first) {
     auto* n = node_at(at);
     return n == nullptr || !n->where->alive();
   };
-  s.emit = [this](const actors::event& e) {
+  s.emit = [this](const event& e) {
     if (!scheduler_->alive()) return;
-    if (std::holds_alternative<actors::progress_event>(e)) started_ = true;
+    if (std::holds_alternative<progress_event>(e)) started_ = true;
     events_.push_back({sim_.now(), e});
   };
-  s.on_result = [this](const actors::run_result& r) {
+  s.on_result = [this](const run_result& r) {
     if (scheduler_->alive()) result_ = r; // saved: a scheduler that is killed now has done its work
   };
-  s.on_end = [this](actors::run_result r) {
+  s.on_end = [this](run_result r) {
     if (scheduler_->alive()) result_ = std::move(r);
   };
   s.lease_timeout = std::chrono::duration_cast<caf::timespan>(
@@ -219,7 +218,7 @@ void cluster::spawn_node(std::size_t i, actors::scheduler_actor root) {
   n.job_id = job_id;
   n.shards = slot.share.shards;
   n.workers = slot.share.workers;
-  n.make_workload = [work = work_](const actors::job&) { return work; };
+  n.make_workload = [work = work_](const job&) { return work; };
   n.connect = [this, &p](const contact& at) -> caf::expected<actors::node_actor> {
     auto* other = node_at(at);
     if (other == nullptr || !other->actor) return unreachable("connection refused");
@@ -283,12 +282,12 @@ bool cluster::run_until(const std::function<bool()>& condition, sim_time limit) 
 
 // -- jobs with one right result -------------------------------------------------------------------
 
-actors::job integer_job(scheduler::consistency mode) {
-  actors::job j;
+job integer_job(scheduler::consistency mode) {
+  job j;
   j.name = "integers";
-  j.model.type = actors::model_spec::kind::integer_sum;
+  j.model.type = model_spec::kind::integer_sum;
   j.model.parameters = 100;
-  j.data.type = actors::data_spec::format::integers;
+  j.data.type = data_spec::format::integers;
   j.data.samples = 200;
   j.data.held_out = 0;
   j.train.epochs = 3;

@@ -21,7 +21,7 @@ std::vector<process*> cluster::targets_of(const fault& f) {
   // Nodes by the journal's numbers, which name their ports.
   const auto number_of = [this](scheduler::node_id id) -> std::optional<std::uint32_t> {
     const auto& known = journal_ ? journal_->read().nodes : last_journal_.nodes;
-    const auto i = std::ranges::find(known, id, &actors::run_journal::node_entry::id);
+    const auto i = std::ranges::find(known, id, &storage::run_journal::node_entry::id);
     const auto* n = i != known.end() ? node_at({i->host, i->port}) : nullptr;
     if (n == nullptr) return std::nullopt;
     return static_cast<std::uint32_t>(n - nodes_.data() + 1);
@@ -122,7 +122,7 @@ void cluster::drain(process& p, sim_time back_after) {
 // By the journal, which names the nodes' ports.
 std::optional<scheduler::node_id> cluster::id_of(const node& n) const {
   const auto& known = journal_ ? journal_->read().nodes : last_journal_.nodes;
-  const auto i = std::ranges::find(known, n.port, &actors::run_journal::node_entry::port);
+  const auto i = std::ranges::find(known, n.port, &storage::run_journal::node_entry::port);
   return i != known.end() ? std::optional(i->id) : std::nullopt;
 }
 

@@ -232,9 +232,9 @@ std::string failing(const failing_seed& f, const told& t) {
   return out;
 }
 
-std::string probe_table(const scheduler::probe_counts& probes) {
+std::string probe_table(const probe_counts& probes) {
   std::string out = "<h2>Rare branches</h2>\n<table>\n";
-  for (const auto& p : scheduler::probe_texts) {
+  for (const auto& p : probe_texts) {
     const auto count = probes[static_cast<std::size_t>(p.what)];
     out += "<tr>" +
            cell(count > 0 ? std::to_string(count) : "<span class=\"bad\">never</span>", true) +
@@ -248,7 +248,7 @@ std::string mutant_table(const told& t) {
                     "<th>caught by seed</th><th>rule</th><th>faults needed</th></tr>\n";
   std::size_t caught = 0;
   for (const auto& m : *t.mutants) {
-    const auto& text = scheduler::mutant_texts[static_cast<std::size_t>(m.what)];
+    const auto& text = mutant_texts[static_cast<std::size_t>(m.what)];
     out += "<tr>" + cell(std::string(text.name)) + cell(escaped(text.text));
     if (m.caught) {
       ++caught;

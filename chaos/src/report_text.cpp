@@ -95,7 +95,7 @@ std::string text_of(const failing_seed& f) {
 }
 
 std::string text_of(const mutant_result& m) {
-  const auto name = std::string(scheduler::mutant_texts[static_cast<std::size_t>(m.what)].name);
+  const auto name = std::string(mutant_texts[static_cast<std::size_t>(m.what)].name);
   if (!m.caught) return name + ": NOT CAUGHT by " + counted(m.seeds, "seed");
   const auto& f = *m.caught;
   return name + ": caught by seed " + std::to_string(f.seed) + " (" +
@@ -103,9 +103,9 @@ std::string text_of(const mutant_result& m) {
          counted(f.shrunk.size(), "fault") + " of " + std::to_string(f.faults.size());
 }
 
-std::string text_of(const scheduler::probe_counts& probes) {
+std::string text_of(const probe_counts& probes) {
   std::string reached, never;
-  for (const auto& p : scheduler::probe_texts) {
+  for (const auto& p : probe_texts) {
     const auto count = probes[static_cast<std::size_t>(p.what)];
     auto& to = count > 0 ? reached : never;
     to += (count > 0 ? printed("%10llu  ", static_cast<unsigned long long>(count))

@@ -8,17 +8,16 @@
 
 #include <nlohmann/json.hpp>
 
-#include "troupe/actors/job_error.hpp"
-#include "troupe/actors/strict_object.hpp"
-#include "troupe/actors/toml_document.hpp"
+#include "troupe/job.hpp"
+#include "troupe/jobs/strict_object.hpp"
+#include "troupe/jobs/toml_document.hpp"
 
 namespace troupe::chaos {
 
 namespace {
 
-using actors::expected_found;
-using actors::job_error;
-using actors::strict_object;
+using jobs::expected_found;
+using jobs::strict_object;
 using nlohmann::json;
 
 // The keys of each table. One that is missing here cannot be read.
@@ -423,7 +422,7 @@ scenario read(const json& values) {
 }
 
 scenario parse(const std::string& text, const std::string& where, const std::string& name) {
-  const auto document = actors::toml_document::parse(text, where);
+  const auto document = jobs::toml_document::parse(text, where);
   try {
     auto values = document.values();
     if (!values.contains("name")) values["name"] = name;
@@ -440,7 +439,7 @@ scenario load_scenario(const std::filesystem::path& file) {
   std::string name = file.stem().string();
   for (char& c : name)
     if (std::isalnum(static_cast<unsigned char>(c)) == 0 && c != '_' && c != '.') c = '-';
-  return parse(actors::read_small_file(file, "scenario file"), file.string(), name);
+  return parse(jobs::read_small_file(file, "scenario file"), file.string(), name);
 }
 
 scenario scenario_from_toml(const std::string& text, const std::string& where) {

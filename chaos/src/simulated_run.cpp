@@ -81,7 +81,7 @@ class simulated_run {
 
   void take_result(run_remains& r) const {
     const auto& result = cluster_->result();
-    r.finished = result && result->outcome == actors::run_result::status::finished;
+    r.finished = result && result->outcome == run_result::status::finished;
     if (r.finished) {
       r.parameters = result->parameters;
       if (result->summary) r.samples = result->summary->samples;
@@ -92,29 +92,29 @@ class simulated_run {
 
   void take_notices(run_remains& r) const {
     for (const auto& e : cluster_->events())
-      if (const auto* n = std::get_if<actors::notice_event>(&e.what))
+      if (const auto* n = std::get_if<notice_event>(&e.what))
         r.notices.push_back({e.at, n->text});
-      else if (const auto* f = std::get_if<actors::failed_event>(&e.what))
+      else if (const auto* f = std::get_if<failed_event>(&e.what))
         r.notices.push_back({e.at, "failed: " + f->reason});
-      else if (std::holds_alternative<actors::finished_event>(e.what))
+      else if (std::holds_alternative<finished_event>(e.what))
         r.notices.push_back({e.at, "finished"});
   }
 
   const scenario& scenario_;
-  actors::job work_;
+  job work_;
   std::vector<part> parts_; // before the cluster, whose actors record until they are gone
   std::unique_ptr<cluster> cluster_;
 };
 
 } // namespace
 
-actors::job job_of(const scenario& s, std::uint64_t seed) {
-  actors::job j;
+job job_of(const scenario& s, std::uint64_t seed) {
+  job j;
   j.name = s.name;
   j.seed = seed;
-  j.model.type = actors::model_spec::kind::integer_sum;
+  j.model.type = model_spec::kind::integer_sum;
   j.model.parameters = s.work.parameters;
-  j.data.type = actors::data_spec::format::integers;
+  j.data.type = data_spec::format::integers;
   j.data.samples = s.work.samples;
   j.data.held_out = 0;
   j.train.epochs = s.work.epochs;
@@ -134,7 +134,7 @@ actors::job job_of(const scenario& s, std::uint64_t seed) {
 outcome run_simulated(const scenario& s, std::uint64_t seed, const schedule& faults,
                       bool with_timeline) {
   outcome o;
-  const auto before = scheduler::probes_reached();
+  const auto before = probes_reached();
   try {
     simulated_run run(s, seed);
     try {
@@ -146,7 +146,7 @@ outcome run_simulated(const scenario& s, std::uint64_t seed, const schedule& fau
   } catch (const std::exception& e) {
     o.violations.push_back(crash(e.what()));
   }
-  o.probes = scheduler::probes_reached();
+  o.probes = probes_reached();
   for (std::size_t i = 0; i < o.probes.size(); ++i) o.probes[i] -= before[i];
   return o;
 }

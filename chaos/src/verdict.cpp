@@ -160,7 +160,7 @@ timeline picture_of(const run_remains& r) {
   return t;
 }
 
-std::vector<float> expected_parameters(const actors::job& j) {
+std::vector<float> expected_parameters(const job& j) {
   const auto& mode = j.train.consistency;
   const auto samples =
       static_cast<std::size_t>(static_cast<double>(j.data.samples) * (1 - j.data.held_out));

@@ -28,7 +28,6 @@ namespace {
 namespace fs = std::filesystem;
 using clock = std::chrono::steady_clock;
 using chaos::failing_seed;
-using scheduler::mutant;
 
 constexpr std::uint64_t seeds_by_default = 100;
 constexpr std::uint64_t real_seeds_by_default = 5;
@@ -37,24 +36,24 @@ constexpr auto time_around_a_run = std::chrono::seconds(60);
 constexpr auto display_pause = std::chrono::milliseconds(200);
 
 void list_probes() {
-  for (const auto& p : scheduler::probe_texts) std::cout << p.name << ": " << p.text << "\n";
+  for (const auto& p : probe_texts) std::cout << p.name << ": " << p.text << "\n";
 }
 
 void list_mutants() {
-  for (const auto& m : scheduler::mutant_texts) std::cout << m.name << ": " << m.text << "\n";
+  for (const auto& m : mutant_texts) std::cout << m.name << ": " << m.text << "\n";
 }
 
 std::vector<mutant> mutants_named(const std::string& text) {
   std::vector<mutant> which;
   if (text.empty()) return which;
-  if (!scheduler::mutants_built_in)
+  if (!mutants_built_in)
     throw usage_error("--mutant: this troupe was built without mutants; configure it with "
                       "-DTROUPE_MUTANTS=ON (cmake --preset mutants)");
   if (text == "all") {
-    for (const auto& m : scheduler::mutant_texts) which.push_back(m.what);
+    for (const auto& m : mutant_texts) which.push_back(m.what);
     return which;
   }
-  const auto one = scheduler::mutant_named(text);
+  const auto one = mutant_named(text);
   if (!one)
     throw usage_error("--mutant: expected all or a name of troupe chaos --list-mutants, found \"" +
                       text + "\"");
@@ -187,15 +186,13 @@ class chaos_command {
     auto text = "troupe chaos " + in_quotes_if_needed(arguments_.scenario.string()) +
                 " --seeds 1 --first-seed " + std::to_string(seed);
     if (arguments_.real) text += " --real";
-    if (m)
-      text +=
-          " --mutant " + std::string(scheduler::mutant_texts[static_cast<std::size_t>(*m)].name);
+    if (m) text += " --mutant " + std::string(mutant_texts[static_cast<std::size_t>(*m)].name);
     return text;
   }
 
   fs::path keep(const failing_seed& f, std::optional<mutant> m) const {
     auto name = scenario_.name + "-" + std::to_string(f.seed);
-    if (m) name += "-" + std::string(scheduler::mutant_texts[static_cast<std::size_t>(*m)].name);
+    if (m) name += "-" + std::string(mutant_texts[static_cast<std::size_t>(*m)].name);
     auto small = chaos::with_schedule(scenario_, f.shrunk, f.seed);
     small.name = name;
     const auto path = arguments_.failures / (name + ".toml");

@@ -29,11 +29,11 @@ std::string said_by(const json& event) {
   return name == "finished" ? name : "";
 }
 
-actors::endpoint address_in(const std::filesystem::path& run) {
+endpoint address_in(const std::filesystem::path& run) {
   std::ifstream in(run / "scheduler.address");
   std::string text;
   std::getline(in, text);
-  return actors::parse_endpoint(text);
+  return parse_endpoint(text);
 }
 
 } // namespace
@@ -96,7 +96,7 @@ void cluster_watch::ask_to_drain() {
   }
   for (const auto number : numbers)
     if (const auto node = node_of_.find(number); node != node_of_.end())
-      actors::request_drain(address_in(run_), node->second, patience);
+      request_drain(address_in(run_), node->second, patience);
 }
 
 void cluster_watch::take(const std::string& text) {

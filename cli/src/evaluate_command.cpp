@@ -2,17 +2,17 @@
 
 #include <nlohmann/json.hpp>
 
-#include "troupe/actors/job_data.hpp"
 #include "troupe/cli/commands.hpp"
 #include "troupe/cli/failure.hpp"
 #include "troupe/cli/saved_model.hpp"
+#include "troupe/jobs/job_data.hpp"
 
 namespace troupe::cli {
 
 int run(const evaluate_arguments& a) {
   const saved_model saved(a.run, a.overrides);
-  const actors::job& j = saved.job();
-  tensor::data_set data = actors::load_samples(j);
+  const job& j = saved.job();
+  tensor::data_set data = load_samples(j);
   // Unnormalized: the model's own normalization is applied, also to data it was not trained on.
   if (!a.all)
     data = tensor::split(data, j.data.held_out, j.seed, tensor::normalization_kind::none).held_out;

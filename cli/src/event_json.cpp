@@ -25,8 +25,8 @@ json staleness_json(const scheduler::staleness_histogram& h) {
   return {{"mean", h.mean()}, {"max", h.max()}, {"pulls", h.pulls()}, {"histogram", buckets}};
 }
 
-const char* kind_name(actors::notice_event::kind kind) {
-  using enum actors::notice_event::kind;
+const char* kind_name(notice_event::kind kind) {
+  using enum notice_event::kind;
   switch (kind) {
   case listening:
     return "listening";
@@ -49,10 +49,10 @@ const char* kind_name(actors::notice_event::kind kind) {
 }
 
 struct to_line {
-  json operator()(const actors::notice_event& e) const {
+  json operator()(const notice_event& e) const {
     return {{"event", "notice"}, {"kind", kind_name(e.type)}, {"text", e.text}};
   }
-  json operator()(const actors::progress_event& e) const {
+  json operator()(const progress_event& e) const {
     return {{"event", "progress"},
             {"epoch", e.epoch},
             {"epochs", e.epochs},
@@ -64,7 +64,7 @@ struct to_line {
             {"workers", e.workers},
             {"staleness", staleness_json(e.staleness)}};
   }
-  json operator()(const actors::epoch_event& e) const {
+  json operator()(const epoch_event& e) const {
     return {{"event", "epoch"},
             {"epoch", e.epoch},
             {"loss", number(e.loss)},
@@ -73,7 +73,7 @@ struct to_line {
             {"samples_per_second", number(e.samples_per_second)},
             {"staleness", staleness_json(e.staleness)}};
   }
-  json operator()(const actors::finished_event& e) const {
+  json operator()(const finished_event& e) const {
     scheduler::time_shares spent;
     json workers = json::array();
     for (const auto& [id, by_worker] : e.spent) {
@@ -95,20 +95,20 @@ struct to_line {
             {"time", actors::time_json<json>(spent)},
             {"workers", workers}};
   }
-  json operator()(const actors::interrupted_event& e) const {
+  json operator()(const interrupted_event& e) const {
     return {{"event", "interrupted"},
             {"reason", "stopped by the user"},
             {"batches_done", e.batches_done},
             {"batches_total", e.batches_total}};
   }
-  json operator()(const actors::failed_event& e) const {
+  json operator()(const failed_event& e) const {
     return {{"event", "failed"}, {"reason", e.reason}};
   }
 };
 
 } // namespace
 
-std::string event_json(const actors::event& e) {
+std::string event_json(const event& e) {
   return std::visit(to_line{}, e).dump(-1, ' ', false, json::error_handler_t::replace);
 }
 

@@ -4,8 +4,8 @@
 
 #include <unistd.h>
 
-#include "troupe/actors/job_error.hpp"
 #include "troupe/history/error.hpp"
+#include "troupe/job.hpp"
 #include "troupe/tensor/error.hpp"
 
 namespace troupe::cli {
@@ -50,7 +50,7 @@ void print_notice(std::string_view line) { write_line(STDOUT_FILENO, plain_line(
 int report_current_exception() {
   try {
     throw;
-  } catch (const actors::job_error& e) {
+  } catch (const job_error& e) {
     print_error(e.what());
     return bad_usage;
   } catch (const usage_error& e) {

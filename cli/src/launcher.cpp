@@ -396,7 +396,7 @@ class cluster {
 
 } // namespace
 
-std::vector<node_share> plan_nodes(const actors::job& j) {
+std::vector<node_share> plan_nodes(const job& j) {
   std::vector<node_share> nodes;
   if (j.train.consistency.in_place()) {
     nodes.push_back({j.cluster.shards, j.cluster.workers, "all workers and shards"});

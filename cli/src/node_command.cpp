@@ -1,18 +1,18 @@
 #include <iostream>
 
-#include "troupe/actors/runtime.hpp"
 #include "troupe/cli/commands.hpp"
 #include "troupe/cli/failure.hpp"
 #include "troupe/cli/process_recorder.hpp"
 #include "troupe/cli/signal_stop.hpp"
+#include "troupe/runtime.hpp"
 
 namespace troupe::cli {
 
 namespace {
 
-actors::endpoint read_endpoint(const std::string& option, const std::string& text) {
+endpoint read_endpoint(const std::string& option, const std::string& text) {
   try {
-    return actors::parse_endpoint(text);
+    return parse_endpoint(text);
   } catch (const std::invalid_argument& e) {
     throw usage_error(option + ": " + plain_line(e.what()));
   }
@@ -22,7 +22,7 @@ actors::endpoint read_endpoint(const std::string& option, const std::string& tex
 
 int run(const node_arguments& a) {
   signal_stop stop;
-  actors::node_options options;
+  node_options options;
   options.scheduler = read_endpoint("--join", a.join);
   options.listen = read_endpoint("--listen", a.listen);
   options.advertise_host = a.advertise;
@@ -39,15 +39,15 @@ int run(const node_arguments& a) {
   if (a.record) options.recorder = record_into(*a.record, "node");
   std::cout << "joining " << a.join << " with up to " << a.shards << " shards and " << a.workers
             << " workers" << std::endl;
-  const actors::node_result result = actors::run_node(options, stop.token());
+  const node_result result = run_node(options, stop.token());
   switch (result.outcome) {
-  case actors::node_result::status::finished:
+  case node_result::status::finished:
     std::cout << "the job is over" << std::endl;
     return success;
-  case actors::node_result::status::interrupted:
+  case node_result::status::interrupted:
     std::cout << "interrupted; the job goes on without this node" << std::endl;
     return interrupted;
-  case actors::node_result::status::failed:
+  case node_result::status::failed:
     break;
   }
   print_error(result.error);

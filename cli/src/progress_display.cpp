@@ -11,8 +11,8 @@ namespace {
 constexpr std::size_t default_width = 80;
 constexpr std::string_view erase_line = "\r\x1b[K";
 
-bool is_gathering(actors::notice_event::kind kind) {
-  using enum actors::notice_event::kind;
+bool is_gathering(notice_event::kind kind) {
+  using enum notice_event::kind;
   return kind == listening || kind == node_joined || kind == placed;
 }
 
@@ -27,18 +27,18 @@ progress_display::progress_display(std::ostream& out, options o)
 
 progress_display::~progress_display() { clear(); }
 
-void progress_display::show(const actors::event& e) {
-  if (const auto* notice = std::get_if<actors::notice_event>(&e)) {
+void progress_display::show(const event& e) {
+  if (const auto* notice = std::get_if<notice_event>(&e)) {
     if (options_.gathering || !is_gathering(notice->type)) line(notice->text);
-  } else if (const auto* progress = std::get_if<actors::progress_event>(&e)) {
+  } else if (const auto* progress = std::get_if<progress_event>(&e)) {
     show_progress(*progress);
-  } else if (const auto* epoch = std::get_if<actors::epoch_event>(&e)) {
+  } else if (const auto* epoch = std::get_if<epoch_event>(&e)) {
     line(epoch_line(*epoch, options_.epochs));
   }
   // How the run ended is told once the model is saved, by who saves it.
 }
 
-void progress_display::show_progress(const actors::progress_event& e) {
+void progress_display::show_progress(const progress_event& e) {
   std::string text = progress_line(e);
   if (options_.live) {
     const std::size_t width = options_.width();

@@ -57,7 +57,7 @@ std::string duration_text(double seconds) {
 }
 
 // What matters most comes first: a narrow terminal cuts the end.
-std::string progress_line(const actors::progress_event& e) {
+std::string progress_line(const progress_event& e) {
   std::string line = format("epoch %u/%u", e.epoch, e.epochs) + "  batch " +
                      grouped(e.batches_done) + "/" + grouped(e.batches_total);
   if (e.seconds_left >= 0) {
@@ -68,7 +68,7 @@ std::string progress_line(const actors::progress_event& e) {
          staleness_text(e.staleness);
 }
 
-std::string epoch_line(const actors::epoch_event& e, std::uint32_t epochs) {
+std::string epoch_line(const epoch_event& e, std::uint32_t epochs) {
   const std::string held_out = held_out_text(e.held_out_accuracy, e.held_out_loss);
   return (epochs > 0 ? format("epoch %u/%u done", e.epoch, epochs)
                      : format("epoch %u done", e.epoch)) +
@@ -76,7 +76,7 @@ std::string epoch_line(const actors::epoch_event& e, std::uint32_t epochs) {
          rate(e.samples_per_second) + staleness_text(e.staleness);
 }
 
-std::string finished_line(const actors::finished_event& e) {
+std::string finished_line(const finished_event& e) {
   const std::string held_out = held_out_text(e.held_out_accuracy, e.held_out_loss);
   return "finished: " + (held_out.empty() ? "" : held_out + ", ") + "training " +
          loss_text(e.loss) + ", " + grouped(e.samples) + " samples in " + duration_text(e.seconds);
@@ -90,7 +90,7 @@ std::string time_text(const std::function<double(scheduler::activity)>& share) {
                 100 * share(bound), 100 * share(other));
 }
 
-std::vector<std::string> time_lines(const actors::finished_event& e) {
+std::vector<std::string> time_lines(const finished_event& e) {
   constexpr std::size_t lines_max = 16;
   std::vector<std::string> lines;
   if (e.spent.empty()) return lines;
@@ -112,7 +112,7 @@ std::vector<std::string> time_lines(const actors::finished_event& e) {
   return lines;
 }
 
-std::string interrupted_line(const actors::interrupted_event& e) {
+std::string interrupted_line(const interrupted_event& e) {
   return "interrupted after " + grouped(e.batches_done) +
          (e.batches_total > 0 ? " of " + grouped(e.batches_total) : "") + " batches";
 }

@@ -210,7 +210,7 @@ class real_run {
 
   const chaos::scenario& scenario_;
   const real_run_options& options_;
-  const actors::job job_;
+  const job job_;
   const fs::path folder_;
   std::vector<node_share> shares_; // by node
   std::vector<place> places_;

@@ -1,7 +1,7 @@
 #include "troupe/cli/saved_model.hpp"
 
-#include "troupe/actors/job_file.hpp"
 #include "troupe/cli/failure.hpp"
+#include "troupe/job.hpp"
 #include "troupe/tensor/integer_sum.hpp"
 #include "troupe/tensor/sequential.hpp"
 
@@ -21,11 +21,10 @@ std::filesystem::path model_path(const std::filesystem::path& run) {
   return path;
 }
 
-std::unique_ptr<tensor::model> make_model(const std::filesystem::path& path,
-                                          const actors::model_spec& spec,
+std::unique_ptr<tensor::model> make_model(const std::filesystem::path& path, const model_spec& spec,
                                           const tensor::layout& layout) {
   std::unique_ptr<tensor::model> model;
-  if (spec.type == actors::model_spec::kind::integer_sum) {
+  if (spec.type == model_spec::kind::integer_sum) {
     model = tensor::make_integer_sum(spec.parameters);
   } else if (spec.layers.empty()) {
     throw file_error(path.string() + ": this model was made by a program with a model of its own; "
@@ -46,7 +45,7 @@ std::unique_ptr<tensor::model> make_model(const std::filesystem::path& path,
 saved_model::saved_model(const std::filesystem::path& run,
                          const std::vector<std::string>& overrides)
     : path_(model_path(run)), file_(tensor::load_model(path_)),
-      job_(actors::load_job_text(file_.job, path_.string(), overrides)),
+      job_(load_job_text(file_.job, path_.string(), overrides)),
       model_(make_model(path_, job_.model, file_.parameters_layout)) {}
 
 tensor::data_set saved_model::prepare(const tensor::data_set& raw, const std::string& where) const {

@@ -10,7 +10,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-actors::endpoint in_folder(const fs::path& run) {
+endpoint in_folder(const fs::path& run) {
   std::error_code error;
   if (!fs::exists(run, error))
     throw file_error(run.string() + ": expected a run folder, found nothing");
@@ -21,7 +21,7 @@ actors::endpoint in_folder(const fs::path& run) {
     throw file_error(run.string() + ": expected a run with a scheduler, found none that runs "
                                     "(no scheduler.address)");
   try {
-    return actors::parse_endpoint(line);
+    return parse_endpoint(line);
   } catch (const std::invalid_argument& e) {
     throw file_error(file.string() + ": " + plain_line(e.what()));
   }
@@ -29,11 +29,11 @@ actors::endpoint in_folder(const fs::path& run) {
 
 } // namespace
 
-actors::endpoint scheduler_address(const scheduler_place& place) {
+endpoint scheduler_address(const scheduler_place& place) {
   if (place.address.empty()) return in_folder(place.run);
-  actors::endpoint at;
+  endpoint at;
   try {
-    at = actors::parse_endpoint(place.address);
+    at = parse_endpoint(place.address);
   } catch (const std::invalid_argument& e) {
     throw usage_error("--scheduler: " + plain_line(e.what()));
   }

@@ -4,13 +4,13 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include "troupe/actors/runtime.hpp"
 #include "troupe/cli/commands.hpp"
 #include "troupe/cli/failure.hpp"
 #include "troupe/cli/process_recorder.hpp"
 #include "troupe/cli/run_record.hpp"
 #include "troupe/cli/signal_stop.hpp"
 #include "troupe/cli/training_run.hpp"
+#include "troupe/runtime.hpp"
 
 namespace troupe::cli {
 
@@ -23,9 +23,9 @@ void tell(int fd, std::string line) {
   }
 }
 
-actors::endpoint listen_endpoint(const std::string& text) {
+endpoint listen_endpoint(const std::string& text) {
   try {
-    return actors::parse_endpoint(text);
+    return parse_endpoint(text);
   } catch (const std::invalid_argument& e) {
     throw usage_error("--listen: " + plain_line(e.what()));
   }
@@ -58,7 +58,7 @@ int run(const scheduler_arguments& a) {
   if (launched && ::fcntl(a.ready_fd, F_SETFD, FD_CLOEXEC) != 0)
     throw usage_error("--ready-fd: expected an open descriptor, found " +
                       std::to_string(a.ready_fd));
-  actors::scheduler_options options;
+  scheduler_options options;
   options.listen = listen_endpoint(a.listen);
   if (a.restart)
     if (const auto code = code_of_ended_run(*a.restart)) return *code;
@@ -73,20 +73,20 @@ int run(const scheduler_arguments& a) {
                          .on_started = [&] {
                            if (launched) tell(a.ready_fd, "started");
                          }});
-  using enum actors::scheduler_options::beginning;
+  using enum scheduler_options::beginning;
   options.folder = training.folder().path();
   options.begin = a.restart ? journal : a.resume ? checkpoint : fresh;
-  options.on_listening = [&](const actors::endpoint& bound, const std::string& job_id) {
+  options.on_listening = [&](const endpoint& bound, const std::string& job_id) {
     training.listening(bound);
     if (launched)
-      tell(a.ready_fd, "listening " + actors::to_string(bound) + " " + job_id + " " +
+      tell(a.ready_fd, "listening " + to_string(bound) + " " + job_id + " " +
                            training.folder().path().string());
   };
-  actors::run_result result;
+  run_result result;
   try {
     if (a.record) options.recorder = record_into(*a.record, "scheduler");
-    result = actors::run_scheduler(training.job(), training.workload(), options,
-                                   &training.observer(), stop.token());
+    result = run_scheduler(training.job(), training.workload(), options, &training.observer(),
+                           stop.token());
   } catch (...) {
     training.abandon();
     throw;

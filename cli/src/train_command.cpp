@@ -1,11 +1,11 @@
-#include "troupe/actors/job_file.hpp"
-#include "troupe/actors/runtime.hpp"
 #include "troupe/cli/commands.hpp"
 #include "troupe/cli/failure.hpp"
 #include "troupe/cli/launcher.hpp"
 #include "troupe/cli/process_recorder.hpp"
 #include "troupe/cli/signal_stop.hpp"
 #include "troupe/cli/training_run.hpp"
+#include "troupe/job.hpp"
+#include "troupe/runtime.hpp"
 
 namespace troupe::cli {
 
@@ -21,12 +21,12 @@ int run_in_process(const train_arguments& a, run_recording* recording) {
                          .events = a.events,
                          .gathering = false,
                          .on_started = {}});
-  actors::run_result result;
+  run_result result;
   try {
     std::shared_ptr<history::recorder> recorder;
     if (recording != nullptr) recorder = record_into(recording->parts(), "all");
-    result = actors::train(training.job(), training.workload(), &training.observer(), stop.token(),
-                           recorder);
+    result =
+        train(training.job(), training.workload(), &training.observer(), stop.token(), recorder);
   } catch (...) {
     training.abandon();
     throw;
@@ -38,7 +38,7 @@ int run_processes(const train_arguments& a, const run_recording* recording) {
   // The scheduler makes every check that needs the data before a node starts; here only the shape
   // of the cluster is needed.
   const auto job_file = a.resume ? run_folder::existing(*a.resume).job_file() : a.job_file;
-  const actors::job j = actors::load_job(job_file, a.overrides);
+  const job j = load_job(job_file, a.overrides);
   launcher::options options;
   options.resumed = a.resume.has_value();
   if (a.resume)

@@ -4,13 +4,12 @@
 
 #include <nlohmann/json.hpp>
 
-#include "troupe/actors/job_error.hpp"
-#include "troupe/actors/job_file.hpp"
 #include "troupe/cli/event_json.hpp"
 #include "troupe/cli/failure.hpp"
 #include "troupe/cli/progress_text.hpp"
 #include "troupe/cli/run_record.hpp"
 #include "troupe/cli/terminal.hpp"
+#include "troupe/job.hpp"
 #include "troupe/tensor/error.hpp"
 #include "troupe/tensor/model_file.hpp"
 
@@ -27,7 +26,7 @@ progress_display::options display_options(bool gathering, std::uint32_t epochs) 
   return options;
 }
 
-std::string job_line(const actors::job& j, const run_folder& folder) {
+std::string job_line(const job& j, const run_folder& folder) {
   const auto counted = [](std::uint32_t n, const char* noun) {
     return std::to_string(n) + " " + noun + (n == 1 ? "" : "s");
   };
@@ -56,18 +55,18 @@ void training_run::read_job() {
                        ": expected a run that can go on, found one that has finished");
     if (request_.restart) epochs_done_ = record.epochs_done;
   }
-  job_ = actors::load_job(file, request_.overrides);
-  workload_ = actors::make_workload(job_);
+  job_ = load_job(file, request_.overrides);
+  workload_ = make_workload(job_);
   data_ = workload_.load_data();
   try {
     try {
       model_ = workload_.make_model();
     } catch (const tensor::error& e) {
-      throw actors::job_error("model", plain_line(e.what()));
+      throw job_error("model", plain_line(e.what()));
     }
-    actors::check_workload(job_, *model_, *data_);
-  } catch (const actors::job_error& e) {
-    throw actors::job_error(file.string() + ": " + e.what());
+    check_workload(job_, *model_, *data_);
+  } catch (const job_error& e) {
+    throw job_error(file.string() + ": " + e.what());
   }
 }
 
@@ -95,26 +94,26 @@ training_run::~training_run() {
   if (folder_) folder_->remove_address();
 }
 
-void training_run::listening(const actors::endpoint& bound) {
+void training_run::listening(const endpoint& bound) {
   const std::lock_guard lock(mutex_);
   try {
-    folder_->write_address(actors::to_string(bound));
+    folder_->write_address(to_string(bound));
   } catch (const file_error& e) {
     display_->clear();
     print_error(plain_line(e.what()) + "; the run goes on, and troupe status needs --scheduler " +
-                actors::to_string(bound));
+                to_string(bound));
   }
 }
 
-void training_run::on_event(const actors::event& e) {
+void training_run::on_event(const event& e) {
   const std::lock_guard lock(mutex_);
-  if (const auto* notice = std::get_if<actors::notice_event>(&e)) {
-    if (notice->type == actors::notice_event::kind::started && !std::exchange(started_, true) &&
+  if (const auto* notice = std::get_if<notice_event>(&e)) {
+    if (notice->type == notice_event::kind::started && !std::exchange(started_, true) &&
         request_.on_started)
       request_.on_started();
-  } else if (const auto* epoch = std::get_if<actors::epoch_event>(&e)) {
+  } else if (const auto* epoch = std::get_if<epoch_event>(&e)) {
     epochs_done_ = std::max(epochs_done_, epoch->epoch);
-  } else if (!std::holds_alternative<actors::progress_event>(e)) {
+  } else if (!std::holds_alternative<progress_event>(e)) {
     last_event_ = e; // written once the model is saved: before that nothing has finished
     return;
   }
@@ -122,7 +121,7 @@ void training_run::on_event(const actors::event& e) {
   display_->show(e);
 }
 
-void training_run::record(const actors::event& e) {
+void training_run::record(const event& e) {
   const std::string line = event_json(e);
   for (auto& file : event_files_) file->write(line);
   const auto error = first_event_error();
@@ -137,7 +136,7 @@ std::optional<std::string> training_run::first_event_error() const {
   return std::nullopt;
 }
 
-void training_run::save_model(const actors::run_result& result) const {
+void training_run::save_model(const run_result& result) const {
   tensor::model_file file;
   file.job = to_json(job_).dump();
   file.parameters_layout = model_->parameter_layout();
@@ -147,9 +146,9 @@ void training_run::save_model(const actors::run_result& result) const {
   tensor::save_model(folder_->model_file(), file);
 }
 
-void training_run::on_result(const actors::run_result& result) {
+void training_run::on_result(const run_result& result) {
   const std::lock_guard lock(mutex_);
-  using enum actors::run_result::status;
+  using enum run_result::status;
   if (result.outcome == failed || result.parameters.empty()) return;
   try {
     keep(result);
@@ -157,39 +156,39 @@ void training_run::on_result(const actors::run_result& result) {
   }
 }
 
-void training_run::keep(const actors::run_result& result) {
+void training_run::keep(const run_result& result) {
   if (kept_) return;
   save_model(result);
   kept_ = true;
-  if (result.outcome == actors::run_result::status::interrupted)
+  if (result.outcome == run_result::status::interrupted)
     record(interruption(result));
   else
-    record(result.summary.value_or(actors::finished_event{}));
+    record(result.summary.value_or(finished_event{}));
 }
 
-int training_run::finish(const actors::run_result& result) {
+int training_run::finish(const run_result& result) {
   const std::lock_guard lock(mutex_);
   display_->clear();
-  using enum actors::run_result::status;
+  using enum run_result::status;
   if (result.outcome == failed) return finish_failed(result.error);
   if (result.outcome == interrupted && result.parameters.empty())
     return finish_before_training(result);
   try {
     keep(result);
   } catch (const tensor::error& e) {
-    record(actors::failed_event{"the model could not be saved: " + plain_line(e.what())});
+    record(failed_event{"the model could not be saved: " + plain_line(e.what())});
     print_error("the model could not be saved: " + plain_line(e.what()));
     return bad_file;
   }
   if (result.outcome == interrupted) return finish_interrupted(result);
-  const auto summary = result.summary.value_or(actors::finished_event{});
+  const auto summary = result.summary.value_or(finished_event{});
   display_->line(finished_line(summary));
   for (const auto& line : time_lines(summary)) display_->line(line);
   display_->line("model: " + folder_->model_file().string());
   return first_event_error() ? bad_file : success;
 }
 
-int training_run::finish_before_training(const actors::run_result& result) {
+int training_run::finish_before_training(const run_result& result) {
   if (existing()) record(interruption(result));
   abandon();
   if (!request_.early_end_is_told)
@@ -198,13 +197,13 @@ int training_run::finish_before_training(const actors::run_result& result) {
   return exit_code::interrupted;
 }
 
-actors::interrupted_event training_run::interruption(const actors::run_result& result) const {
+interrupted_event training_run::interruption(const run_result& result) const {
   if (last_event_)
-    if (const auto* told = std::get_if<actors::interrupted_event>(&*last_event_)) return *told;
+    if (const auto* told = std::get_if<interrupted_event>(&*last_event_)) return *told;
   return {result.batches_done, 0};
 }
 
-int training_run::finish_interrupted(const actors::run_result& result) {
+int training_run::finish_interrupted(const run_result& result) {
   display_->line(interrupted_line(interruption(result)));
   display_->line("model so far: " + folder_->model_file().string());
   return exit_code::interrupted;
@@ -212,7 +211,7 @@ int training_run::finish_interrupted(const actors::run_result& result) {
 
 int training_run::finish_failed(std::string reason) {
   if (reason.empty()) reason = "the run failed without a reason";
-  record(actors::failed_event{plain_line(reason)});
+  record(failed_event{plain_line(reason)});
   print_error(reason);
   if (!started_) abandon();
   return run_failed;

@@ -5,8 +5,8 @@
 #include <stdexcept>
 #include <utility>
 
-#include "troupe/scheduler/mutant.hpp"
-#include "troupe/scheduler/probe.hpp"
+#include "troupe/probes/mutant.hpp"
+#include "troupe/probes/probe.hpp"
 
 namespace troupe::scheduler {
 

@@ -4,8 +4,8 @@
 #include <stdexcept>
 #include <string>
 
-#include "troupe/scheduler/mutant.hpp"
-#include "troupe/scheduler/probe.hpp"
+#include "troupe/probes/mutant.hpp"
+#include "troupe/probes/probe.hpp"
 
 namespace troupe::scheduler {
 

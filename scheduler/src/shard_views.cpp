@@ -6,8 +6,8 @@
 #include <string>
 #include <utility>
 
-#include "troupe/scheduler/mutant.hpp"
-#include "troupe/scheduler/probe.hpp"
+#include "troupe/probes/mutant.hpp"
+#include "troupe/probes/probe.hpp"
 
 namespace troupe::scheduler {
 

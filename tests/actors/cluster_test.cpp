@@ -2,6 +2,7 @@
 
 #include <catch2/catch.hpp>
 
+using namespace troupe;
 using namespace troupe::actors;
 namespace history = troupe::history;
 namespace scheduler = troupe::scheduler;

@@ -7,6 +7,7 @@
 
 #include "silent_peers.hpp"
 
+using namespace troupe;
 using namespace troupe::actors;
 using namespace std::chrono_literals;
 namespace scheduler = troupe::scheduler;
@@ -33,7 +34,7 @@ class fixture : public test_system {
     c.work = make_workload(j);
     c.data = c.work.load_data();
     c.plan = scheduler::batch_plan{{40, 10, 1}};
-    c.orders = std::make_shared<epoch_orders>(40, 1);
+    c.orders = std::make_shared<tensor::epoch_orders>(40, 1);
     c.takes = [this] { return takes; };
     subject = keep(system().spawn(cpu_compute, std::move(c)));
   }

@@ -3,6 +3,7 @@
 
 #include "virtual_cluster.hpp"
 
+using namespace troupe;
 using namespace troupe::actors;
 namespace scheduler = troupe::scheduler;
 using namespace std::chrono_literals;

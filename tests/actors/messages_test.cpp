@@ -9,7 +9,9 @@
 
 #include "troupe/actors/system_config.hpp"
 
+using namespace troupe;
 using namespace troupe::actors;
+using namespace troupe::transport;
 
 namespace {
 

@@ -4,7 +4,9 @@
 
 #include <catch2/catch.hpp>
 
+using namespace troupe;
 using namespace troupe::actors;
+using namespace troupe::transport;
 namespace scheduler = troupe::scheduler;
 namespace tensor = troupe::tensor;
 

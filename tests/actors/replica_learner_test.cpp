@@ -5,7 +5,9 @@
 
 #include "replica_stage.hpp"
 
+using namespace troupe;
 using namespace troupe::actors;
+using namespace troupe::transport;
 
 TEST_CASE("a learner is given the state and the changes since, and is told of when it has them") {
   replica_stage f;

@@ -11,6 +11,9 @@
 /// Replicas of one shard, wired by hand: no node, no scheduler that decides anything.
 namespace troupe::actors {
 
+using namespace transport;
+using namespace storage;
+
 inline constexpr std::size_t range_size = 70'000; // two parts
 inline const shard_id shard_0{0};
 inline const worker_id w0{0};

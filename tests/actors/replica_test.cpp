@@ -4,7 +4,9 @@
 
 #include "replica_stage.hpp"
 
+using namespace troupe;
 using namespace troupe::actors;
+using namespace troupe::transport;
 
 TEST_CASE("REPLICA-1: a push is applied, acknowledged and seen only when the next replica has it") {
   replica_stage f;

@@ -8,6 +8,7 @@
 
 #include "../tensor/scratch_folder.hpp"
 
+using namespace troupe;
 using namespace troupe::actors;
 using namespace std::chrono_literals;
 namespace history = troupe::history;

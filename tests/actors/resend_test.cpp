@@ -7,7 +7,9 @@
 #include "silent_peers.hpp"
 #include "troupe/actors/evaluator.hpp"
 
+using namespace troupe;
 using namespace troupe::actors;
+using namespace troupe::transport;
 namespace scheduler = troupe::scheduler;
 namespace tensor = troupe::tensor;
 

@@ -5,10 +5,13 @@
 
 #include <catch2/catch.hpp>
 
-#include "sample_image.hpp"
-#include "troupe/actors/transfer.hpp"
+#include "../storage/sample_image.hpp"
+#include "troupe/transport/transfer.hpp"
 
+using namespace troupe;
 using namespace troupe::actors;
+using namespace troupe::transport;
+using namespace troupe::storage;
 namespace scheduler = troupe::scheduler;
 namespace tensor = troupe::tensor;
 

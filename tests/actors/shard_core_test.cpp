@@ -5,9 +5,11 @@
 
 #include <catch2/catch.hpp>
 
-#include "troupe/actors/transfer.hpp"
+#include "troupe/transport/transfer.hpp"
 
+using namespace troupe;
 using namespace troupe::actors;
+using namespace troupe::transport;
 namespace scheduler = troupe::scheduler;
 namespace tensor = troupe::tensor;
 

@@ -7,6 +7,7 @@
 
 #include <catch2/catch.hpp>
 
+using namespace troupe;
 using namespace troupe::actors;
 
 namespace {

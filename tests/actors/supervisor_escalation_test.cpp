@@ -8,6 +8,7 @@
 #include "supervisor_stage.hpp"
 #include "troupe/actors/errc.hpp"
 
+using namespace troupe;
 using namespace troupe::actors;
 using namespace troupe::actors::supervision_test;
 

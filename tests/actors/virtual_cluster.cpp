@@ -10,6 +10,8 @@
 
 namespace troupe::actors {
 
+using namespace storage;
+
 struct virtual_cluster::testing_config : system_config {
   testing_config() : system_config(false) { set("scheduler.policy", caf::atom("testing")); }
 };

@@ -21,6 +21,8 @@
 
 namespace troupe::actors {
 
+using namespace storage;
+
 /// The production actors of a whole cluster on CAF's test coordinator: one thread, virtual time,
 /// and a seeded generator that picks which actor runs next.
 class virtual_cluster {

@@ -21,9 +21,11 @@
 #include "troupe/actors/bulk_routes.hpp"
 #include "troupe/actors/connect.hpp"
 #include "troupe/actors/system_config.hpp"
-#include "troupe/actors/tcp_socket.hpp"
+#include "troupe/transport/tcp_socket.hpp"
 
+using namespace troupe;
 using namespace troupe::actors;
+using namespace troupe::transport;
 
 namespace {
 

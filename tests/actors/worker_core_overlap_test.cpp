@@ -6,7 +6,9 @@
 
 #include "worker_core_stage.hpp"
 
+using namespace troupe;
 using namespace troupe::actors;
+using namespace troupe::transport;
 namespace scheduler = troupe::scheduler;
 
 TEST_CASE("WORKER-8: a batch in hand is followed by one that subtracts its gradient") {

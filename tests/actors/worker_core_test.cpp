@@ -4,6 +4,7 @@
 
 #include "worker_core_stage.hpp"
 
+using namespace troupe;
 using namespace troupe::actors;
 namespace scheduler = troupe::scheduler;
 

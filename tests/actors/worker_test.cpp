@@ -9,7 +9,9 @@
 
 #include "silent_peers.hpp"
 
+using namespace troupe;
 using namespace troupe::actors;
+using namespace troupe::transport;
 using namespace std::chrono_literals;
 namespace scheduler = troupe::scheduler;
 namespace tensor = troupe::tensor;

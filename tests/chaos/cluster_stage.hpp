@@ -32,22 +32,22 @@ inline std::string told(const cluster& c) {
     lines += "\n";
   }
   for (const auto& e : c.events())
-    if (const auto* n = std::get_if<actors::notice_event>(&e.what)) lines += n->text + "\n";
+    if (const auto* n = std::get_if<notice_event>(&e.what)) lines += n->text + "\n";
   return lines;
 }
 
 inline std::size_t count_notices(const cluster& c, const std::string& text) {
   return static_cast<std::size_t>(std::ranges::count_if(c.events(), [&](const auto& e) {
-    const auto* n = std::get_if<actors::notice_event>(&e.what);
+    const auto* n = std::get_if<notice_event>(&e.what);
     return n != nullptr && n->text.find(text) != n->text.npos;
   }));
 }
 
-inline void check_exact([[maybe_unused]] const cluster& c, [[maybe_unused]] const actors::job& j) {
+inline void check_exact([[maybe_unused]] const cluster& c, [[maybe_unused]] const job& j) {
   INFO(told(c));
   REQUIRE(c.result());
   INFO(c.result()->error);
-  REQUIRE(c.result()->outcome == actors::run_result::status::finished);
+  REQUIRE(c.result()->outcome == run_result::status::finished);
   CHECK(std::ranges::equal(c.result()->parameters, expected_parameters(j)));
 }
 

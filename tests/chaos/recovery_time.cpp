@@ -49,11 +49,11 @@ constexpr auto patience = 60s;
 constexpr auto ask_timeout = 10s;
 constexpr std::size_t replicas = 2;
 
-actors::endpoint address_in(const std::filesystem::path& run) {
+endpoint address_in(const std::filesystem::path& run) {
   std::ifstream in(run / "scheduler.address");
   std::string line;
   std::getline(in, line);
-  return actors::parse_endpoint(line);
+  return parse_endpoint(line);
 }
 
 bool whole(const json& status) {

@@ -53,7 +53,7 @@ campaign_report bad_campaign() {
   r.failures = {bad_seed()};
   r.faults[0] = 12;
   r.faults[2] = 3;
-  r.probes[static_cast<std::size_t>(scheduler::probe::took_over)] = 17;
+  r.probes[static_cast<std::size_t>(probe::took_over)] = 17;
   r.judged["staleness"] = 1234;
   r.virtual_time = 100s;
   r.seconds = 1.5;
@@ -112,11 +112,11 @@ TEST_CASE("probes that were never reached are listed, after those that were") {
   const auto text = text_of(bad_campaign().probes);
   CHECK_THAT(text, StartsWith("        17  took_over: "));
   CHECK_THAT(text, Contains("     never  lease_expired: "));
-  CHECK(std::count(text.begin(), text.end(), '\n') == static_cast<long>(scheduler::probes));
+  CHECK(std::count(text.begin(), text.end(), '\n') == static_cast<long>(probes));
 }
 
 TEST_CASE("a mutant is told with the seed and the rule that caught it, or that none did") {
-  mutant_result m{scheduler::mutant::resend_dropped, 42, bad_seed()};
+  mutant_result m{mutant::resend_dropped, 42, bad_seed()};
   CHECK(text_of(m) == "resend_dropped: caught by seed 42 (clocks) with 1 fault of 3");
   m.caught.reset();
   m.seeds = 300;
@@ -125,9 +125,8 @@ TEST_CASE("a mutant is told with the seed and the rule that caught it, or that n
 
 TEST_CASE("the page shows nodes, faults, views, clocks and violations, and needs nothing else") {
   const auto r = bad_campaign();
-  const std::vector<mutant_result> mutants = {
-      {scheduler::mutant::resend_dropped, 42, bad_seed()},
-      {scheduler::mutant::view_number_reused, 300, std::nullopt}};
+  const std::vector<mutant_result> mutants = {{mutant::resend_dropped, 42, bad_seed()},
+                                              {mutant::view_number_reused, 300, std::nullopt}};
   scenario s;
   s.name = "a-name";
   const auto page = html_report({s, &r, &mutants, [](std::uint64_t seed) {

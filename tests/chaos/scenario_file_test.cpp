@@ -2,8 +2,8 @@
 
 #include <catch2/catch.hpp>
 
-#include "troupe/actors/job_error.hpp"
 #include "troupe/chaos/schedule.hpp"
+#include "troupe/job.hpp"
 
 namespace troupe::chaos {
 namespace {
@@ -68,7 +68,7 @@ finish_by_ms = 20000
 std::string error_of(const std::string& text) {
   try {
     scenario_from_toml(text, "s.toml");
-  } catch (const actors::job_error& e) {
+  } catch (const job_error& e) {
     return e.what();
   }
   return "no error";

@@ -23,7 +23,7 @@ struct disk_stage {
   }
   std::optional<bytes> content(const char* path) {
     const auto found = disk.look(path);
-    if (found.what != actors::file_system::status::kind::file) return std::nullopt;
+    if (found.what != storage::file_system::status::kind::file) return std::nullopt;
     bytes result(found.size);
     CHECK(disk.read(path, result) == found.size);
     return result;
@@ -59,7 +59,7 @@ TEST_CASE("DISK-1: files are written, renamed, listed and removed") {
 TEST_CASE("DISK-2: what was synced survives a loss of power") {
   for (std::uint64_t seed = 1; seed <= 50; ++seed) {
     disk_stage s(seed);
-    actors::replace_file(s.disk, "/run/a/x", of(2000, 1));
+    storage::replace_file(s.disk, "/run/a/x", of(2000, 1));
     s.disk.lose_power();
     CHECK(s.content("/run/a/x") == of(2000, 1));
     CHECK(s.disk.list("/run/a").size() == 1);
@@ -70,7 +70,7 @@ TEST_CASE("DISK-2: of what was not synced there is anything, and everything happ
   std::size_t old = 0, whole = 0, torn = 0, mixed = 0;
   for (std::uint64_t seed = 1; seed <= 200; ++seed) {
     disk_stage s(seed);
-    actors::replace_file(s.disk, "/run/a/x", of(2048, 1));
+    storage::replace_file(s.disk, "/run/a/x", of(2048, 1));
     s.disk.write("/run/a/x", of(2048, 2)); // in place: no protocol at all
     s.disk.lose_power();
     const auto c = s.content("/run/a/x");
@@ -96,7 +96,7 @@ TEST_CASE("DISK-2: a rename whose folder was not synced may not have happened") 
   std::size_t before = 0, after = 0;
   for (std::uint64_t seed = 1; seed <= 50; ++seed) {
     disk_stage s(seed);
-    actors::replace_file(s.disk, "/run/a/x", of(10, 1));
+    storage::replace_file(s.disk, "/run/a/x", of(10, 1));
     s.disk.write("/run/a/y", of(10, 2));
     s.disk.sync("/run/a/y");
     s.disk.rename("/run/a/y", "/run/a/x");
@@ -116,10 +116,10 @@ TEST_CASE("a full disk refuses, and leaves a part") {
   CHECK_THROWS_WITH(s.disk.write("/run/a/x", of(10, 1)),
                     Catch::Contains("No space left on device"));
   CHECK(s.content("/run/a/x") == of(5, 1));
-  CHECK_THROWS_AS(actors::replace_file(s.disk, "/run/a/y", of(10, 1)), tensor::error);
+  CHECK_THROWS_AS(storage::replace_file(s.disk, "/run/a/y", of(10, 1)), tensor::error);
   CHECK(s.disk.list("/run/a") == std::vector<std::string>{"x"}); // the temporary is gone
   s.disk.set_full(false);
-  actors::replace_file(s.disk, "/run/a/y", of(10, 1));
+  storage::replace_file(s.disk, "/run/a/y", of(10, 1));
   CHECK(s.content("/run/a/y") == of(10, 1));
 }
 

@@ -10,7 +10,7 @@
 #include "integer_cluster.hpp"
 #include "program_fixture.hpp"
 #include "temporary_folder.hpp"
-#include "troupe/actors/runtime.hpp"
+#include "troupe/runtime.hpp"
 
 using namespace troupe::cli_test;
 
@@ -35,7 +35,7 @@ struct cluster_by_hand {
                                  "train.consistency=" + mode},
         folder.path());
     const auto line = scheduler->wait_for_line(" listens at ");
-    const auto at = troupe::actors::parse_endpoint(line.substr(line.rfind(' ') + 1));
+    const auto at = troupe::parse_endpoint(line.substr(line.rfind(' ') + 1));
     to_scheduler.lead_to(at.port);
     const auto join = "127.0.0.1:" + std::to_string(to_scheduler.port());
     for (const auto& p : processes) {

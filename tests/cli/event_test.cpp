@@ -36,7 +36,7 @@ scheduler::staleness_histogram some_staleness() {
 } // namespace
 
 TEST_CASE("the last event of a run has the documented keys") {
-  actors::finished_event e;
+  finished_event e;
   e.held_out_accuracy = 0.957;
   e.held_out_loss = 0.25;
   e.loss = 0.125;
@@ -63,7 +63,7 @@ TEST_CASE("the last event of a run has the documented keys") {
 }
 
 TEST_CASE("an epoch has the documented keys") {
-  actors::epoch_event e{};
+  epoch_event e{};
   e.epoch = 1;
   e.loss = 0.5;
   e.held_out_accuracy = 0.75;
@@ -75,7 +75,7 @@ TEST_CASE("an epoch has the documented keys") {
 }
 
 TEST_CASE("numbers that are not finite become null") {
-  actors::epoch_event e{};
+  epoch_event e{};
   e.loss = not_a_number;
   e.held_out_accuracy = infinity;
   e.samples_per_second = -infinity;
@@ -86,7 +86,7 @@ TEST_CASE("numbers that are not finite become null") {
 }
 
 TEST_CASE("progress, notices and both bad ends are events") {
-  actors::progress_event p{};
+  progress_event p{};
   p.epoch = 2;
   p.epochs = 5;
   p.batches_done = 7;
@@ -98,7 +98,7 @@ TEST_CASE("progress, notices and both bad ends are events") {
   CHECK(progress["batches_total"] == 50);
   CHECK(progress["seconds_left"].is_null());
 
-  using kind = actors::notice_event::kind;
+  using kind = notice_event::kind;
   for (const auto& [k, name] :
        std::vector<std::pair<kind, std::string>>{{kind::listening, "listening"},
                                                  {kind::node_joined, "node_joined"},
@@ -107,20 +107,20 @@ TEST_CASE("progress, notices and both bad ends are events") {
                                                  {kind::started, "started"},
                                                  {kind::worker_lost, "worker_lost"},
                                                  {kind::warning, "warning"}}) {
-    const json notice = json::parse(event_json(actors::notice_event{k, "a \"line\"\nof text"}));
+    const json notice = json::parse(event_json(notice_event{k, "a \"line\"\nof text"}));
     CHECK(notice["event"] == "notice");
     CHECK(notice["kind"] == name);
     CHECK(notice["text"] == "a \"line\"\nof text");
   }
-  CHECK(json::parse(event_json(actors::failed_event{"why"}))["reason"] == "why");
-  const json interrupted = json::parse(event_json(actors::interrupted_event{3, 9}));
+  CHECK(json::parse(event_json(failed_event{"why"}))["reason"] == "why");
+  const json interrupted = json::parse(event_json(interrupted_event{3, 9}));
   CHECK(interrupted["event"] == "interrupted");
   CHECK(interrupted["batches_done"] == 3);
 }
 
 TEST_CASE("an event is one line, whatever bytes its text holds") {
   for (const std::string text : {"two\nlines", "\xff\xfe", "tab\there"}) {
-    const auto line = event_json(actors::failed_event{text});
+    const auto line = event_json(failed_event{text});
     CHECK(line.find('\n') == std::string::npos);
     CHECK(json::accept(line));
   }

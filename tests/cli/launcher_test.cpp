@@ -114,7 +114,7 @@ outcome launch(const scripts& s, const limits& l = {}) {
 } // namespace
 
 TEST_CASE("a cluster has a process for every shard and worker, for hogwild one for all") {
-  actors::job j;
+  job j;
   j.cluster = {.workers = 2, .shards = 3};
   j.train.consistency = scheduler::consistency::ssp(1);
   const auto nodes = plan_nodes(j);
@@ -129,7 +129,7 @@ TEST_CASE("a cluster has a process for every shard and worker, for hogwild one f
 }
 
 TEST_CASE("the replicas of a shard are on nodes of their own, and no offer is short") {
-  actors::job j;
+  job j;
   const auto offers = [&](std::uint32_t shards, std::uint32_t replicas) {
     j.cluster = {.workers = 1, .shards = shards, .replicas = replicas};
     std::vector<std::uint32_t> result;

@@ -14,8 +14,8 @@ using Catch::Contains;
 
 namespace {
 
-actors::progress_event some_progress() {
-  actors::progress_event e{};
+progress_event some_progress() {
+  progress_event e{};
   e.epoch = 3;
   e.epochs = 10;
   e.batches_done = 1234;
@@ -29,8 +29,8 @@ actors::progress_event some_progress() {
   return e;
 }
 
-actors::epoch_event some_epoch() {
-  actors::epoch_event e{};
+epoch_event some_epoch() {
+  epoch_event e{};
   e.epoch = 3;
   e.loss = 0.25;
   e.held_out_accuracy = 0.9574;
@@ -66,7 +66,7 @@ TEST_CASE("progress in words") {
         "staleness mean 1.5 max 3");
   CHECK(epoch_line(some_epoch(), 10) ==
         "epoch 3/10 done  loss 0.2500  held-out accuracy 95.74 %  1,000 samples/s");
-  actors::finished_event e;
+  finished_event e;
   e.loss = 0.1234;
   e.samples = 80000;
   e.seconds = 12.34;
@@ -82,7 +82,7 @@ TEST_CASE("progress in words") {
 TEST_CASE("what the workers' time went into, in words") {
   using troupe::scheduler::activity;
   using troupe::scheduler::worker_id;
-  actors::finished_event e;
+  finished_event e;
   CHECK(time_lines(e).empty()); // nobody told
   e.spent[worker_id{0}].add(activity::computing, std::chrono::milliseconds(930));
   e.spent[worker_id{0}].add(activity::parameters, std::chrono::milliseconds(70));
@@ -162,14 +162,14 @@ TEST_CASE("elsewhere progress is a plain line every few seconds") {
 }
 
 TEST_CASE("who starts one command sees no nodes join, but every loss") {
-  using kind = actors::notice_event::kind;
+  using kind = notice_event::kind;
   shown s(false, false);
-  s.display.show(actors::notice_event{kind::listening, "listening"});
-  s.display.show(actors::notice_event{kind::node_joined, "joined"});
+  s.display.show(notice_event{kind::listening, "listening"});
+  s.display.show(notice_event{kind::node_joined, "joined"});
   CHECK(s.take().empty());
-  s.display.show(actors::notice_event{kind::worker_lost, "worker 1 was lost"});
+  s.display.show(notice_event{kind::worker_lost, "worker 1 was lost"});
   CHECK(s.take() == "worker 1 was lost\n");
   shown by_hand(false);
-  by_hand.display.show(actors::notice_event{kind::node_joined, "joined"});
+  by_hand.display.show(notice_event{kind::node_joined, "joined"});
   CHECK(by_hand.take() == "joined\n");
 }

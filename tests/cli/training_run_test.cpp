@@ -47,17 +47,17 @@ void killed_run(const temporary_folder& folder, const std::string& last = "") {
   folder.write("run/events.jsonl", "{\"event\":\"epoch\",\"epoch\":1}\n" + last);
 }
 
-actors::run_result finished_result(const training_run& run) {
-  actors::run_result result;
-  result.outcome = actors::run_result::status::finished;
+run_result finished_result(const training_run& run) {
+  run_result result;
+  result.outcome = run_result::status::finished;
   result.parameters.resize(run.workload().make_model()->parameter_layout().size());
-  result.summary = actors::finished_event{};
+  result.summary = finished_event{};
   return result;
 }
 
-actors::run_result interrupted_early() {
-  actors::run_result result;
-  result.outcome = actors::run_result::status::interrupted;
+run_result interrupted_early() {
+  run_result result;
+  result.outcome = run_result::status::interrupted;
   return result;
 }
 
@@ -146,7 +146,7 @@ TEST_CASE("a run that failed before it went on keeps everything, also when train
   killed_run(folder);
   {
     training_run run(resumed(folder));
-    actors::run_result result;
+    run_result result;
     result.error = "no node came";
     CHECK(run.finish(result) == run_failed);
   }

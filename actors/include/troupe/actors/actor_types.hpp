@@ -4,11 +4,11 @@
 
 #include <caf/all.hpp>
 
-#include "troupe/actors/transfer.hpp"
+#include "troupe/probes/mutant.hpp"
+#include "troupe/probes/probe.hpp"
 #include "troupe/scheduler/clock_table.hpp"
 #include "troupe/scheduler/ids.hpp"
-#include "troupe/scheduler/mutant.hpp"
-#include "troupe/scheduler/probe.hpp"
+#include "troupe/transport/transfer.hpp"
 
 /// The typed handles of all actors that talk between processes: who takes which message and what
 /// answers it. The messages are only declared here; messages.hpp, which includes this, defines
@@ -20,12 +20,14 @@ inline constexpr std::uint32_t protocol_version = 6;
 
 using scheduler::batch_id;
 using scheduler::clock_value;
-using scheduler::mutant;
 using scheduler::node_id;
-using scheduler::probe;
 using scheduler::shard_id;
 using scheduler::view_number;
 using scheduler::worker_id;
+using transport::credit;
+using transport::part;
+using transport::peer_number;
+using transport::transfer_id;
 
 // -- joining --------------------------------------------------------------------------------------
 struct hello;

@@ -8,12 +8,15 @@
 #include <string>
 #include <vector>
 
-#include "troupe/actors/checkpoint_store.hpp"
 #include "troupe/actors/messages.hpp"
 #include "troupe/history/recorder.hpp"
 #include "troupe/scheduler/shard_ranges.hpp"
+#include "troupe/storage/checkpoint_store.hpp"
 
 namespace troupe::actors {
+
+using storage::checkpoint_store;
+using storage::file_system;
 
 // Messages between the scheduler and its archive, within one process.
 
@@ -78,7 +81,7 @@ struct archive_options {
   std::uint32_t epochs = 0;
   std::vector<scheduler::shard_range> ranges; ///< of the job's shards
   archive_client_actor scheduler;             ///< takes the answers
-  std::shared_ptr<file_system> files = real_files();
+  std::shared_ptr<file_system> files = storage::real_files();
   std::shared_ptr<history::recorder> recorder = nullptr; ///< may be null
   caf::timespan resend_after = std::chrono::seconds(2);  ///< images that are handed out
 };
@@ -122,17 +125,17 @@ struct archive_state {
  private:
   struct arriving {
     std::optional<replica_image> header;
-    inbound_transfer bytes;
+    transport::inbound_transfer bytes;
   };
   struct sender {
     transfer_actor handle; // null until its first image
-    owed_credit owed;
+    transport::owed_credit owed;
   };
   struct receiver { // of an image that it does not use yet
     shard_actor replica;
     std::shared_ptr<const tensor::aligned_vector<std::byte>> image;
     transfer_id transfer = 0;
-    outbound_queue out{};
+    transport::outbound_queue out{};
     bool moved = true; // since the last tick
   };
   void hand_out(std::uint32_t shard, receiver& r);
@@ -147,7 +150,7 @@ struct archive_state {
   std::set<std::uint32_t> announced_; // shards of the open checkpoint
   std::map<std::uint32_t, scheduler::applied_set> stored_;
   std::optional<checkpoint_store::loaded> loaded_;
-  transfer_ids ids_{archive_peer};
+  transport::transfer_ids ids_{transport::archive_peer};
   std::uint64_t generation_ = 0;                // of the restore under way
   std::uint64_t restored_ = 0;                  // the checkpoint of it
   std::map<std::uint32_t, receiver> receivers_; // by shard

@@ -6,12 +6,15 @@
 
 #include <caf/all.hpp>
 
-#include "troupe/actors/bulk_links.hpp"
-#include "troupe/actors/job.hpp"
 #include "troupe/actors/messages.hpp"
 #include "troupe/actors/system_config.hpp"
+#include "troupe/job.hpp"
+#include "troupe/transport/bulk_links.hpp"
 
 namespace troupe::actors {
+
+using transport::bulk_lane;
+using transport::bulk_links;
 
 /// The bulk connections of an actor system: a process is known to its peers by the name that CAF
 /// gives it, a receiver by its actor's number, and what arrives goes to that actor as a `part`, to

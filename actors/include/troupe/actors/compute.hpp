@@ -11,12 +11,12 @@
 
 #include <caf/all.hpp>
 
-#include "troupe/actors/epoch_orders.hpp"
 #include "troupe/actors/worker_core.hpp"
-#include "troupe/actors/workload.hpp"
 #include "troupe/scheduler/batch_plan.hpp"
+#include "troupe/tensor/epoch_orders.hpp"
 #include "troupe/tensor/hogwild.hpp"
 #include "troupe/tensor/random.hpp"
+#include "troupe/workload.hpp"
 
 namespace troupe::actors {
 
@@ -58,11 +58,12 @@ struct cpu_compute_options {
   workload work;
   std::shared_ptr<const tensor::data_split> data;
   scheduler::batch_plan plan{{1, 1, 0}};
-  std::shared_ptr<epoch_orders> orders; ///< of the plan's samples; all of a process share it
-  std::uint64_t seed = 1;               ///< of how long batches take
-  bool staleness_damping = false;       ///< of shared ranges; see tensor::staleness_scale
-  double slow_factor = 1.0;             ///< >= 1; a batch takes this many times as long
-  caf::timespan longer_low{};           ///< and so much longer, drawn evenly for each
+  std::shared_ptr<tensor::epoch_orders>
+      orders;                     ///< of the plan's samples; all of a process share it
+  std::uint64_t seed = 1;         ///< of how long batches take
+  bool staleness_damping = false; ///< of shared ranges; see tensor::staleness_scale
+  double slow_factor = 1.0;       ///< >= 1; a batch takes this many times as long
+  caf::timespan longer_low{};     ///< and so much longer, drawn evenly for each
   caf::timespan longer_high{};
   std::uint64_t stream = 0; ///< of these draws, beside those of other workers
   /// How long the next batch takes, where time is simulated, whatever is said above. May be null.

@@ -4,7 +4,7 @@
 
 #include <caf/all.hpp>
 
-#include "troupe/actors/runtime.hpp"
+#include "troupe/runtime.hpp"
 
 namespace troupe::actors {
 

@@ -8,8 +8,8 @@
 
 #include "troupe/actors/address_book.hpp"
 #include "troupe/actors/messages.hpp"
-#include "troupe/actors/workload.hpp"
 #include "troupe/scheduler/shard_ranges.hpp"
+#include "troupe/workload.hpp"
 
 namespace troupe::actors {
 
@@ -40,12 +40,12 @@ struct evaluator_state {
   void on_parameters(const parameters& p);
   void on_moved(const shard_moved& m);
   void on_tick();
-  void landed(const std::optional<range_pulls::whole>& range);
+  void landed(const std::optional<transport::range_pulls::whole>& range);
 
   static inline const char* name = "troupe.evaluator";
 
   self_pointer self;
-  range_pulls pulls;
+  transport::range_pulls pulls;
 
  private:
   void begin_next();
@@ -54,7 +54,7 @@ struct evaluator_state {
 
   evaluator_options options_;
   std::unique_ptr<tensor::model> model_;
-  transfer_ids ids_{evaluator_peer};
+  transport::transfer_ids ids_{transport::evaluator_peer};
   std::deque<evaluate_epoch> requests_; // the front one is in hand
   std::shared_ptr<tensor::aligned_vector<float>> target_;
   caf::actor_clock::time_point moved_; // sent, or a part of it arrived

@@ -10,12 +10,58 @@
 
 #include "troupe/actors/messages.hpp"
 
-namespace troupe::actors {
+// CAF finds these by the namespace of the type.
+namespace troupe::transport {
 
+/// A block is its size and its bytes; one that goes through shared memory is its size with the
+/// highest bit set, and where the bytes lie.
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, block& x) {
+  constexpr std::uint32_t by_descriptor = 1u << 31;
+  auto size = x.size();
+  if constexpr (std::is_base_of_v<caf::serializer, Inspector>) {
+    if (auto d = x.lend()) {
+      size |= by_descriptor;
+      return f(size, d->process, d->file, d->token, d->slot, d->offset);
+    }
+    if (auto err = f(size)) return err;
+    return size == 0
+               ? caf::error{}
+               : f.apply_raw(size, const_cast<std::byte*>(x.bytes().data())); // only read from
+  } else if constexpr (std::is_base_of_v<caf::deserializer, Inspector>) {
+    if (auto err = f(size)) return err;
+    const bool lent = (size & by_descriptor) != 0;
+    size &= ~by_descriptor;
+    if (size > block::max_bytes) return caf::sec::invalid_argument; // BLOCK-1
+    if (lent) {
+      shared_descriptor d;
+      d.size = size;
+      if (auto err = f(d.process, d.file, d.token, d.slot, d.offset)) return err;
+      x = block::borrowed(d);
+      return caf::error{};
+    }
+    auto [fresh, to] = block::writable(size);
+    if (size != 0)
+      if (auto err = f.apply_raw(size, to)) return err;
+    x = block::received(fresh.owner(), to, size);
+    return caf::error{};
+  } else {
+    return f(size); // text form: the length is enough
+  }
+}
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, part& x) {
   return f(caf::meta::type_name("part"), x.transfer, x.from, x.offset, x.total, x.data);
 }
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, credit& x) {
+  return f(caf::meta::type_name("credit"), x.parts, x.from, x.transfer, x.key);
+}
+
+} // namespace troupe::transport
+
+namespace troupe::actors {
+
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, contact& x) {
   return f(caf::meta::type_name("contact"), x.host, x.port, x.bulk_port, x.bulk_token);
@@ -173,10 +219,6 @@ typename Inspector::result_type inspect(Inspector& f, applied_request&) {
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, applied_report& x) {
   return f(caf::meta::type_name("applied_report"), x.shard, x.applied);
-}
-template <class Inspector>
-typename Inspector::result_type inspect(Inspector& f, credit& x) {
-  return f(caf::meta::type_name("credit"), x.parts, x.from, x.transfer, x.key);
 }
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, batch_lease& x) {

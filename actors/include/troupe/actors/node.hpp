@@ -9,14 +9,14 @@
 #include <vector>
 
 #include "troupe/actors/compute.hpp"
-#include "troupe/actors/job.hpp"
 #include "troupe/actors/messages.hpp"
 #include "troupe/actors/read_lease.hpp"
-#include "troupe/actors/runtime.hpp"
 #include "troupe/actors/shard.hpp"
 #include "troupe/actors/supervisor.hpp"
-#include "troupe/actors/workload.hpp"
+#include "troupe/job.hpp"
+#include "troupe/runtime.hpp"
 #include "troupe/scheduler/shard_ranges.hpp"
+#include "troupe/workload.hpp"
 
 namespace troupe::actors {
 
@@ -193,7 +193,7 @@ struct node_state {
   workload work_;
   std::shared_ptr<const tensor::data_split> data_;
   std::optional<scheduler::batch_plan> plan_;
-  std::shared_ptr<epoch_orders> orders_;
+  std::shared_ptr<tensor::epoch_orders> orders_;
   std::vector<scheduler::shard_range> ranges_;
   std::shared_ptr<read_lease> lease_;
 

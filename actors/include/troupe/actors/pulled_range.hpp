@@ -6,11 +6,13 @@
 #include <span>
 #include <vector>
 
-#include "troupe/actors/block.hpp"
 #include "troupe/scheduler/shard_ranges.hpp"
 #include "troupe/tensor/aligned.hpp"
+#include "troupe/transport/block.hpp"
 
 namespace troupe::actors {
+
+using transport::placed_blocks;
 
 /// What is left to do with a range of a worker's parameters between its pull and its use.
 ///

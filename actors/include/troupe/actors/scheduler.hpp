@@ -10,12 +10,11 @@
 
 #include "troupe/actors/address_book.hpp"
 #include "troupe/actors/archive.hpp"
-#include "troupe/actors/events.hpp"
-#include "troupe/actors/job.hpp"
 #include "troupe/actors/messages.hpp"
-#include "troupe/actors/run_journal.hpp"
-#include "troupe/actors/runtime.hpp"
+#include "troupe/events.hpp"
 #include "troupe/history/recorder.hpp"
+#include "troupe/job.hpp"
+#include "troupe/runtime.hpp"
 #include "troupe/scheduler/awake_clock.hpp"
 #include "troupe/scheduler/batch_leases.hpp"
 #include "troupe/scheduler/phi_accrual.hpp"
@@ -24,8 +23,12 @@
 #include "troupe/scheduler/restart_policy.hpp"
 #include "troupe/scheduler/shard_views.hpp"
 #include "troupe/scheduler/step_plan.hpp"
+#include "troupe/storage/run_journal.hpp"
 
 namespace troupe::actors {
+
+using storage::journal_error;
+using storage::run_journal;
 
 struct scheduler_actor_options {
   job work;

@@ -111,12 +111,12 @@ struct shard_state {
   struct arriving {
     transfer_id transfer = 0;
     std::optional<push> header; ///< without its parts
-    inbound_transfer bytes;
+    transport::inbound_transfer bytes;
   };
   struct arriving_change {
     view_number since; ///< in which the first of it came
     std::optional<replicate> header;
-    inbound_transfer bytes;
+    transport::inbound_transfer bytes;
   };
   struct waiting_pull {
     pull request;
@@ -132,16 +132,18 @@ struct shard_state {
   struct peer {
     transfer_actor handle; ///< null until its first message that names it
     puller_actor puller;   ///< the same, of one that pulls
-    owed_credit owed;
-    outbound_queue out;
+    transport::owed_credit owed;
+    transport::outbound_queue out;
     transfer_id sending = 0;       ///< the last range or image begun
     std::vector<arriving> inbound; ///< a few at most
     std::optional<waiting_pull> waiting;
   };
 
   const std::shared_ptr<shard_core>& core() const { return options.slot->core; }
-  peer_number own_peer() const { return replica_peer(options.node.value); }
-  peer_number downstream_peer() const { return replica_peer(part_.downstream_node.value); }
+  peer_number own_peer() const { return transport::replica_peer(options.node.value); }
+  peer_number downstream_peer() const {
+    return transport::replica_peer(part_.downstream_node.value);
+  }
   peer& introduce(peer_number number, const transfer_actor& handle);
   peer& introduce_puller(peer_number number, const puller_actor& handle);
   void flush(peer& p);
@@ -190,7 +192,7 @@ struct shard_state {
 
   become_replica part_; // in the present view
   log log_;
-  transfer_ids ids_{0};
+  transport::transfer_ids ids_{0};
   std::deque<owed_answer> owed_answers_; // the primary's, by ascending sequence
   std::set<batch_id> open_batches_;      // the primary's, in the log and not applied
   shard_actor upstream_;
@@ -201,7 +203,7 @@ struct shard_state {
   std::vector<replicate> early_;                 // of a view not installed yet, or before the image
   std::optional<replica_image> early_image_;
   std::optional<replica_image> image_; // arriving
-  inbound_transfer image_bytes_;
+  transport::inbound_transfer image_bytes_;
   bool image_taken_ = false;        // since it began to learn
   std::uint64_t learner_image_ = 0; // sequence of the image that the learner was sent
   bool learner_has_image_ = false;

@@ -8,27 +8,30 @@
 #include <span>
 #include <vector>
 
-#include "troupe/actors/block.hpp"
-#include "troupe/actors/shard_image.hpp"
 #include "troupe/actors/snapshot_array.hpp"
+#include "troupe/probes/mutant.hpp"
+#include "troupe/probes/probe.hpp"
 #include "troupe/scheduler/applied_set.hpp"
 #include "troupe/scheduler/batch_plan.hpp"
 #include "troupe/scheduler/clock_table.hpp"
 #include "troupe/scheduler/consistency.hpp"
-#include "troupe/scheduler/mutant.hpp"
-#include "troupe/scheduler/probe.hpp"
 #include "troupe/scheduler/shard_ranges.hpp"
 #include "troupe/scheduler/step_buffer.hpp"
+#include "troupe/storage/shard_image.hpp"
 #include "troupe/tensor/aligned.hpp"
 #include "troupe/tensor/hogwild.hpp"
 #include "troupe/tensor/optimizer.hpp"
+#include "troupe/transport/block.hpp"
 
 namespace troupe::actors {
 
+using storage::image_segment;
+using storage::shard_image;
+using transport::block;
+using transport::placed_blocks;
+
 using scheduler::batch_id;
 using scheduler::clock_value;
-using scheduler::mutant;
-using scheduler::probe;
 using scheduler::worker_id;
 
 /// A gradient's bytes: float blocks by byte offset.

@@ -4,10 +4,13 @@
 #include <span>
 #include <vector>
 
-#include "troupe/actors/shard_image.hpp"
-#include "troupe/actors/shareable_array.hpp"
+#include "troupe/storage/shard_image.hpp"
+#include "troupe/transport/shareable_array.hpp"
 
 namespace troupe::actors {
+
+using storage::snapshot;
+using transport::shareable_array;
 
 /// Floats that are written in place as long as nobody holds a snapshot of them, and copied once
 /// when somebody does.

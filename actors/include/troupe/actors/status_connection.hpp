@@ -4,7 +4,7 @@
 #include <memory>
 #include <string>
 
-#include "troupe/actors/runtime.hpp"
+#include "troupe/runtime.hpp"
 
 namespace troupe::actors {
 

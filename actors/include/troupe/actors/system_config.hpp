@@ -4,9 +4,11 @@
 
 #include <caf/all.hpp>
 
-namespace troupe::actors {
-
+namespace troupe::transport {
 class bulk_links;
+}
+
+namespace troupe::actors {
 
 /// A CAF configuration with every Troupe message registered and the settings that measured best on
 /// small machines: one shared run queue, no extra deserializer threads.
@@ -22,7 +24,7 @@ class system_config : public caf::actor_system_config {
   explicit system_config(bool networked);
 
   /// The bulk connections of the system made from this, while it has any (bulk_routes).
-  std::shared_ptr<bulk_links> bulk;
+  std::shared_ptr<transport::bulk_links> bulk;
 };
 
 } // namespace troupe::actors

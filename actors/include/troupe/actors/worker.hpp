@@ -97,19 +97,19 @@ struct worker_state {
   void push_now(const worker_core::push_order& order);
   void send_push(shard_id shard, const worker_core::push_order& order, open_push& open);
   void flush(shard_id shard);
-  void landed(std::optional<range_pulls::whole> range);
+  void landed(std::optional<transport::range_pulls::whole> range);
   void record(history::event e);
 
   worker_options options_;
   std::optional<worker_core> core_;
-  transfer_ids ids_{0};
+  transport::transfer_ids ids_{0};
   std::optional<worker_core::pull_order> pull_;
   std::deque<std::uint64_t> in_hand_; // the attempts that the compute actor has to answer
   time_point pull_moved_;             // sent, or a part of it arrived
   caf::timespan pull_patience_{0};    // until it is sent again
-  range_pulls pulls_;
+  transport::range_pulls pulls_;
   std::map<batch_id, open_push> pushes_;
-  std::vector<outbound_queue> out_; // by shard
+  std::vector<transport::outbound_queue> out_; // by shard
   std::uint64_t push_count_ = 0;
   std::uint64_t attempts_ = 0; // to compute
   scheduler::time_account account_;

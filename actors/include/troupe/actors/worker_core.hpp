@@ -10,7 +10,6 @@
 #include <vector>
 
 #include "troupe/actors/pulled_range.hpp"
-#include "troupe/actors/shareable_array.hpp"
 #include "troupe/scheduler/batch_plan.hpp"
 #include "troupe/scheduler/consistency.hpp"
 #include "troupe/scheduler/ids.hpp"
@@ -20,8 +19,12 @@
 #include "troupe/scheduler/time_shares.hpp"
 #include "troupe/tensor/aligned.hpp"
 #include "troupe/tensor/optimizer.hpp"
+#include "troupe/transport/shareable_array.hpp"
 
 namespace troupe::actors {
+
+using transport::placed_blocks;
+using transport::shareable_array;
 
 using scheduler::batch_id;
 using scheduler::clock_value;

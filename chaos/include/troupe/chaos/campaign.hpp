@@ -10,7 +10,7 @@
 
 #include "troupe/chaos/outcome.hpp"
 #include "troupe/chaos/shrink.hpp"
-#include "troupe/scheduler/mutant.hpp"
+#include "troupe/probes/mutant.hpp"
 
 namespace troupe::chaos {
 
@@ -27,7 +27,7 @@ struct campaign_options {
   std::chrono::seconds run_limit{120}; ///< of real time for one run; longer is a violation
   shrink_options shrinking = {};
   /// In whose presence the runs are made; needs a build with mutants.
-  std::optional<scheduler::mutant> mutant = {};
+  std::optional<troupe::mutant> mutant = {};
   std::function<bool()> stop =
       nullptr; ///< asked every so often; true ends the campaign with what there is
   std::function<void(std::uint64_t seeds, std::uint64_t failed)> on_progress = nullptr;
@@ -52,7 +52,7 @@ struct campaign_report {
   std::vector<failing_seed> failures; ///< ascending by seed
   std::array<std::uint64_t, fault_kind_names.size()> faults{};
   std::map<std::string, std::uint64_t> not_run; ///< see outcome
-  scheduler::probe_counts probes{};
+  probe_counts probes{};
   std::map<std::string, std::uint64_t> judged;
   sim_time virtual_time{};
   std::uint64_t steps = 0;
@@ -83,14 +83,14 @@ campaign_report run_campaign(const scenario& s, const run_one& run,
 
 /// How one mutant fared.
 struct mutant_result {
-  scheduler::mutant what{};
+  mutant what{};
   std::uint64_t seeds = 0;            ///< until it was caught, or all
   std::optional<failing_seed> caught; ///< by the first seed that failed
 };
 
 /// The campaign once with each of the mutants, until it is caught. `on_result` hears of each.
 std::vector<mutant_result> hunt_mutants(const scenario& s, const run_one& run,
-                                        const std::vector<scheduler::mutant>& which,
+                                        const std::vector<mutant>& which,
                                         const campaign_options& options,
                                         const std::function<void(const mutant_result&)>& on_result);
 

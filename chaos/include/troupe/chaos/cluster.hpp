@@ -10,17 +10,17 @@
 #include <vector>
 
 #include "troupe/actors/node.hpp"
-#include "troupe/actors/run_journal.hpp"
 #include "troupe/actors/scheduler.hpp"
 #include "troupe/chaos/bad_links.hpp"
 #include "troupe/chaos/simulated_disk.hpp"
 #include "troupe/chaos/simulation.hpp"
 #include "troupe/chaos/verdict.hpp"
+#include "troupe/storage/run_journal.hpp"
 
 namespace troupe::chaos {
 
 struct cluster_options {
-  actors::job work;
+  job work;
   std::uint64_t seed = 1;
   struct node_share {
     std::uint32_t shards = 0; ///< replicas that it can hold
@@ -66,11 +66,11 @@ class cluster {
   /// The same, or until that holds.
   bool run_until(const std::function<bool()>& condition, sim_time limit);
 
-  const std::optional<actors::run_result>& result() const { return result_; }
+  const std::optional<run_result>& result() const { return result_; }
   /// What the schedulers told, in order, with the time.
   struct timed_event {
     sim_time at;
-    actors::event what;
+    event what;
   };
   const std::vector<timed_event>& events() const { return events_; }
   /// The faults that had a target.
@@ -103,7 +103,7 @@ class cluster {
   void start_node(std::size_t i);
   void try_to_join(std::size_t i, std::uint32_t incarnation, sim_time until);
   void spawn_node(std::size_t i, actors::scheduler_actor root);
-  void on_node_end(std::size_t i, std::uint32_t incarnation, const actors::node_result& r);
+  void on_node_end(std::size_t i, std::uint32_t incarnation, const node_result& r);
   node* node_at(const actors::contact& at);
   std::vector<scheduler::shard_view> views() const;
   std::vector<process*> targets_of(const fault& f);
@@ -119,7 +119,7 @@ class cluster {
   std::filesystem::path folder_;
   bool own_folder_ = false;
   simulation sim_;
-  actors::workload work_;
+  troupe::workload work_;
   std::shared_ptr<const tensor::data_split> data_;
   scheduler::batch_plan plan_{{1, 1, 0}};
   std::vector<scheduler::shard_range> ranges_;
@@ -128,20 +128,20 @@ class cluster {
   std::map<disk_fault, sim_time> disk_faults_until_;
   process* scheduler_ = nullptr;
   actors::scheduler_impl_actor root_;
-  std::shared_ptr<actors::run_journal> journal_;
-  actors::run_journal::content last_journal_; // of a scheduler that died
+  std::shared_ptr<storage::run_journal> journal_;
+  storage::run_journal::content last_journal_; // of a scheduler that died
   std::vector<node> nodes_;
   std::uint16_t next_port_ = 1;
   bool started_ = false; // training has begun once
   bad_links bad_links_;
   std::map<process*, sim_time> paused_until_;
-  std::optional<actors::run_result> result_;
+  std::optional<run_result> result_;
   std::vector<timed_event> events_;
   std::vector<done_fault> done_;
 };
 
 /// A job over integers with plain SGD at learning rate 1, so that there is one right result
 /// whatever happens: 4 workers, 3 shards with 2 replicas, 60 batches.
-actors::job integer_job(scheduler::consistency mode);
+job integer_job(scheduler::consistency mode);
 
 } // namespace troupe::chaos

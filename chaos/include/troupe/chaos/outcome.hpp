@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "troupe/chaos/scenario.hpp"
-#include "troupe/scheduler/probe.hpp"
+#include "troupe/probes/probe.hpp"
 
 namespace troupe::chaos {
 
@@ -70,7 +70,7 @@ struct outcome {
   /// Faults of the schedule that could not be done where the run was made, by what they are and
   /// why: "partition (/dev/net/tun: No such file or directory)".
   std::map<std::string, std::uint64_t> not_run;
-  scheduler::probe_counts probes{};
+  probe_counts probes{};
   std::map<std::string, std::uint64_t> judged; ///< by rule of the checker: facts that it judged
   sim_time virtual_time{}; ///< of a run on real processes: real time since training began
   std::uint64_t steps = 0; ///< messages that actors took

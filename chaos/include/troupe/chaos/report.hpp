@@ -42,7 +42,7 @@ std::string text_of(const failing_seed& f);
 std::string text_of(const mutant_result& m);
 
 /// All probes with their counts; those never reached at the end.
-std::string text_of(const scheduler::probe_counts& probes);
+std::string text_of(const probe_counts& probes);
 
 /// One page in itself: no script, no other file. Totals, each failing seed with a timeline of
 /// nodes, faults, views and clocks (details where the pointer rests), probes and mutants.

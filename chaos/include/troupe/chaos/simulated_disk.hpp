@@ -8,21 +8,21 @@
 #include <string>
 #include <vector>
 
-#include "troupe/actors/file_system.hpp"
 #include "troupe/chaos/fault.hpp"
+#include "troupe/storage/file_system.hpp"
 #include "troupe/tensor/random.hpp"
 
 namespace troupe::chaos {
 
 /// A machine's disk in memory, with a power switch. It outlives the processes that use it.
 ///
-/// DISK-1  Without faults it is a file system as actors::file_system says.
+/// DISK-1  Without faults it is a file system as storage::file_system says.
 /// DISK-2  When the power goes, what was synced stays. Of a file that was written and not synced
 ///         there is, as chance has it, the old content, the new one, a part of the new one, or the
 ///         new one with some sectors of the old. A name that was made, changed or removed is as
 ///         before or as after, until its folder is synced.
 /// DISK-3  The same draws and the same calls give the same content (SIM-1).
-class simulated_disk : public actors::file_system {
+class simulated_disk : public storage::file_system {
  public:
   /// `wait` is called with the time that an operation takes on a slow disk: simulation::busy.
   simulated_disk(std::uint64_t seed, std::uint64_t stream, std::function<void(sim_time)> wait);
@@ -37,7 +37,7 @@ class simulated_disk : public actors::file_system {
   void flip_bit();
   void set_flipping(bool also_later) noexcept { flipping_ = also_later; }
 
-  // -- actors::file_system ------------------------------------------------------------------------
+  // -- storage::file_system ------------------------------------------------------------------------
   status look(const std::filesystem::path& path) override;
   std::vector<std::string> list(const std::filesystem::path& folder) override;
   std::size_t read(const std::filesystem::path& file, std::span<std::byte> bytes) override;

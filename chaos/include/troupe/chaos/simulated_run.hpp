@@ -1,12 +1,12 @@
 #pragma once
 
-#include "troupe/actors/job.hpp"
 #include "troupe/chaos/outcome.hpp"
+#include "troupe/job.hpp"
 
 namespace troupe::chaos {
 
 /// The job that a scenario trains with this seed.
-actors::job job_of(const scenario& s, std::uint64_t seed);
+job job_of(const scenario& s, std::uint64_t seed);
 
 /// The run_one of the simulator: a cluster of production actors in this process, whose history is
 /// checked when it has ended.

@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
-#include "troupe/actors/job.hpp"
 #include "troupe/chaos/outcome.hpp"
 #include "troupe/history/recorder.hpp"
+#include "troupe/job.hpp"
 #include "troupe/tensor/aligned.hpp"
 
 namespace troupe::chaos {
@@ -21,7 +21,7 @@ struct done_fault {
 
 /// What a run left when it had ended, simulated or not. Times are since its beginning.
 struct run_remains {
-  actors::job work;
+  job work;
   bool one_clock = false; ///< see history::check_options
   sim_time end{};
   bool finished = false; ///< by itself, in time, and without an error
@@ -44,6 +44,6 @@ void judge(const scenario& s, const run_remains& r, outcome& o);
 timeline picture_of(const run_remains& r);
 
 /// The one right sum of an integer_sum job.
-std::vector<float> expected_parameters(const actors::job& j);
+std::vector<float> expected_parameters(const job& j);
 
 } // namespace troupe::chaos

@@ -2,12 +2,12 @@
 
 #include <string>
 
-#include "troupe/actors/events.hpp"
+#include "troupe/events.hpp"
 
 namespace troupe::cli {
 
 /// The event as one line of JSON without a final newline, "event" first; docs/events.md has every
 /// field. A number that is not finite becomes null.
-std::string event_json(const actors::event& e);
+std::string event_json(const event& e);
 
 } // namespace troupe::cli

@@ -8,9 +8,9 @@
 #include <string_view>
 #include <vector>
 
-#include "troupe/actors/job.hpp"
 #include "troupe/cli/disturbance.hpp"
 #include "troupe/cli/kept_process.hpp"
+#include "troupe/job.hpp"
 
 namespace troupe::cli {
 
@@ -28,7 +28,7 @@ struct node_share {
 /// A process for each worker, and one for each shard, or for each replica of a shard where that is
 /// more; each of the latter offers an equal part of all replicas. For hogwild one for all,
 /// because its workers share the parameters in memory.
-std::vector<node_share> plan_nodes(const actors::job& j);
+std::vector<node_share> plan_nodes(const job& j);
 
 /// Runs a cluster as child processes of this one: first a scheduler, then, once it listens, the
 /// nodes. Starts no thread; everything it waits for it waits for in one place.

@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-#include "troupe/actors/events.hpp"
+#include "troupe/events.hpp"
 
 namespace troupe::cli {
 
@@ -28,14 +28,14 @@ class progress_display {
   /// Removes the live line.
   ~progress_display();
 
-  void show(const actors::event& e);
+  void show(const event& e);
   /// A lasting line of the caller's own.
   void line(std::string_view text);
   /// Removes the live line, so that others may write to the terminal.
   void clear();
 
  private:
-  void show_progress(const actors::progress_event& e);
+  void show_progress(const progress_event& e);
 
   std::ostream& out_;
   options options_;

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "troupe/actors/events.hpp"
+#include "troupe/events.hpp"
 
 namespace troupe::cli {
 
@@ -16,14 +16,14 @@ std::string grouped(std::uint64_t n);
 std::string duration_text(double seconds);
 
 /// The lines that a user reads, without a final newline.
-std::string progress_line(const actors::progress_event& e);
-std::string epoch_line(const actors::epoch_event& e, std::uint32_t epochs);
-std::string finished_line(const actors::finished_event& e);
+std::string progress_line(const progress_event& e);
+std::string epoch_line(const epoch_event& e, std::uint32_t epochs);
+std::string finished_line(const finished_event& e);
 /// What the workers' time went into: a line for all, and where there are several one for each, up
 /// to 16. Empty where none told.
-std::vector<std::string> time_lines(const actors::finished_event& e);
+std::vector<std::string> time_lines(const finished_event& e);
 /// "computing 93.1 %, waiting for parameters 4.0 %, ..." of the share, 0 to 1, of each activity.
 std::string time_text(const std::function<double(scheduler::activity)>& share);
-std::string interrupted_line(const actors::interrupted_event& e);
+std::string interrupted_line(const interrupted_event& e);
 
 } // namespace troupe::cli

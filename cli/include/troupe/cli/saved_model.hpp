@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "troupe/actors/job.hpp"
+#include "troupe/job.hpp"
 #include "troupe/tensor/model.hpp"
 #include "troupe/tensor/model_file.hpp"
 
@@ -20,7 +20,7 @@ class saved_model {
                        const std::vector<std::string>& overrides = {});
 
   const std::filesystem::path& path() const noexcept { return path_; }
-  const actors::job& job() const noexcept { return job_; }
+  const troupe::job& job() const noexcept { return job_; }
   const tensor::model_file& file() const noexcept { return file_; }
   tensor::model& model() const noexcept { return *model_; }
 
@@ -34,7 +34,7 @@ class saved_model {
  private:
   std::filesystem::path path_;
   tensor::model_file file_;
-  actors::job job_;
+  troupe::job job_;
   std::unique_ptr<tensor::model> model_;
 };
 

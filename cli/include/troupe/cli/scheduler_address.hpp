@@ -1,7 +1,7 @@
 #pragma once
 
-#include "troupe/actors/runtime.hpp"
 #include "troupe/cli/commands.hpp"
+#include "troupe/runtime.hpp"
 
 namespace troupe::cli {
 
@@ -9,6 +9,6 @@ namespace troupe::cli {
 /// Throws usage_error for a text that is no address; file_error for a folder that is none, or of a
 /// run that no scheduler runs. That an address is found does not mean that somebody listens there:
 /// a scheduler that was killed leaves its own.
-actors::endpoint scheduler_address(const scheduler_place& place);
+endpoint scheduler_address(const scheduler_place& place);
 
 } // namespace troupe::cli

@@ -9,13 +9,13 @@
 #include <string>
 #include <vector>
 
-#include "troupe/actors/events.hpp"
-#include "troupe/actors/job.hpp"
-#include "troupe/actors/runtime.hpp"
-#include "troupe/actors/workload.hpp"
 #include "troupe/cli/event_file.hpp"
 #include "troupe/cli/progress_display.hpp"
 #include "troupe/cli/run_folder.hpp"
+#include "troupe/events.hpp"
+#include "troupe/job.hpp"
+#include "troupe/runtime.hpp"
+#include "troupe/workload.hpp"
 
 namespace troupe::cli {
 
@@ -23,7 +23,7 @@ namespace troupe::cli {
 /// record and the display during, the model after. A run may be a new one, go on from the newest
 /// checkpoint of an earlier one (`resume`), or be taken over from a scheduler that was killed while
 /// its nodes wait (`restart`).
-class training_run : private actors::run_observer {
+class training_run : private run_observer {
  public:
   struct request {
     std::filesystem::path job_file; ///< of a new run
@@ -45,20 +45,20 @@ class training_run : private actors::run_observer {
   explicit training_run(request r);
   ~training_run() override;
 
-  const actors::job& job() const noexcept { return job_; }
-  const actors::workload& workload() const noexcept { return workload_; }
-  actors::run_observer& observer() noexcept { return *this; }
+  const troupe::job& job() const noexcept { return job_; }
+  const troupe::workload& workload() const noexcept { return workload_; }
+  run_observer& observer() noexcept { return *this; }
 
   /// The run folder, locked as long as this object lives (RUN-2).
   const run_folder& folder() const noexcept { return *folder_; }
 
   /// Writes the scheduler's address into the run folder, for `troupe status`; it is removed with
   /// this object. An address that cannot be written is told, and the run goes on. From any thread.
-  void listening(const actors::endpoint& bound);
+  void listening(const endpoint& bound);
 
   /// Saves the model and writes the last event, where on_result() could not, tells the user, gives
   /// the exit code.
-  int finish(const actors::run_result& result);
+  int finish(const run_result& result);
 
   /// When training threw instead: takes the folder of a new run back.
   void abandon() noexcept;
@@ -67,20 +67,20 @@ class training_run : private actors::run_observer {
   void read_job();
   void take_folder();
   bool existing() const noexcept { return request_.resume || request_.restart; }
-  void on_event(const actors::event& e) override;
-  void on_result(const actors::run_result& result) override;
-  void record(const actors::event& e);
-  void keep(const actors::run_result& result);
-  void save_model(const actors::run_result& result) const;
+  void on_event(const event& e) override;
+  void on_result(const run_result& result) override;
+  void record(const event& e);
+  void keep(const run_result& result);
+  void save_model(const run_result& result) const;
   int finish_failed(std::string reason);
-  int finish_interrupted(const actors::run_result& result);
-  int finish_before_training(const actors::run_result& result);
-  actors::interrupted_event interruption(const actors::run_result& result) const;
+  int finish_interrupted(const run_result& result);
+  int finish_before_training(const run_result& result);
+  interrupted_event interruption(const run_result& result) const;
   std::optional<std::string> first_event_error() const;
 
   request request_;
-  actors::job job_;
-  actors::workload workload_;
+  troupe::job job_;
+  troupe::workload workload_;
   std::unique_ptr<tensor::model> model_;
   std::shared_ptr<const tensor::data_split> data_;
   std::optional<run_folder> folder_;
@@ -88,7 +88,7 @@ class training_run : private actors::run_observer {
   std::optional<progress_display> display_;
 
   std::mutex mutex_; // events come from a thread of the runtime
-  std::optional<actors::event> last_event_;
+  std::optional<event> last_event_;
   std::uint32_t epochs_done_ = 0;
   bool started_ = false;
   bool kept_ = false; // the model and the event that ends the record

@@ -6,7 +6,7 @@
 #include <optional>
 #include <utility>
 
-#include "troupe/scheduler/mutant.hpp"
+#include "troupe/probes/mutant.hpp"
 
 namespace troupe::scheduler {
 

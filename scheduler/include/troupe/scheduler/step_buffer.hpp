@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "troupe/scheduler/mutant.hpp"
+#include "troupe/probes/mutant.hpp"
 #include "troupe/scheduler/step_plan.hpp"
 
 namespace troupe::scheduler {

@@ -1,0 +1,137 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <nlohmann/json_fwd.hpp>
+
+#include "troupe/scheduler/consistency.hpp"
+#include "troupe/tensor/optimizer.hpp"
+#include "troupe/tensor/precision.hpp"
+#include "troupe/tensor/sequential.hpp"
+
+namespace troupe {
+
+/// What is trained. `sequential` is a stack of layers with a loss; `integer_sum` has integer-valued
+/// gradients and one right final sum, for exactness checks and chaos runs.
+struct model_spec {
+  enum class kind { sequential, integer_sum };
+  kind type = kind::sequential;
+  std::vector<tensor::layer_spec> layers;                  ///< sequential
+  tensor::loss loss = tensor::loss::softmax_cross_entropy; ///< sequential
+  std::size_t parameters = 0;                              ///< integer_sum: number of parameters
+};
+
+/// Where the samples come from. Paths are absolute once a job has been loaded from a file.
+struct data_spec {
+  enum class format { idx, csv, digits, integers };
+  format type = format::digits;
+  std::filesystem::path images; ///< idx: features file, plain or gzip
+  std::filesystem::path labels; ///< idx: labels file, plain or gzip
+  std::filesystem::path file;   ///< csv: file with a header line
+  std::string target;           ///< csv: name of the target column
+  std::size_t samples = 0;      ///< digits, integers: how many to generate
+  double held_out = 0.2;        ///< share of the samples kept for evaluation, in [0, 1)
+};
+
+struct train_spec {
+  std::uint32_t epochs = 1;
+  std::size_t batch_size = 64;
+  scheduler::consistency consistency; ///< mode with its bound or step size
+  tensor::sgd_options optimizer;
+  /// Of the products of a training step; sequential models alone. See tensor::precision.
+  tensor::precision precision = tensor::precision::fp32;
+  /// Scale a gradient down by the updates that it has not seen; see
+  /// tensor::staleness_scale. Has no effect in bsp, where a gradient misses nothing.
+  bool staleness_damping = false;
+  /// A worker that completes no batch for so long loses those that it has on lease.
+  double lease_timeout_seconds = 120;
+};
+
+struct cluster_spec {
+  std::uint32_t workers = 1;
+  std::uint32_t shards = 1;
+  std::uint32_t replicas = 1;   ///< of each shard, on different nodes; hogwild knows only 1
+  bool shared_memory = true;    ///< processes of one host exchange parameters through it
+  bool bulk_connections = true; ///< others over connections of their own, where they can
+};
+
+/// When the state of all shards is put on disk; where is the runtime's business. Both periods 0:
+/// never. With both given, whichever comes first.
+struct checkpoint_spec {
+  std::uint64_t every_batches = 0; ///< batches completed since the last one; 0: does not count
+  double every_seconds = 60;       ///< 0: does not count
+  std::uint32_t keep = 2;          ///< complete ones that stay on disk, at least 1
+};
+
+/// Faults that a run inflicts on itself, for checking its guarantees. All off by default.
+struct inject_spec {
+  std::uint32_t duplicate_push_every = 0; ///< every n-th push of a worker is sent twice; 0: none
+  std::int64_t slow_worker = -1;          ///< index of a worker made slower; -1: none
+  double slow_factor = 1.0;               ///< its batches take this many times as long, >= 1
+  /// Every batch of every worker takes so much longer, drawn for each; 0: no longer than it takes.
+  double batch_ms_low = 0;
+  double batch_ms_high = 0; ///< at least batch_ms_low
+};
+
+/// A training job: everything that decides the result. Plain values; copy freely.
+struct job {
+  std::string name = "job";
+  std::uint64_t seed = 1;
+  model_spec model;
+  data_spec data;
+  train_spec train;
+  cluster_spec cluster;
+  checkpoint_spec checkpoint;
+  inject_spec inject;
+};
+
+/// A job that cannot be run as it is written. `what()` is one line: the key, what was expected and
+/// what was found; once a file was read, also the file and its line.
+class job_error : public std::runtime_error {
+ public:
+  explicit job_error(const std::string& line) : std::runtime_error(line), reason_(line) {}
+
+  /// `key` is a dotted path into the job ("train.epochs", "model.layers[1]").
+  job_error(std::string key, const std::string& reason)
+      : std::runtime_error(key.empty() ? reason : key + ": " + reason), key_(std::move(key)),
+        reason_(reason) {}
+
+  const std::string& key() const noexcept { return key_; }       ///< empty: the job as a whole
+  const std::string& reason() const noexcept { return reason_; } ///< the line without the key
+
+ private:
+  std::string key_;
+  std::string reason_;
+};
+
+/// The job as JSON, with every default filled in. `job_from_json(to_json(j))` gives `j` back.
+/// This is the form that crosses the wire and lies in model files.
+nlohmann::json to_json(const job& j);
+
+/// Reads a job strictly: an unknown key, a wrong type and an impossible value each throw
+/// `job_error` naming the key ("train.epochs"), what was expected and what was found.
+job job_from_json(const nlohmann::json& json);
+
+/// Reads a job file: TOML, or JSON where the name ends in ".json". docs/job_file.md is the format.
+///
+/// Each override is "KEY=VALUE" with a dotted key ("train.optimizer.momentum=0.5"); the value is
+/// read as a TOML value and, where it is none, taken as text ("train.consistency=bsp"). Later ones
+/// win. Relative data paths become absolute: those of the file relative to the file's folder, those
+/// of an override relative to the current folder. A file without `name` gets the file's own name.
+///
+/// Throws job_error with one line "FILE:LINE: key: expected ..., found ..."; the line number is
+/// left out where it is not known, and an override is named instead of the file where it is at
+/// fault.
+job load_job(const std::filesystem::path& file, const std::vector<std::string>& overrides = {});
+
+/// The same for the JSON text of a job, as model files hold it. `where` names it in errors.
+job load_job_text(std::string_view json_text, const std::string& where,
+                  const std::vector<std::string>& overrides = {});
+
+} // namespace troupe

@@ -1,0 +1,158 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "troupe/tensor/aligned.hpp"
+
+/// Memory that processes of one host share, so that bytes go from one to the other with a single
+/// copy, or none. Knows no CAF.
+namespace troupe::transport {
+
+/// Where bytes lie in a pool, as a message says it to another process of the host.
+struct shared_descriptor {
+  std::uint32_t process = 0; ///< that made the pool
+  std::uint32_t file = 0;    ///< its descriptor there
+  std::uint64_t token = 0;   ///< of the pool, random
+  std::uint32_t slot = 0;
+  std::uint32_t offset = 0; ///< within the slot
+  std::uint32_t size = 0;
+  friend bool operator==(const shared_descriptor&, const shared_descriptor&) = default;
+};
+
+/// Bytes in a pool; they stay as they are as long as `owner` is held.
+struct shared_bytes {
+  std::shared_ptr<const void> owner;
+  const std::byte* data = nullptr;
+  std::uint32_t size = 0;
+};
+
+/// The pool that a process fills and those of other processes that it reads. A pool is a file in
+/// memory without a name, cut into slots; each slot counts those who hold it, in all processes:
+///
+///     filled by copy()        read in another process
+///       slot: 1 holder
+///       lend(): 2 holders  -- descriptor in a message -->  open(): takes the second over
+///       let go: 1 holder                                   lends it on, or lets go: the slot is
+///       free
+///
+/// POOL-1  A slot is written by the process of its pool alone, when nobody holds it. So bytes do
+/// not
+///         change under whoever reads them, also when the reader was stopped for an hour.
+/// POOL-2  A holder that was killed, or a descriptor that was lost on its way, leaves its slot
+/// taken.
+///         When no slot is free and the pool is older than `pool_patience`, another pool takes its
+///         place; the old one is gone when the last holder lets go.
+/// POOL-3  A descriptor is believed when the file has this pool's form and token and the bytes lie
+///         within a slot; the file cannot shrink under a reader (sealed).
+/// POOL-4  Nothing stays behind: the file ends with the processes that have it open, and a reader
+///         closes the pools of processes that ended (`sweep`).
+/// POOL-5  An array (`arrays`) is a run of slots that its owner holds and alone writes, and only
+///         what it has not lent or `held_elsewhere` denies. Parts of it that lie within a slot are
+///         lent like copies. What somebody else still holds when the array ends is taken until they
+///         let go. Arrays have at most three quarters of a pool's slots.
+///
+/// Thread-safe.
+class shared_pools {
+ public:
+  struct options {
+    std::uint32_t slots = 1024;          ///< takes memory as it is used
+    std::uint32_t slot_bytes = 1u << 20; ///< a multiple of 4096
+    std::uint64_t pool_patience_ms = 5'000;
+    std::uint32_t least_array_bytes = 32 * 1024; ///< smaller arrays lie on the heap
+  };
+
+  shared_pools() : shared_pools(options{}) {}
+  explicit shared_pools(options o);
+  ~shared_pools();
+  shared_pools(const shared_pools&) = delete;
+  shared_pools& operator=(const shared_pools&) = delete;
+
+  /// Those of this process. They share nothing before `enable`: who runs in one process with all
+  /// its peers, or under simulated time, has nothing to share.
+  static shared_pools& of_process();
+  void enable();
+  /// From now on this process neither shares nor says that it can. What it lent stays readable.
+  void disable() noexcept;
+
+  /// Who this process is to others that may share memory with it: its host, its user and its
+  /// number; 0 while it shares nothing.
+  std::uint64_t key() const noexcept;
+  /// Whether a process of this key may be able to read this one's pool: same host and user, another
+  /// process.
+  bool shares_with(std::uint64_t key) const noexcept;
+
+  /// Copies at most a slot's bytes into the pool. None: no slot is free, or there is no such
+  /// memory.
+  std::optional<shared_bytes> copy(std::span<const std::byte> bytes);
+  /// Memory for arrays that other processes of the host can read without a copy, or of the heap:
+  /// for less than `least_array_bytes`, while this process shares nothing, and when the pool is
+  /// full. A child of fork() has the same arrays, not copies, and must neither write nor end them.
+  tensor::memory_source& arrays() noexcept { return arrays_source_; }
+  /// Whether another process holds a part of the array that begins here.
+  bool held_elsewhere(const void* array) const;
+  /// Whether the array that begins here lies in a pool that was replaced: a new one would be shared
+  /// again.
+  bool outdated(const void* array) const;
+  /// How many bytes from here on lie in one slot of this process's pool; 0: it does not lie there.
+  std::uint32_t left_in_slot(const std::byte* data) const;
+
+  /// Whether these bytes lie in a pool, of this process or another.
+  bool contains(const std::byte* data) const;
+  /// Whether `lend` would lend these bytes: they lie in one slot of a pool that can still be
+  /// opened.
+  bool can_lend(std::span<const std::byte> bytes) const;
+  /// Makes whoever opens the descriptor a holder too. None: see `can_lend`.
+  std::optional<shared_descriptor> lend(std::span<const std::byte> bytes);
+  /// What another process lent; to be called once for a descriptor. None: it cannot be had here
+  /// (another host, a process that has ended, a descriptor that fits nothing).
+  std::optional<shared_bytes> open(const shared_descriptor& d);
+
+  /// Closes what nobody needs any more: pools of processes that ended or made another one.
+  void sweep();
+
+  /// Figures for tests.
+  std::uint32_t free_slots() const;
+  std::size_t pools_open() const;
+
+ private:
+  class pool;
+  using pool_ptr = std::shared_ptr<pool>;
+  struct array {
+    pool_ptr in;
+    std::uint32_t first_slot;
+    std::uint32_t slots;
+  };
+  class array_source final : public tensor::memory_source {
+   public:
+    explicit array_source(shared_pools& pools) : pools_(pools) {}
+    void* allocate(std::size_t bytes) override;
+    void deallocate(void* p, std::size_t bytes) noexcept override;
+
+   private:
+    shared_pools& pools_;
+  };
+
+  bool have_own();
+  void* take_array(std::size_t bytes);
+  bool give_back(void* array) noexcept;
+
+  shared_bytes bytes_of(const pool_ptr& p, const shared_descriptor& d) const;
+  pool_ptr pool_at(const std::byte* data) const;
+
+  const options options_;
+  mutable std::mutex mutex_;
+  std::uint64_t key_ = 0;
+  pool_ptr own_;
+  std::vector<pool_ptr> open_; // of other processes
+  std::map<const void*, array> arrays_;
+  array_source arrays_source_{*this};
+};
+
+} // namespace troupe::transport
