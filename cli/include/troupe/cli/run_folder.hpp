@@ -11,7 +11,7 @@ namespace troupe::cli {
 /// The folder in which one run leaves what it was and what came of it:
 ///
 ///     job.json            the job as run, every default filled in
-///     events.jsonl        docs/events.md
+///     events.jsonl        docs/reference/events.md
 ///     model.troupe        the parameters, once the run finished or was interrupted
 ///     checkpoints/        from which the run can go on
 ///     scheduler.address   "HOST:PORT" of its scheduler, while there is one
