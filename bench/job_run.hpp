@@ -28,7 +28,7 @@ struct job_run {
   double whole_seconds = 0;     ///< from the start of the first process to the end of the last
   double processor_seconds = 0; ///< of all processes, their starts included
   std::vector<epoch> epochs;
-  std::string parameter_hash;            ///< see docs/events.md
+  std::string parameter_hash;            ///< see docs/reference/events.md
   std::uint64_t events = 0;              ///< of the history, when it was recorded
   std::uint64_t judged = 0;              ///< how often a rule was judged in it
   std::optional<double> measured_steady; ///< by a peer's processes, each for itself
@@ -63,7 +63,7 @@ class job_runner {
     placement where = placement::shared_memory;
     std::uint32_t workers = 1;  ///< as the job has them; `tcp` starts a node for each
     std::uint32_t replicas = 1; ///< of its shard; the same
-    bool record = false;        ///< and check the history (docs/history.md): a violation fails
+    bool record = false;        ///< and check the history: a violation fails
   };
   job_run run(const request& r) const;
 

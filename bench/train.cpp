@@ -15,9 +15,9 @@
 //   of limit  steady, of the gradients alone: as many threads as workers, at most the cores, that
 //             compute gradients of such batches and nothing else, in the same round
 // as medians, the range of the rounds in brackets, and then the ratios that were aimed for, each
-// within a round. Every run is recorded and its history checked (docs/history.md): a violation
-// ends the benchmark, so no figure stands for a run that broke a promise. What recording costs,
-// bench_recording tells.
+// within a round. Every run is recorded and its history checked (docs/reference/history.md):
+// a violation ends the benchmark, so no figure stands for a run that broke a promise. What
+// recording costs, bench_recording tells.
 #include <algorithm>
 #include <atomic>
 #include <chrono>

@@ -24,7 +24,7 @@ function(troupe_compile_options target)
 endfunction()
 
 # troupe_use_allocator(target): for programs. Actors give messages to each other across threads, which
-# the C library's malloc takes longer for (docs/performance.md, "The allocator"). Libraries leave the choice to whoever links them.
+# the C library's malloc takes longer for (docs/notes/many_workers.md). Libraries leave the choice to whoever links them.
 function(troupe_use_allocator target)
   if(TARGET jemalloc::jemalloc)
     target_link_libraries(${target} PRIVATE jemalloc::jemalloc)

@@ -54,7 +54,7 @@ void add_key(CLI::App& app, std::vector<std::string>& overrides, const std::stri
 
 template <class Arguments>
 void add_run_options(CLI::App& app, Arguments& a) {
-  app.add_option("JOB", a.job_file, "The job file (docs/job_file.md)");
+  app.add_option("JOB", a.job_file, "The job file (docs/reference/job_file.md)");
   app.add_option("--resume", a.resume,
                  "Instead of JOB: go on with this run from its newest checkpoint")
       ->type_name("RUN");
@@ -216,7 +216,7 @@ void add_check(CLI::App& app, check_arguments& a) {
 }
 
 void add_chaos(CLI::App& app, chaos_arguments& a) {
-  app.add_option("SCENARIO", a.scenario, "The scenario file (docs/scenario.md)");
+  app.add_option("SCENARIO", a.scenario, "The scenario file (docs/reference/scenario.md)");
   app.add_option("--seeds", a.seeds,
                  "Run it with so many seeds [100; 1 where the scenario names its seed]")
       ->type_name("N")

@@ -11,7 +11,7 @@
 
 #include "troupe/history/event.hpp"
 
-/// The bytes of docs/history.md.
+/// The bytes of docs/reference/history.md.
 namespace troupe::history {
 
 static_assert(std::endian::native == std::endian::little, "records are written as they lie");

@@ -42,7 +42,7 @@ bool about(const event& e, worker_id worker);
 void follow_changes(verdicts& v, shard_life& life);
 /// Which batches a life began with, for all lives in order; CHECK-10.
 void find_start(verdicts& v, shard_life& life, std::span<const shard_life> earlier);
-/// CHECK-1: a finished run has every batch.
+/// For CHECK-1: a finished run has every batch.
 void check_whole(verdicts& v, const shard_life& life);
 /// CHECK-2 and CHECK-6, of replicas.
 void check_views(verdicts& v, const shard_life& life);

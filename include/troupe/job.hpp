@@ -118,7 +118,8 @@ nlohmann::json to_json(const job& j);
 /// `job_error` naming the key ("train.epochs"), what was expected and what was found.
 job job_from_json(const nlohmann::json& json);
 
-/// Reads a job file: TOML, or JSON where the name ends in ".json". docs/job_file.md is the format.
+/// Reads a job file: TOML, or JSON where the name ends in ".json".
+/// docs/reference/job_file.md is the format.
 ///
 /// Each override is "KEY=VALUE" with a dotted key ("train.optimizer.momentum=0.5"); the value is
 /// read as a TOML value and, where it is none, taken as text ("train.consistency=bsp"). Later ones

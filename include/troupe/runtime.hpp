@@ -100,8 +100,8 @@ struct node_result {
 /// (interrupted).
 node_result run_node(const node_options& options, std::stop_token stop = {});
 
-/// The cluster of a running scheduler as JSON text; docs/status.md has every field. Throws
-/// std::runtime_error with one line when it cannot be asked.
+/// The cluster of a running scheduler as JSON text; docs/reference/status.md has every field.
+/// Throws std::runtime_error with one line when it cannot be asked.
 std::string query_status(const endpoint& scheduler, std::chrono::milliseconds timeout);
 
 /// Asks a scheduler to take everything off this node and to let it end. Returns when it has

@@ -89,7 +89,8 @@ class prepared {
       return dnnl::memory::dims{static_cast<std::int64_t>(a), static_cast<std::int64_t>(b)};
     };
     // All in the order they come in. oneDNN would rather have weights in blocks of its own, and is
-    // a tenth faster then on small batches; bringing them there costs more (docs/performance.md).
+    // a tenth faster then on small batches; bringing them there costs more
+    // (docs/notes/training_step.md).
     const auto factors = p == precision::bf16 ? type::bf16 : type::f32;
     const auto order = [](bool transposed) { return transposed ? format::ba : format::ab; };
     const dnnl::memory::desc a(dims(rows, depth), factors, order(f.left_transposed));

@@ -33,7 +33,7 @@ TEST_CASE("a run takes the number after the highest there is") {
   CHECK(run_folder::next(base, "mni").path() == base / "mni-1");
 }
 
-TEST_CASE("RUN-1: runs that begin at the same time get folders of their own") {
+TEST_CASE("FOLDER-1: runs that begin at the same time get folders of their own") {
   temporary_folder folder;
   std::vector<std::string> taken(8);
   {
@@ -52,7 +52,7 @@ TEST_CASE("a named run folder may be new or empty") {
   CHECK(run_folder::at(folder / "empty").path() == folder / "empty");
 }
 
-TEST_CASE("RUN-1: a folder that holds anything is refused and left as it is") {
+TEST_CASE("FOLDER-1: a folder that holds anything is refused and left as it is") {
   temporary_folder folder;
   fs::create_directory(folder / "old");
   folder.write("old/model.troupe", "precious");
@@ -64,7 +64,7 @@ TEST_CASE("RUN-1: a folder that holds anything is refused and left as it is") {
   CHECK_THROWS_AS(run_folder::at(folder / "file/below"), file_error);
 }
 
-TEST_CASE("RUN-1: of two runs that claim one empty folder the second is refused") {
+TEST_CASE("FOLDER-1: of two runs that claim one empty folder the second is refused") {
   temporary_folder folder;
   fs::create_directory(folder / "run");
   const auto first = run_folder::at(folder / "run");
@@ -82,7 +82,8 @@ TEST_CASE("a folder with nothing but the lock of a killed process may be named")
   CHECK(run_folder::at(folder / "run").path() == folder / "run");
 }
 
-TEST_CASE("RUN-2: a run folder in use is refused with the process that uses it, and free after") {
+TEST_CASE(
+    "FOLDER-2: a run folder in use is refused with the process that uses it, and free after") {
   temporary_folder folder;
   {
     const auto user = run_folder::at(folder / "run");
@@ -96,7 +97,7 @@ TEST_CASE("RUN-2: a run folder in use is refused with the process that uses it, 
   CHECK(run_folder::existing(folder / "run/").path() == folder / "run");
 }
 
-TEST_CASE("RUN-2: the lock of a process that was killed holds nobody up") {
+TEST_CASE("FOLDER-2: the lock of a process that was killed holds nobody up") {
   temporary_folder folder;
   run_folder::at(folder / "run").write_job("{}");
   const pid_t child = ::fork();

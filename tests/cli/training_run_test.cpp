@@ -82,7 +82,7 @@ TEST_CASE("a run that never began leaves no folder, though it listened") {
   CHECK_FALSE(fs::exists(folder / "run"));
 }
 
-TEST_CASE("RUN-2: a run in use can be neither resumed nor restarted") {
+TEST_CASE("FOLDER-2: a run in use can be neither resumed nor restarted") {
   temporary_folder folder;
   training_run run(new_run(folder));
   CHECK_THROWS_WITH(training_run(resumed(folder)), Contains("another scheduler is using"));

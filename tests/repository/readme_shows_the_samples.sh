@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Code in README.md is taken from files that are built and run. A block after a line
+# Code in README.md and in the pages of docs/ is taken from files that are built and run. A block after a line
 #
 #     <!-- from FILE -->
 #
@@ -58,6 +58,9 @@ readme job.toml '= 2\nc = 3\n' && expect different
 
 found=$(compare "$root/README.md" "$root") || { echo "$found"; exit 1; }
 (( found >= 2 )) || { echo "expected README.md to show a sample and a job file, found $found"; exit 1; }
+while IFS= read -r -d '' page; do
+  found=$(compare "$page" "$root") || { echo "$found"; exit 1; }
+done < <(find "$root/docs" -name '*.md' -print0)
 
 while read -r package _; do
   [[ -z $package || $package == \#* ]] || grep -qF "\`$package\`" "$root/README.md" || {

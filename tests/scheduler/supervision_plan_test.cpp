@@ -24,12 +24,12 @@ TEST_CASE("one_for_one starts the child again and touches nobody else") {
           supervision_plan{true, {}, {}, {i}});
 }
 
-TEST_CASE("one_for_all stops the others in reverse order and starts all in order") { // PLAN-2
+TEST_CASE("one_for_all stops the others in reverse order and starts all in order") { // SIBLINGS-2
   CHECK(plan_after_end(strategy::one_for_all, four, 1, false) ==
         supervision_plan{true, {3, 2, 0}, {}, {0, 1, 2, 3}});
 }
 
-TEST_CASE("rest_for_one stops those started after the child") { // PLAN-2
+TEST_CASE("rest_for_one stops those started after the child") { // SIBLINGS-2
   CHECK(plan_after_end(strategy::rest_for_one, four, 1, false) ==
         supervision_plan{true, {3, 2}, {}, {1, 2, 3}});
   CHECK(plan_after_end(strategy::rest_for_one, four, 3, false) ==
@@ -38,7 +38,7 @@ TEST_CASE("rest_for_one stops those started after the child") { // PLAN-2
         supervision_plan{true, {3, 2, 1}, {}, {0, 1, 2, 3}});
 }
 
-TEST_CASE("when a child comes back depends on how it ended") { // PLAN-1
+TEST_CASE("when a child comes back depends on how it ended") { // SIBLINGS-1
   for (auto s : all_strategies) {
     std::vector<supervised_child> children(3);
     CHECK(plan_after_end(s, children, 1, true).failure);
@@ -51,21 +51,21 @@ TEST_CASE("when a child comes back depends on how it ended") { // PLAN-1
   }
 }
 
-TEST_CASE("a temporary sibling is stopped and forgotten") { // PLAN-3
+TEST_CASE("a temporary sibling is stopped and forgotten") { // SIBLINGS-3
   auto children = four;
   children[2].restart = when::temporary;
   CHECK(plan_after_end(strategy::one_for_all, children, 0, false) ==
         supervision_plan{true, {3, 2, 1}, {2}, {0, 1, 3}});
 }
 
-TEST_CASE("a sibling that is not up is started but not stopped") { // PLAN-3
+TEST_CASE("a sibling that is not up is started but not stopped") { // SIBLINGS-3
   auto children = four;
   children[3] = {when::transient, false};
   CHECK(plan_after_end(strategy::one_for_all, children, 1, false) ==
         supervision_plan{true, {2, 0}, {}, {0, 1, 2, 3}});
 }
 
-TEST_CASE("a child that is leaving is in no list") { // PLAN-4
+TEST_CASE("a child that is leaving is in no list") { // SIBLINGS-4
   auto children = four;
   children[2].leaving = true;
   CHECK(plan_after_end(strategy::one_for_all, children, 1, false) ==

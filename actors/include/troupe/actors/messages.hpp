@@ -385,7 +385,7 @@ struct shard_report {
 
 // -- operators ------------------------------------------------------------------------------------
 
-/// Answer: the cluster as JSON text; docs/status.md has every field.
+/// Answer: the cluster as JSON text; docs/reference/status.md has every field.
 struct status_request {};
 struct status_report {
   std::string json;

@@ -17,8 +17,8 @@ class status_connection {
   status_connection(const status_connection&) = delete;
   status_connection& operator=(const status_connection&) = delete;
 
-  /// The cluster as JSON text (docs/status.md). Throws std::runtime_error with one line; make a new
-  /// connection then.
+  /// The cluster as JSON text (docs/reference/status.md). Throws std::runtime_error with one line;
+  /// make a new connection then.
   std::string ask(std::chrono::milliseconds timeout);
 
  private:

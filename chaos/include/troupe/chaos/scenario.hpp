@@ -100,7 +100,8 @@ struct quiet_phase {
   friend bool operator==(const quiet_phase&, const quiet_phase&) = default;
 };
 
-/// A workload, what happens to it, and what must hold. Plain values; docs/scenario.md is the file.
+/// A workload, what happens to it, and what must hold. Plain values; the file is in
+/// docs/reference/scenario.md.
 struct scenario {
   std::string name = "scenario";
   std::optional<std::uint64_t> seed; ///< of a run that is to be replayed

@@ -7,9 +7,10 @@
 
 namespace troupe::chaos {
 
-/// Reads a scenario file (docs/scenario.md). Strict: an unknown key, a wrong type, an impossible
-/// value and a key that has no meaning for its kind of fault each throw job_error with one
-/// line "FILE:LINE: key: expected ..., found ...". A scenario without `name` gets the file's own.
+/// Reads a scenario file (docs/reference/scenario.md). Strict: an unknown key, a wrong type, an
+/// impossible value and a key that has no meaning for its kind of fault each throw
+/// job_error with one line "FILE:LINE: key: expected ..., found ...". A scenario without
+/// `name` gets the file's own.
 scenario load_scenario(const std::filesystem::path& file);
 
 /// The same for a text; `where` stands for the file in errors.

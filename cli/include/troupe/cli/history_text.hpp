@@ -10,7 +10,7 @@ namespace troupe::cli {
 /// with the events that led to it, or all that are kept.
 std::string report_text(const history::report& r, bool all);
 
-/// The same as one JSON object (docs/history.md), without a newline.
+/// The same as one JSON object (docs/reference/history.md), without a newline.
 std::string report_json(const history::report& r);
 
 } // namespace troupe::cli

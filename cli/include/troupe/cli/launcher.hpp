@@ -41,10 +41,10 @@ std::vector<node_share> plan_nodes(const job& j);
 /// started again with the same arguments, and so is a scheduler that was killed: as
 /// "scheduler --restart RUN --listen HOST:PORT" where it listened before; the nodes stay as they
 /// are meanwhile. How often is restart_rule's; a scheduler that is given up ends the run, a node
-/// that is given up is missed only when it was the last. LAUNCH-5: nothing is started again that
-/// ended well (a node that was drained), before "started", after a request to end, or when the
-/// scheduler itself has ended with an exit code: that is the run's.
-///
+/// that is given up is missed only when it was the last.
+/// LAUNCH-5: nothing is started again that ended well (a node that was drained), before "started",
+/// after a request to end, or when the scheduler itself has ended with an exit code: that is the
+/// run's.
 /// LAUNCH-6: what a disturbance does begins with "started" and ends with a request to end or with
 /// the scheduler. A process that it ended comes back when it says (KEPT-3).
 ///

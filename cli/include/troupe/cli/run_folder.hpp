@@ -11,16 +11,16 @@ namespace troupe::cli {
 /// The folder in which one run leaves what it was and what came of it:
 ///
 ///     job.json            the job as run, every default filled in
-///     events.jsonl        docs/events.md
+///     events.jsonl        docs/reference/events.md
 ///     model.troupe        the parameters, once the run finished or was interrupted
 ///     checkpoints/        from which the run can go on
 ///     scheduler.address   "HOST:PORT" of its scheduler, while there is one
 ///     lock                the process id of who writes here
 ///
-/// RUN-1: nothing of an earlier run is ever overwritten. Of two processes that claim folders at the
-/// same time, each gets its own, or one of them is refused.
-/// RUN-2: of all processes of a host, at most one has an object for a folder at any time: it holds
-/// the lock, which the system takes back from a process that ends, killed or not.
+/// FOLDER-1: nothing of an earlier run is ever overwritten. Of two processes that claim folders at
+/// the same time, each gets its own, or one of them is refused.
+/// FOLDER-2: of all processes of a host, at most one has an object for a folder at any time: it
+/// holds the lock, which the system takes back from a process that ends, killed or not.
 ///
 /// One thread at a time.
 class run_folder {
@@ -33,7 +33,7 @@ class run_folder {
   static run_folder at(const std::filesystem::path& folder);
 
   /// Takes the folder of an earlier run to go on with it. Throws file_error, so also when it has no
-  /// job.json or another process uses it (RUN-2).
+  /// job.json or another process uses it (FOLDER-2).
   static run_folder existing(const std::filesystem::path& folder);
 
   const std::filesystem::path& path() const noexcept { return path_; }

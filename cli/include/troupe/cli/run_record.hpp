@@ -15,8 +15,8 @@ struct run_record {
   std::optional<std::uint64_t> samples; ///< of a run that finished: how many were counted
 };
 
-/// Reads a file of events (docs/events.md). A missing file is one without events; a line that is no
-/// event, such as one cut off by the end of its writer, is passed over.
+/// Reads a file of events (docs/reference/events.md). A missing file is one without events; a line
+/// that is no event, such as one cut off by the end of its writer, is passed over.
 run_record read_run_record(const std::filesystem::path& events_file);
 
 } // namespace troupe::cli

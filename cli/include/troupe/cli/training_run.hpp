@@ -49,7 +49,7 @@ class training_run : private run_observer {
   const troupe::workload& workload() const noexcept { return workload_; }
   run_observer& observer() noexcept { return *this; }
 
-  /// The run folder, locked as long as this object lives (RUN-2).
+  /// The run folder, locked as long as this object lives (FOLDER-2).
   const run_folder& folder() const noexcept { return *folder_; }
 
   /// Writes the scheduler's address into the run folder, for `troupe status`; it is removed with

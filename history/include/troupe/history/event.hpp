@@ -21,7 +21,8 @@ using scheduler::worker_id;
 /// leaves after the record, so its effects are never without their cause in a history, whenever the
 /// process is killed.
 ///
-/// New kinds go at the end of their group's numbers: the numbers are in files (docs/history.md).
+/// New kinds go at the end of their group's numbers: the numbers are in files
+/// (docs/reference/history.md).
 enum class event_kind : std::uint8_t {
   none = 0, ///< no record
 

@@ -24,7 +24,7 @@ namespace troupe::history {
 /// FILE-3  When the disk is full recording stops, this is told once, and the file says so; the
 ///         caller of record() notices nothing. Room is taken before it is written to.
 ///
-/// docs/history.md has the bytes. record() may be called concurrently; nothing else may.
+/// docs/reference/history.md has the bytes. record() may be called concurrently; nothing else may.
 class file_recorder : public recorder {
  public:
   struct options {

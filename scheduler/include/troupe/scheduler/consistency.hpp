@@ -19,12 +19,12 @@ std::optional<mode> parse_mode(std::string_view text);
 /// What a pull may miss and how a push is applied, as one value that answers the actors' questions,
 /// so that nobody else branches on the mode. The default is `async()`.
 ///
-/// | mode       | read rule                                              | apply rule |
-/// |------------|--------------------------------------------------------|---------------------------|
-/// | hogwild    | never waits                                            | in place, no ordering |
-/// | async      | never waits                                            | on arrival | | ssp(s) |
-/// at clock c: every live worker's applied clock >= c - s | on arrival                | | bsp(G) |
-/// step k: step k - 1 is applied                          | a step at once, in order  |
+/// | mode    | read rule                                      | apply rule               |
+/// |---------|------------------------------------------------|--------------------------|
+/// | hogwild | never waits                                    | in place, no ordering    |
+/// | async   | never waits                                    | on arrival               |
+/// | ssp(s)  | clock c: every live worker has applied c - s   | on arrival               |
+/// | bsp(G)  | step k: step k - 1 is applied                  | a step at once, in order |
 class consistency {
  public:
   /// async()

@@ -38,12 +38,12 @@ struct supervision_plan {
 
 /// The plan after `ended` of `children` (in start order) ended by itself.
 ///
-/// PLAN-1  Nothing happens to others when the child is not to be started again.
-/// PLAN-2  What is stopped is stopped in reverse start order, what is started is started in start
-///         order.
-/// PLAN-3  A temporary child that is stopped with others is forgotten; a transient one that had
-///         ended normally is started again with the others, as in OTP.
-/// PLAN-4  A child that is leaving is in no list.
+/// SIBLINGS-1  Nothing happens to others when the child is not to be started again.
+/// SIBLINGS-2  What is stopped is stopped in reverse start order, what is started is started in
+///             start order.
+/// SIBLINGS-3  A temporary child that is stopped with others is forgotten; a transient one that
+///             had ended normally is started again with the others, as in OTP.
+/// SIBLINGS-4  A child that is leaving is in no list.
 ///
 /// Throws std::out_of_range when there is no child at `ended`.
 supervision_plan plan_after_end(supervision_strategy strategy,

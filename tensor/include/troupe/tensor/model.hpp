@@ -20,9 +20,10 @@ struct evaluation {
 /// A function of a flat parameter vector that can be trained. Derive from it to bring an own model.
 ///
 /// MODEL-1: equal arguments give bitwise equal results in every instance of one build on one kind
-/// of processor, whatever was computed before. MODEL-2: loss_and_gradient and predict take no
-/// memory once a batch of that many rows was seen. (With oneDNN a product's list of arguments, less
-/// than 1 KiB, is allocated and freed within the call.)
+/// of processor, whatever was computed before.
+/// MODEL-2: loss_and_gradient and predict take no memory once a batch of that many rows was seen.
+/// (With oneDNN a product's list of arguments, less than 1 KiB, is allocated and freed within the
+/// call.)
 ///
 /// An instance holds scratch memory: one thread at a time may use it. Different instances are
 /// independent. Buffers should be 64-byte aligned (aligned_vector) for speed; any alignment is

@@ -43,7 +43,7 @@ struct bulk_part {
 ///                             <--------------------            part, part ...
 ///
 /// Two, since reading and writing take turns at a socket: over one, both ways at once were half as
-/// fast as over two (docs/performance.md). Who connected makes both anew when one breaks.
+/// fast as over two (docs/notes/wire.md). Who connected makes both anew when one breaks.
 ///
 /// Three threads, however many peers and parts there are: one connects, one writes, one accepts and
 /// reads. A peer that is slow or stopped holds nobody else up: no socket blocks.

@@ -55,7 +55,7 @@ bool is_near(int connected);
 /// What the kernel is told to keep of what is sent to one that is near (SO_SNDBUF, of which Linux
 /// makes twice): it is written and read within one core's second cache. The kernel's own choice,
 /// several MB, is not, and both ways at once the bytes take half as long again
-/// (docs/performance.md). Farther away more may be needed.
+/// (docs/notes/wire.md). Farther away more may be needed.
 inline constexpr int near_send_buffer = 192 << 10;
 
 /// The port that a listening socket has been given; 0: none.
