@@ -15,9 +15,9 @@
 #include "matrix_product.hpp"
 #include "peer.hpp"
 #include "report.hpp"
+#include "troupe/random.hpp"
 #include "troupe/tensor/optimizer.hpp"
 #include "troupe/tensor/permutation.hpp"
-#include "troupe/tensor/random.hpp"
 #include "troupe/tensor/sequential.hpp"
 
 #include <algorithm>

@@ -13,9 +13,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "troupe/checker.hpp"
 #include "troupe/cli/child_process.hpp"
-#include "troupe/history/checker.hpp"
-#include "troupe/history/history_file.hpp"
+#include "troupe/history_file.hpp"
 
 namespace troupe::bench {
 

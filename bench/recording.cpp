@@ -31,7 +31,7 @@
 #include "command_line.hpp"
 #include "job_run.hpp"
 #include "report.hpp"
-#include "troupe/history/file_recorder.hpp"
+#include "troupe/file_recorder.hpp"
 
 namespace fs = std::filesystem;
 namespace history = troupe::history;

@@ -33,8 +33,9 @@ endfunction()
 
 # troupe_add_library(folder [SOURCES a.cpp ...] [PUBLIC libs...] [PRIVATE libs...])
 # One folder, one static library troupe_<folder> with the alias troupe::<folder>, its headers under
-# include/troupe/<folder>, installed and exported. Without sources an interface library. Every library
-# may include the public headers, which stand in include/troupe at the root.
+# include/troupe/<folder>. Without sources an interface library. Every library may include the public
+# headers, which stand in include/troupe at the root. The library is installed; of the headers, only the
+# public ones are.
 function(troupe_add_library folder)
   cmake_parse_arguments(arg "" "" "SOURCES;PUBLIC;PRIVATE" ${ARGN})
   set(scope PUBLIC)
@@ -57,7 +58,6 @@ function(troupe_add_library folder)
     "$<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>")
   install(TARGETS troupe_${folder} EXPORT troupe_targets
           ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}")
-  install(DIRECTORY include/ DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
 endfunction()
 
 # troupe_add_test_folder(folder SOURCES a_test.cpp ... LIBRARIES libs...)

@@ -10,9 +10,9 @@
 #include <cstdio>
 #include <memory>
 
+#include "troupe/random.hpp"
 #include "troupe/runtime.hpp"
-#include "troupe/tensor/error.hpp"
-#include "troupe/tensor/random.hpp"
+#include "troupe/values/error.hpp"
 
 namespace {
 

@@ -8,12 +8,10 @@
 #include <cstdio>
 #include <stdexcept>
 
-#include "troupe/actors/supervisor.hpp"
-#include "troupe/actors/system_config.hpp"
+#include "troupe/supervisor.hpp"
 
 namespace {
 
-namespace actors = troupe::actors;
 using namespace std::chrono_literals;
 
 /// To the store: write this.
@@ -22,7 +20,7 @@ struct record {
 };
 
 caf::behavior store(caf::event_based_actor* self) {
-  actors::keep_exception_text(self); // else the supervisor learns only that something was thrown
+  troupe::keep_exception_text(self); // else the supervisor learns only that something was thrown
   return {
       [](const record& r) {
         if (r.number < 0)
@@ -38,18 +36,18 @@ caf::behavior cache(caf::event_based_actor*) {
 }
 
 /// The supervisor of store and cache; `tell` hears of what it does.
-actors::supervisor_options storage(const std::function<void(std::string)>& tell) {
-  actors::supervisor_options o;
+troupe::supervisor_options storage(const std::function<void(std::string)>& tell) {
+  troupe::supervisor_options o;
   o.name = "storage";
-  o.strategy = actors::supervision_strategy::rest_for_one;
+  o.strategy = troupe::supervision_strategy::rest_for_one;
   o.children = {
       {.id = "store", .start = [](caf::actor_system& system) { return system.spawn(store); }},
       {.id = "cache", .start = [](caf::actor_system& system) { return system.spawn(cache); }},
   };
   o.intensity = {.restarts = 1, .period = 1min};
   o.backoff = {.first = 10ms, .max = 1s, .jitter = 0};
-  o.on_event = [tell](const actors::supervisor_event& e) {
-    using kind = actors::supervisor_event::kind;
+  o.on_event = [tell](const troupe::supervisor_event& e) {
+    using kind = troupe::supervisor_event::kind;
     if (e.what == kind::started) tell(e.child + " started");
     if (e.what == kind::failed) tell(e.child + " failed: " + e.reason);
     if (e.what == kind::ended) tell(e.child + " ended");
@@ -71,11 +69,11 @@ bool print_until(caf::scoped_actor& self, const std::string& last) {
 }
 
 /// The store as it is now: a handle from before a crash stays dead.
-caf::actor find_store(caf::scoped_actor& self, const actors::supervisor_actor& of) {
+caf::actor find_store(caf::scoped_actor& self, const troupe::supervisor_actor& of) {
   caf::actor found;
-  self->request(of, 10s, actors::which_children{})
+  self->request(of, 10s, troupe::which_children{})
       .receive(
-          [&](const actors::children_report& r) {
+          [&](const troupe::children_report& r) {
             found = caf::actor_cast<caf::actor>(r.children.at(0).actor);
             std::printf("store: restarts %d\n", static_cast<int>(r.children.at(0).restarts));
           },
@@ -84,20 +82,20 @@ caf::actor find_store(caf::scoped_actor& self, const actors::supervisor_actor& o
 }
 
 int run() {
-  actors::system_config config(false);
+  caf::actor_system_config config;
   caf::actor_system system(config);
   caf::scoped_actor self(system);
   const caf::actor here(self);
   const auto tell = [here](std::string line) { caf::anon_send(here, std::move(line)); };
 
-  actors::supervisor_options top;
+  troupe::supervisor_options top;
   top.name = "program";
   top.intensity.restarts = 0; // what storage cannot heal ends the program
-  actors::supervisor_actor storage_supervisor;
+  troupe::supervisor_actor storage_supervisor;
   top.children = {{.id = "storage", .start = [&](caf::actor_system& s) {
-                     return storage_supervisor = actors::make_supervisor(s, storage(tell));
+                     return storage_supervisor = troupe::make_supervisor(s, storage(tell));
                    }}};
-  const auto program = actors::make_supervisor(system, std::move(top));
+  const auto program = troupe::make_supervisor(system, std::move(top));
   self->monitor(program);
   if (!print_until(self, "cache started")) return 1;
 
@@ -111,7 +109,7 @@ int run() {
   std::string cause;
   while (cause.empty()) {
     bool late = false;
-    self->receive([&](const caf::down_msg& d) { cause = actors::root_cause(d.reason); },
+    self->receive([&](const caf::down_msg& d) { cause = troupe::root_cause(d.reason); },
                   [](const std::string& line) { std::printf("%s\n", line.c_str()); },
                   caf::after(10s) >> [&] { late = true; });
     if (late) return 1;

@@ -4,7 +4,7 @@
 #include <exception>
 
 #include "troupe/actors/bulk_routes.hpp"
-#include "troupe/actors/supervisor.hpp"
+#include "troupe/supervisor.hpp"
 
 namespace troupe::actors {
 

@@ -1,11 +1,14 @@
-#include "troupe/actors/supervisor.hpp"
+#include "supervisor_state.hpp"
 
 #include <algorithm>
 #include <stdexcept>
 
 #include "troupe/actors/errc.hpp"
 
-namespace troupe::actors {
+namespace troupe {
+
+using actors::reason_of;
+using actors::report_exception;
 
 namespace {
 
@@ -61,7 +64,7 @@ void supervisor_state::start(supervisor_options o) {
   ++rounds_;
   for (auto& spec : std::exchange(options_.children, {})) {
     if (const char* why = refusal(spec))
-      throw std::invalid_argument("[troupe::actors::supervisor] " + options_.name + ": " + why +
+      throw std::invalid_argument("[troupe::supervisor] " + options_.name + ": " + why +
                                   ", found \"" + spec.id + "\"");
     add(std::move(spec)).round = first_round;
   }
@@ -334,4 +337,4 @@ supervisor_actor make_supervisor(caf::actor_system& system, supervisor_options o
   return system.spawn(supervisor, std::move(options));
 }
 
-} // namespace troupe::actors
+} // namespace troupe

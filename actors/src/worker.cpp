@@ -5,7 +5,7 @@
 #include <chrono>
 
 #include "troupe/actors/bulk_routes.hpp"
-#include "troupe/actors/supervisor.hpp"
+#include "troupe/supervisor.hpp"
 
 namespace troupe::actors {
 

@@ -8,7 +8,7 @@
 #include "troupe/chaos/forked_work.hpp"
 #include "troupe/chaos/report.hpp"
 #include "troupe/chaos/schedule.hpp"
-#include "troupe/tensor/random.hpp"
+#include "troupe/random.hpp"
 
 namespace troupe::chaos {
 

@@ -1,4 +1,4 @@
-#include "troupe/chaos/process.hpp"
+#include "troupe/simulation.hpp"
 
 #include <stdexcept>
 

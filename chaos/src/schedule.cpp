@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "troupe/tensor/random.hpp"
+#include "troupe/random.hpp"
 
 namespace troupe::chaos {
 

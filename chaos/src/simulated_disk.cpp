@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "troupe/tensor/error.hpp"
+#include "troupe/values/error.hpp"
 
 namespace troupe::chaos {
 

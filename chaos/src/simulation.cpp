@@ -1,4 +1,4 @@
-#include "troupe/chaos/simulation.hpp"
+#include "troupe/simulation.hpp"
 
 #include <algorithm>
 #include <stdexcept>

@@ -4,7 +4,7 @@
 #include <cstdio>
 #include <map>
 
-#include "troupe/history/checker.hpp"
+#include "troupe/checker.hpp"
 #include "troupe/tensor/integer_sum.hpp"
 
 namespace troupe::chaos {

@@ -13,7 +13,7 @@
 #include <caf/scheduler/test_coordinator.hpp>
 #include <xxhash.h>
 
-#include "troupe/chaos/simulation.hpp"
+#include "troupe/simulation.hpp"
 
 namespace troupe::chaos {
 

@@ -4,7 +4,7 @@
 #include "troupe/cli/commands.hpp"
 #include "troupe/cli/failure.hpp"
 #include "troupe/cli/history_text.hpp"
-#include "troupe/history/history_file.hpp"
+#include "troupe/history_file.hpp"
 
 namespace troupe::cli {
 

@@ -4,9 +4,9 @@
 
 #include <unistd.h>
 
-#include "troupe/history/error.hpp"
+#include "troupe/history_file.hpp"
 #include "troupe/job.hpp"
-#include "troupe/tensor/error.hpp"
+#include "troupe/values/error.hpp"
 
 namespace troupe::cli {
 

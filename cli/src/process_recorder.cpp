@@ -5,8 +5,8 @@
 #include <unistd.h>
 
 #include "troupe/cli/failure.hpp"
-#include "troupe/history/file_recorder.hpp"
-#include "troupe/history/history_file.hpp"
+#include "troupe/file_recorder.hpp"
+#include "troupe/history_file.hpp"
 
 namespace troupe::cli {
 

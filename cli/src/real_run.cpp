@@ -19,7 +19,7 @@
 #include "troupe/cli/launcher.hpp"
 #include "troupe/cli/process_faults.hpp"
 #include "troupe/cli/run_record.hpp"
-#include "troupe/history/history_file.hpp"
+#include "troupe/history_file.hpp"
 #include "troupe/tensor/model_file.hpp"
 
 namespace troupe::cli {

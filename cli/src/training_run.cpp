@@ -10,8 +10,8 @@
 #include "troupe/cli/run_record.hpp"
 #include "troupe/cli/terminal.hpp"
 #include "troupe/job.hpp"
-#include "troupe/tensor/error.hpp"
 #include "troupe/tensor/model_file.hpp"
+#include "troupe/values/error.hpp"
 
 namespace troupe::cli {
 

@@ -8,9 +8,9 @@
 #include <utility>
 #include <vector>
 
-#include "troupe/history/checker.hpp"
+#include "troupe/checker.hpp"
 #include "troupe/scheduler/batch_plan.hpp"
-#include "troupe/scheduler/consistency.hpp"
+#include "troupe/values/consistency.hpp"
 
 namespace troupe::history {
 

@@ -9,7 +9,7 @@
 
 #include <xxhash.h>
 
-#include "troupe/history/event.hpp"
+#include "troupe/values/history_event.hpp"
 
 /// The bytes of docs/reference/history.md.
 namespace troupe::history {

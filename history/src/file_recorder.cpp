@@ -1,4 +1,4 @@
-#include "troupe/history/file_recorder.hpp"
+#include "troupe/file_recorder.hpp"
 
 #include <algorithm>
 #include <bit>
@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "file_format.hpp"
-#include "troupe/history/error.hpp"
+#include "troupe/history_file.hpp"
 
 namespace troupe::history {
 

@@ -1,4 +1,4 @@
-#include "troupe/history/history_file.hpp"
+#include "troupe/history_file.hpp"
 
 #include <algorithm>
 #include <cerrno>

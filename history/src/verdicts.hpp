@@ -4,7 +4,7 @@
 #include <string>
 
 #include "facts.hpp"
-#include "troupe/history/checker.hpp"
+#include "troupe/checker.hpp"
 
 namespace troupe::history {
 

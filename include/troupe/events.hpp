@@ -7,9 +7,9 @@
 #include <string>
 #include <variant>
 
-#include "troupe/scheduler/ids.hpp"
-#include "troupe/scheduler/staleness_histogram.hpp"
-#include "troupe/scheduler/time_shares.hpp"
+#include "troupe/values/ids.hpp"
+#include "troupe/values/staleness_histogram.hpp"
+#include "troupe/values/time_shares.hpp"
 
 namespace troupe {
 

@@ -10,10 +10,9 @@
 
 #include <nlohmann/json_fwd.hpp>
 
-#include "troupe/scheduler/consistency.hpp"
-#include "troupe/tensor/optimizer.hpp"
-#include "troupe/tensor/precision.hpp"
-#include "troupe/tensor/sequential.hpp"
+#include "troupe/values/consistency.hpp"
+#include "troupe/values/layers.hpp"
+#include "troupe/values/optimizer.hpp"
 
 namespace troupe {
 

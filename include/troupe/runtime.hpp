@@ -10,9 +10,9 @@
 #include <string>
 
 #include "troupe/events.hpp"
-#include "troupe/history/recorder.hpp"
 #include "troupe/job.hpp"
-#include "troupe/tensor/aligned.hpp"
+#include "troupe/recorder.hpp"
+#include "troupe/values/aligned.hpp"
 #include "troupe/workload.hpp"
 
 /// The public entry points: a whole cluster in this process, or one process of a distributed one.

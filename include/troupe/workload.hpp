@@ -3,9 +3,9 @@
 #include <functional>
 #include <memory>
 
+#include "troupe/data_set.hpp"
 #include "troupe/job.hpp"
-#include "troupe/tensor/data_set.hpp"
-#include "troupe/tensor/model.hpp"
+#include "troupe/model.hpp"
 
 namespace troupe {
 

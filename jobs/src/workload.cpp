@@ -12,6 +12,7 @@
 #include "troupe/tensor/idx.hpp"
 #include "troupe/tensor/integer_sum.hpp"
 #include "troupe/tensor/integers.hpp"
+#include "troupe/tensor/sequential.hpp"
 
 namespace troupe {
 

@@ -10,7 +10,7 @@
 #include <optional>
 #include <set>
 
-#include "troupe/chaos/simulation.hpp"
+#include "troupe/simulation.hpp"
 
 namespace chaos = troupe::chaos;
 using namespace std::chrono_literals;

@@ -1,4 +1,4 @@
-#include "troupe/scheduler/staleness_histogram.hpp"
+#include "troupe/values/staleness_histogram.hpp"
 
 #include <algorithm>
 #include <cmath>

@@ -11,7 +11,7 @@
 #include <xxhash.h>
 
 #include "troupe/probes/mutant.hpp"
-#include "troupe/tensor/error.hpp"
+#include "troupe/values/error.hpp"
 
 namespace troupe::storage {
 
@@ -219,8 +219,9 @@ void checkpoint_store::write_shard(std::uint64_t number, std::uint32_t shard,
                                    scheduler::shard_range range, std::span<const std::byte> image) {
   const auto folder = set_folder(number);
   if (files_->exists(folder / manifest_name))
-    throw std::logic_error("[troupe::storage::checkpoint_store] a shard for a complete checkpoint: " +
-                           folder.string());
+    throw std::logic_error(
+        "[troupe::storage::checkpoint_store] a shard for a complete checkpoint: " +
+        folder.string());
   // None while it is unknown which bytes lie there.
   auto& file = written_[number][shard];
   file.reset();

@@ -8,8 +8,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include "troupe/tensor/error.hpp"
 #include "troupe/tensor/output_file.hpp"
+#include "troupe/values/error.hpp"
 
 namespace troupe::storage {
 

@@ -62,7 +62,8 @@ constexpr const char* tables[] = {
 }
 
 [[noreturn]] void refuse(const std::string& expected, const std::string& found) {
-  throw std::invalid_argument("[troupe::storage::run_journal] expected " + expected + ", found " + found);
+  throw std::invalid_argument("[troupe::storage::run_journal] expected " + expected + ", found " +
+                              found);
 }
 
 // The bytes of a content in one fixed order; equal exactly when the contents are.

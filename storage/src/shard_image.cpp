@@ -12,8 +12,8 @@
 #include <xxhash.h>
 
 #include "troupe/probes/mutant.hpp"
-#include "troupe/tensor/error.hpp"
 #include "troupe/tensor/payload.hpp"
+#include "troupe/values/error.hpp"
 
 namespace troupe::storage {
 

@@ -2,8 +2,8 @@
 
 #include "losses.hpp"
 #include "matrix_product.hpp"
-#include "troupe/tensor/aligned.hpp"
 #include "troupe/tensor/sequential.hpp"
+#include "troupe/values/aligned.hpp"
 
 #include <memory>
 #include <optional>

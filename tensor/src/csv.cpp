@@ -1,7 +1,7 @@
 #include "troupe/tensor/csv.hpp"
 
 #include "input_file.hpp"
-#include "troupe/tensor/error.hpp"
+#include "troupe/values/error.hpp"
 
 #include <algorithm>
 #include <charconv>

@@ -1,8 +1,8 @@
-#include "troupe/tensor/data_set.hpp"
+#include "troupe/data_set.hpp"
 
-#include "troupe/tensor/error.hpp"
+#include "troupe/random.hpp"
 #include "troupe/tensor/permutation.hpp"
-#include "troupe/tensor/random.hpp"
+#include "troupe/values/error.hpp"
 
 #include <algorithm>
 #include <cmath>

@@ -1,6 +1,6 @@
 #include "troupe/tensor/digits.hpp"
 
-#include "troupe/tensor/random.hpp"
+#include "troupe/random.hpp"
 
 #include <algorithm>
 #include <array>

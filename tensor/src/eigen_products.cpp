@@ -1,5 +1,5 @@
 #include "matrix_product.hpp"
-#include "troupe/tensor/aligned.hpp"
+#include "troupe/values/aligned.hpp"
 
 #include <Eigen/Core>
 

@@ -1,6 +1,6 @@
 #include "troupe/tensor/hogwild.hpp"
 
-#include "troupe/tensor/error.hpp"
+#include "troupe/values/error.hpp"
 
 #include <algorithm>
 #include <string>

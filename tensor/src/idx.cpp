@@ -1,7 +1,7 @@
 #include "troupe/tensor/idx.hpp"
 
 #include "input_file.hpp"
-#include "troupe/tensor/error.hpp"
+#include "troupe/values/error.hpp"
 
 #include <algorithm>
 #include <cstdint>

@@ -1,6 +1,6 @@
 #include "input_file.hpp"
 
-#include "troupe/tensor/error.hpp"
+#include "troupe/values/error.hpp"
 
 #include <algorithm>
 #include <cerrno>

@@ -1,8 +1,8 @@
 #include "troupe/tensor/integer_sum.hpp"
 
-#include "troupe/tensor/error.hpp"
+#include "troupe/random.hpp"
 #include "troupe/tensor/integers.hpp"
-#include "troupe/tensor/random.hpp"
+#include "troupe/values/error.hpp"
 
 #include <algorithm>
 #include <string>

@@ -1,6 +1,6 @@
-#include "troupe/tensor/layout.hpp"
+#include "troupe/values/layout.hpp"
 
-#include "troupe/tensor/error.hpp"
+#include "troupe/values/error.hpp"
 
 #include <limits>
 #include <utility>

@@ -1,7 +1,7 @@
 #include "losses.hpp"
 
 #include "elementwise.hpp"
-#include "troupe/tensor/error.hpp"
+#include "troupe/values/error.hpp"
 
 #include <algorithm>
 #include <cmath>

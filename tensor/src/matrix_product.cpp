@@ -1,6 +1,6 @@
 #include "matrix_product.hpp"
 
-#include "troupe/tensor/error.hpp"
+#include "troupe/values/error.hpp"
 
 #include <type_traits>
 

@@ -1,7 +1,7 @@
 #pragma once
 
-#include "troupe/tensor/aligned.hpp"
-#include "troupe/tensor/precision.hpp"
+#include "troupe/values/aligned.hpp"
+#include "troupe/values/layers.hpp"
 
 #include <cstddef>
 #include <cstdint>

@@ -1,7 +1,7 @@
-#include "troupe/tensor/model.hpp"
+#include "troupe/model.hpp"
 
-#include "troupe/tensor/aligned.hpp"
-#include "troupe/tensor/error.hpp"
+#include "troupe/values/aligned.hpp"
+#include "troupe/values/error.hpp"
 
 #include <algorithm>
 #include <string>

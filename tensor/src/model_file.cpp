@@ -1,9 +1,9 @@
 #include "troupe/tensor/model_file.hpp"
 
 #include "input_file.hpp"
-#include "troupe/tensor/error.hpp"
 #include "troupe/tensor/output_file.hpp"
 #include "troupe/tensor/payload.hpp"
+#include "troupe/values/error.hpp"
 
 #include <algorithm>
 #include <array>

@@ -1,6 +1,6 @@
 #include "matrix_product.hpp"
-#include "troupe/tensor/aligned.hpp"
-#include "troupe/tensor/error.hpp"
+#include "troupe/values/aligned.hpp"
+#include "troupe/values/error.hpp"
 
 #include <algorithm>
 #include <immintrin.h>

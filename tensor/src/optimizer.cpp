@@ -1,6 +1,6 @@
 #include "troupe/tensor/optimizer.hpp"
 
-#include "troupe/tensor/error.hpp"
+#include "troupe/values/error.hpp"
 
 #include <cmath>
 #include <string>

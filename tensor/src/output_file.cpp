@@ -1,6 +1,6 @@
 #include "troupe/tensor/output_file.hpp"
 
-#include "troupe/tensor/error.hpp"
+#include "troupe/values/error.hpp"
 
 #include <atomic>
 #include <cerrno>

@@ -1,6 +1,6 @@
 #include "troupe/tensor/payload.hpp"
 
-#include "troupe/tensor/error.hpp"
+#include "troupe/values/error.hpp"
 
 #include <bit>
 #include <cereal/archives/portable_binary.hpp>

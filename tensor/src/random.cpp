@@ -1,7 +1,7 @@
-#include "troupe/tensor/random.hpp"
+#include "troupe/random.hpp"
 
-#include "troupe/tensor/error.hpp"
 #include "troupe/tensor/permutation.hpp"
+#include "troupe/values/error.hpp"
 
 #include <bit>
 #include <cmath>

@@ -2,8 +2,8 @@
 
 #include "basic_sequential.hpp"
 #include "elementwise.hpp"
-#include "troupe/tensor/error.hpp"
-#include "troupe/tensor/random.hpp"
+#include "troupe/random.hpp"
+#include "troupe/values/error.hpp"
 
 #include <algorithm>
 #include <cmath>

@@ -1,5 +1,5 @@
 // Failures that a supervisor cannot heal, children that come and go, and its own end.
-#include "troupe/actors/supervisor.hpp"
+#include "troupe/supervisor.hpp"
 
 #include <stdexcept>
 
@@ -273,7 +273,7 @@ TEST_CASE("a supervisor with options that cannot be meant ends and says which") 
   stage s;
   s.spawn(s.options(strategy::one_for_one, {"a", "b", "a"}));
   REQUIRE(s.ended);
-  CHECK(root_cause(*s.ended) == "[troupe::actors::supervisor] root: expected an id that no other "
+  CHECK(root_cause(*s.ended) == "[troupe::supervisor] root: expected an id that no other "
                                 "child has, found \"a\"");
   CHECK(s.taken().empty());
 }

@@ -9,8 +9,8 @@
 
 #include <caf/scheduler/test_coordinator.hpp>
 
-#include "troupe/actors/supervisor.hpp"
 #include "troupe/actors/system_config.hpp"
+#include "troupe/supervisor.hpp"
 
 namespace troupe::actors::supervision_test {
 

@@ -1,4 +1,4 @@
-#include "troupe/actors/supervisor.hpp"
+#include "troupe/supervisor.hpp"
 
 #include <stdexcept>
 

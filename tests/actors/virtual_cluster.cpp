@@ -5,7 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "troupe/history/history_file.hpp"
+#include "troupe/history_file.hpp"
 #include "troupe/tensor/integer_sum.hpp"
 
 namespace troupe::actors {

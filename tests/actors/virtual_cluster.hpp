@@ -17,7 +17,7 @@
 #include "troupe/actors/scheduler.hpp"
 #include "troupe/actors/shard.hpp"
 #include "troupe/actors/system_config.hpp"
-#include "troupe/history/checker.hpp"
+#include "troupe/checker.hpp"
 
 namespace troupe::actors {
 

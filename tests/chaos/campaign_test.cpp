@@ -8,7 +8,7 @@
 #include <catch2/catch.hpp>
 
 #include "troupe/chaos/schedule.hpp"
-#include "troupe/tensor/random.hpp"
+#include "troupe/random.hpp"
 
 namespace troupe::chaos {
 namespace {

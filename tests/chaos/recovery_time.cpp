@@ -25,7 +25,7 @@
 #include "program_fixture.hpp"
 #include "temporary_folder.hpp"
 #include "troupe/actors/status_connection.hpp"
-#include "troupe/tensor/random.hpp"
+#include "troupe/random.hpp"
 
 namespace troupe::chaos_test {
 

@@ -5,7 +5,7 @@
 
 #include <catch2/catch.hpp>
 
-#include "troupe/tensor/random.hpp"
+#include "troupe/random.hpp"
 
 namespace troupe::chaos {
 namespace {

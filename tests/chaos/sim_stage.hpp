@@ -5,7 +5,7 @@
 
 #include <caf/all.hpp>
 
-#include "troupe/chaos/simulation.hpp"
+#include "troupe/simulation.hpp"
 
 namespace troupe::chaos {
 

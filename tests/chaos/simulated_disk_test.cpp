@@ -6,7 +6,7 @@
 
 #include <catch2/catch.hpp>
 
-#include "troupe/tensor/error.hpp"
+#include "troupe/values/error.hpp"
 
 namespace troupe::chaos {
 

@@ -12,7 +12,7 @@
 #include "cluster_processes.hpp"
 #include "integer_cluster.hpp"
 #include "temporary_folder.hpp"
-#include "troupe/history/history_file.hpp"
+#include "troupe/history_file.hpp"
 
 using namespace troupe::cli_test;
 namespace fs = std::filesystem;

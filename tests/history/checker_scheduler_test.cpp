@@ -4,7 +4,7 @@
 #include <catch2/catch.hpp>
 
 #include "sample_history.hpp"
-#include "troupe/history/checker.hpp"
+#include "troupe/checker.hpp"
 
 using namespace troupe::history;
 

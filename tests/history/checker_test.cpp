@@ -1,4 +1,4 @@
-#include "troupe/history/checker.hpp"
+#include "troupe/checker.hpp"
 
 #include <algorithm>
 #include <chrono>

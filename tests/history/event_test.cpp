@@ -1,4 +1,4 @@
-#include "troupe/history/event.hpp"
+#include "troupe/values/history_event.hpp"
 
 #include <set>
 

@@ -1,4 +1,4 @@
-#include "troupe/history/file_recorder.hpp"
+#include "troupe/file_recorder.hpp"
 
 #include <csignal>
 #include <filesystem>
@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "../tensor/scratch_folder.hpp"
-#include "troupe/history/history_file.hpp"
+#include "troupe/history_file.hpp"
 
 using namespace troupe::history;
 namespace fs = std::filesystem;

@@ -1,4 +1,4 @@
-#include "troupe/history/history_file.hpp"
+#include "troupe/history_file.hpp"
 
 #include <algorithm>
 #include <filesystem>
@@ -9,7 +9,7 @@
 
 #include "../tensor/scratch_folder.hpp"
 #include "sample_history.hpp"
-#include "troupe/history/file_recorder.hpp"
+#include "troupe/file_recorder.hpp"
 
 using namespace troupe::history;
 namespace fs = std::filesystem;

@@ -5,7 +5,7 @@
 #include "temporary_folder.hpp"
 #include "troupe/job.hpp"
 #include "troupe/jobs/job_data.hpp"
-#include "troupe/tensor/error.hpp"
+#include "troupe/values/error.hpp"
 
 using namespace troupe;
 using Catch::Contains;

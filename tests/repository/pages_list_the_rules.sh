@@ -43,7 +43,7 @@ done
 printf '| `a.cpp` | `CHECK-1` to `CHECK-3` |\n' > "$scratch/README.md"
 [[ -z $(unplaced "$scratch/checker.hpp" "$scratch/README.md") ]] || { echo "expected a range to be read"; exit 1; }
 
-header=$root/history/include/troupe/history/checker.hpp
+header=$root/include/troupe/checker.hpp
 (( $(rules "$header" | wc -l) > 10 )) || { echo "expected the rules in $header"; exit 1; }
 same() {
   diff <(rules "$header") <("$1" "$root/$2") || { echo "expected $2 (>) to list the rules of $header (<)"; exit 1; }

@@ -1,4 +1,4 @@
-#include "troupe/scheduler/consistency.hpp"
+#include "troupe/values/consistency.hpp"
 
 #include <limits>
 #include <stdexcept>

@@ -1,4 +1,4 @@
-#include "troupe/scheduler/ids.hpp"
+#include "troupe/values/ids.hpp"
 
 #include <type_traits>
 #include <unordered_set>

@@ -1,4 +1,4 @@
-#include "troupe/scheduler/restart_policy.hpp"
+#include "troupe/values/restart_policy.hpp"
 
 #include <limits>
 #include <stdexcept>

@@ -1,4 +1,4 @@
-#include "troupe/scheduler/supervision_plan.hpp"
+#include "troupe/values/supervision_plan.hpp"
 
 #include <stdexcept>
 

@@ -1,4 +1,4 @@
-#include "troupe/scheduler/time_shares.hpp"
+#include "troupe/values/time_shares.hpp"
 
 #include <catch2/catch.hpp>
 

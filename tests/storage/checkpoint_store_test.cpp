@@ -159,7 +159,8 @@ TEST_CASE("CHECKPOINT-2: the set before stays until the manifest of the next is 
   {
     file_size_limit limit(0);
     CHECK_THAT(refusal([&] { store.commit(2, manifest_of(102)); }),
-               Contains("[troupe::storage::file_system] cannot write") && Contains("000002/manifest.json"));
+               Contains("[troupe::storage::file_system] cannot write") &&
+                   Contains("000002/manifest.json"));
   }
   CHECK(listing(folder.path() / "000002") == names{"shard-0.image", "shard-1.image"});
   CHECK(newest(store).first == 1);

@@ -1,4 +1,4 @@
-#include "troupe/tensor/data_set.hpp"
+#include "troupe/data_set.hpp"
 
 #include "close.hpp"
 #include "refusal.hpp"

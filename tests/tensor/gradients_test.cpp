@@ -1,7 +1,7 @@
 #include "basic_sequential.hpp"
 
 #include "close.hpp"
-#include "troupe/tensor/random.hpp"
+#include "troupe/random.hpp"
 
 #include <catch2/catch.hpp>
 #include <cmath>

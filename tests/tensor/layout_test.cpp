@@ -1,4 +1,4 @@
-#include "troupe/tensor/layout.hpp"
+#include "troupe/values/layout.hpp"
 
 #include "refusal.hpp"
 

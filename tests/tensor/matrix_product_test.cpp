@@ -1,8 +1,8 @@
 #include "matrix_product.hpp"
 
 #include "close.hpp"
-#include "troupe/tensor/error.hpp"
-#include "troupe/tensor/random.hpp"
+#include "troupe/random.hpp"
+#include "troupe/values/error.hpp"
 
 #include <algorithm>
 #include <bit>

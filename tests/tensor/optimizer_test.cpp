@@ -1,9 +1,9 @@
 #include "troupe/tensor/optimizer.hpp"
 
 #include "refusal.hpp"
-#include "troupe/tensor/aligned.hpp"
+#include "troupe/random.hpp"
 #include "troupe/tensor/model_file.hpp"
-#include "troupe/tensor/random.hpp"
+#include "troupe/values/aligned.hpp"
 
 #include <algorithm>
 #include <catch2/catch.hpp>

@@ -1,4 +1,4 @@
-#include "troupe/tensor/random.hpp"
+#include "troupe/random.hpp"
 
 #include "refusal.hpp"
 #include "troupe/tensor/permutation.hpp"

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "troupe/tensor/error.hpp"
+#include "troupe/values/error.hpp"
 
 #include <string>
 

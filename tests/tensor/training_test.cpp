@@ -1,10 +1,10 @@
 #include "close.hpp"
+#include "troupe/random.hpp"
 #include "troupe/tensor/digits.hpp"
 #include "troupe/tensor/idx.hpp"
 #include "troupe/tensor/model_file.hpp"
 #include "troupe/tensor/optimizer.hpp"
 #include "troupe/tensor/permutation.hpp"
-#include "troupe/tensor/random.hpp"
 #include "troupe/tensor/sequential.hpp"
 
 #include <algorithm>

@@ -7,8 +7,8 @@
 #include "troupe/probes/mutant.hpp"
 #include "troupe/probes/probe.hpp"
 #include "troupe/scheduler/clock_table.hpp"
-#include "troupe/scheduler/ids.hpp"
 #include "troupe/transport/transfer.hpp"
+#include "troupe/values/ids.hpp"
 
 /// The typed handles of all actors that talk between processes: who takes which message and what
 /// answers it. The messages are only declared here; messages.hpp, which includes this, defines

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "troupe/actors/messages.hpp"
-#include "troupe/history/recorder.hpp"
+#include "troupe/recorder.hpp"
 #include "troupe/scheduler/shard_ranges.hpp"
 #include "troupe/storage/checkpoint_store.hpp"
 

@@ -12,10 +12,10 @@
 #include <caf/all.hpp>
 
 #include "troupe/actors/worker_core.hpp"
+#include "troupe/random.hpp"
 #include "troupe/scheduler/batch_plan.hpp"
 #include "troupe/tensor/epoch_orders.hpp"
 #include "troupe/tensor/hogwild.hpp"
-#include "troupe/tensor/random.hpp"
 #include "troupe/workload.hpp"
 
 namespace troupe::actors {

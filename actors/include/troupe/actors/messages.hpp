@@ -10,12 +10,12 @@
 
 #include "troupe/actors/actor_types.hpp"
 #include "troupe/actors/errc.hpp"
+#include "troupe/model.hpp"
 #include "troupe/scheduler/applied_set.hpp"
-#include "troupe/scheduler/staleness_histogram.hpp"
-#include "troupe/scheduler/time_shares.hpp"
-#include "troupe/tensor/aligned.hpp"
-#include "troupe/tensor/model.hpp"
 #include "troupe/transport/transfer.hpp"
+#include "troupe/values/aligned.hpp"
+#include "troupe/values/staleness_histogram.hpp"
+#include "troupe/values/time_shares.hpp"
 
 /// Every message that crosses between actors; actor_types.hpp has the typed handles of those who
 /// take it.

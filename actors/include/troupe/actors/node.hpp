@@ -12,10 +12,10 @@
 #include "troupe/actors/messages.hpp"
 #include "troupe/actors/read_lease.hpp"
 #include "troupe/actors/shard.hpp"
-#include "troupe/actors/supervisor.hpp"
 #include "troupe/job.hpp"
 #include "troupe/runtime.hpp"
 #include "troupe/scheduler/shard_ranges.hpp"
+#include "troupe/supervisor.hpp"
 #include "troupe/workload.hpp"
 
 namespace troupe::actors {

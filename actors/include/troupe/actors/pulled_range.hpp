@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "troupe/scheduler/shard_ranges.hpp"
-#include "troupe/tensor/aligned.hpp"
 #include "troupe/transport/block.hpp"
+#include "troupe/values/aligned.hpp"
 
 namespace troupe::actors {
 

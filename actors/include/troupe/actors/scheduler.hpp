@@ -12,18 +12,18 @@
 #include "troupe/actors/archive.hpp"
 #include "troupe/actors/messages.hpp"
 #include "troupe/events.hpp"
-#include "troupe/history/recorder.hpp"
 #include "troupe/job.hpp"
+#include "troupe/recorder.hpp"
 #include "troupe/runtime.hpp"
 #include "troupe/scheduler/awake_clock.hpp"
 #include "troupe/scheduler/batch_leases.hpp"
 #include "troupe/scheduler/phi_accrual.hpp"
 #include "troupe/scheduler/placement.hpp"
 #include "troupe/scheduler/progress.hpp"
-#include "troupe/scheduler/restart_policy.hpp"
 #include "troupe/scheduler/shard_views.hpp"
 #include "troupe/scheduler/step_plan.hpp"
 #include "troupe/storage/run_journal.hpp"
+#include "troupe/values/restart_policy.hpp"
 
 namespace troupe::actors {
 

@@ -12,7 +12,7 @@
 #include "troupe/actors/messages.hpp"
 #include "troupe/actors/read_lease.hpp"
 #include "troupe/actors/shard_core.hpp"
-#include "troupe/history/recorder.hpp"
+#include "troupe/recorder.hpp"
 #include "troupe/scheduler/replica_log.hpp"
 #include "troupe/scheduler/waiting_reads.hpp"
 

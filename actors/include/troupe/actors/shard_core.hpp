@@ -14,14 +14,14 @@
 #include "troupe/scheduler/applied_set.hpp"
 #include "troupe/scheduler/batch_plan.hpp"
 #include "troupe/scheduler/clock_table.hpp"
-#include "troupe/scheduler/consistency.hpp"
 #include "troupe/scheduler/shard_ranges.hpp"
 #include "troupe/scheduler/step_buffer.hpp"
 #include "troupe/storage/shard_image.hpp"
-#include "troupe/tensor/aligned.hpp"
 #include "troupe/tensor/hogwild.hpp"
 #include "troupe/tensor/optimizer.hpp"
 #include "troupe/transport/block.hpp"
+#include "troupe/values/aligned.hpp"
+#include "troupe/values/consistency.hpp"
 
 namespace troupe::actors {
 

@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <string>
 
-#include "troupe/scheduler/time_shares.hpp"
+#include "troupe/values/time_shares.hpp"
 
 namespace troupe::actors {
 

@@ -9,8 +9,8 @@
 #include "troupe/actors/compute.hpp"
 #include "troupe/actors/messages.hpp"
 #include "troupe/actors/worker_core.hpp"
-#include "troupe/history/recorder.hpp"
-#include "troupe/scheduler/time_shares.hpp"
+#include "troupe/recorder.hpp"
+#include "troupe/values/time_shares.hpp"
 
 namespace troupe::actors {
 

@@ -11,15 +11,15 @@
 
 #include "troupe/actors/pulled_range.hpp"
 #include "troupe/scheduler/batch_plan.hpp"
-#include "troupe/scheduler/consistency.hpp"
-#include "troupe/scheduler/ids.hpp"
 #include "troupe/scheduler/shard_ranges.hpp"
 #include "troupe/scheduler/shard_set.hpp"
 #include "troupe/scheduler/step_plan.hpp"
-#include "troupe/scheduler/time_shares.hpp"
-#include "troupe/tensor/aligned.hpp"
 #include "troupe/tensor/optimizer.hpp"
 #include "troupe/transport/shareable_array.hpp"
+#include "troupe/values/aligned.hpp"
+#include "troupe/values/consistency.hpp"
+#include "troupe/values/ids.hpp"
+#include "troupe/values/time_shares.hpp"
 
 namespace troupe::actors {
 

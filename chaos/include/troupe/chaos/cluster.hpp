@@ -13,8 +13,8 @@
 #include "troupe/actors/scheduler.hpp"
 #include "troupe/chaos/bad_links.hpp"
 #include "troupe/chaos/simulated_disk.hpp"
-#include "troupe/chaos/simulation.hpp"
 #include "troupe/chaos/verdict.hpp"
+#include "troupe/simulation.hpp"
 #include "troupe/storage/run_journal.hpp"
 
 namespace troupe::chaos {

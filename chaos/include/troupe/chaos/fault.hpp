@@ -6,10 +6,9 @@
 #include <string_view>
 #include <vector>
 
-namespace troupe::chaos {
+#include "troupe/values/link_properties.hpp"
 
-/// Virtual time since the beginning of a run.
-using sim_time = std::chrono::nanoseconds;
+namespace troupe::chaos {
 
 /// What can be done to a run. A target is resolved when the fault begins; one that nobody matches
 /// (no worker lives, say) makes the fault have no effect.
@@ -39,19 +38,6 @@ enum class fault_target : std::uint8_t {
 
 enum class disk_fault : std::uint8_t { full, slow, flipped_bit };
 enum class direction : std::uint8_t { both, in, out };
-
-/// Properties of a link while a fault lasts. What a connection promises (order, no loss) holds for
-/// control messages whatever stands here; `drop`, `duplicate` and `reorder` befall the messages of
-/// the data path, which may travel on other connections and are sent again when lost.
-struct link_properties {
-  sim_time latency{};          ///< added to every message
-  sim_time jitter{};           ///< and up to so much more, evenly distributed
-  double drop = 0;             ///< probability of each, from 0 to 1
-  double duplicate = 0;        ///<
-  double reorder = 0;          ///<
-  double bytes_per_second = 0; ///< 0: without a limit
-  friend bool operator==(const link_properties&, const link_properties&) = default;
-};
 
 /// One fault of a schedule. Plain data: a schedule can be written to a scenario file, read back and
 /// made smaller one fault at a time without changing what the others do.

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "troupe/chaos/fault.hpp"
-#include "troupe/tensor/random.hpp"
+#include "troupe/random.hpp"
 
 namespace troupe::chaos {
 

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "troupe/chaos/fault.hpp"
-#include "troupe/scheduler/consistency.hpp"
+#include "troupe/values/consistency.hpp"
 
 namespace troupe::chaos {
 

@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "troupe/chaos/fault.hpp"
+#include "troupe/random.hpp"
 #include "troupe/storage/file_system.hpp"
-#include "troupe/tensor/random.hpp"
 
 namespace troupe::chaos {
 

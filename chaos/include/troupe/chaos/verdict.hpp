@@ -6,9 +6,9 @@
 #include <vector>
 
 #include "troupe/chaos/outcome.hpp"
-#include "troupe/history/recorder.hpp"
 #include "troupe/job.hpp"
-#include "troupe/tensor/aligned.hpp"
+#include "troupe/recorder.hpp"
+#include "troupe/values/aligned.hpp"
 
 namespace troupe::chaos {
 

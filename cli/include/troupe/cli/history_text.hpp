@@ -2,7 +2,7 @@
 
 #include <string>
 
-#include "troupe/history/checker.hpp"
+#include "troupe/checker.hpp"
 
 namespace troupe::cli {
 

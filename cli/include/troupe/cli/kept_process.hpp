@@ -6,7 +6,7 @@
 #include <string>
 
 #include "troupe/cli/child_process.hpp"
-#include "troupe/scheduler/restart_policy.hpp"
+#include "troupe/values/restart_policy.hpp"
 
 namespace troupe::cli {
 

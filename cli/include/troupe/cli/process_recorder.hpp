@@ -4,7 +4,7 @@
 #include <memory>
 #include <string>
 
-#include "troupe/history/recorder.hpp"
+#include "troupe/recorder.hpp"
 
 namespace troupe::cli {
 

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "troupe/job.hpp"
-#include "troupe/tensor/model.hpp"
+#include "troupe/model.hpp"
 #include "troupe/tensor/model_file.hpp"
 
 namespace troupe::cli {

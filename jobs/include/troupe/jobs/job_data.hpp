@@ -1,7 +1,7 @@
 #pragma once
 
+#include "troupe/data_set.hpp"
 #include "troupe/job.hpp"
-#include "troupe/tensor/data_set.hpp"
 
 namespace troupe {
 

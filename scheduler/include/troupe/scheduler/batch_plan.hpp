@@ -3,7 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "troupe/scheduler/ids.hpp"
+#include "troupe/values/ids.hpp"
 
 namespace troupe::scheduler {
 

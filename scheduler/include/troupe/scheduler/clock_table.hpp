@@ -6,8 +6,8 @@
 #include <utility>
 #include <vector>
 
-#include "troupe/scheduler/consistency.hpp"
-#include "troupe/scheduler/ids.hpp"
+#include "troupe/values/consistency.hpp"
+#include "troupe/values/ids.hpp"
 
 namespace troupe::scheduler {
 

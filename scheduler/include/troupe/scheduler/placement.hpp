@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "troupe/scheduler/ids.hpp"
+#include "troupe/values/ids.hpp"
 
 namespace troupe::scheduler {
 

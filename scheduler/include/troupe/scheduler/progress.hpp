@@ -9,7 +9,7 @@
 
 #include "troupe/scheduler/applied_set.hpp"
 #include "troupe/scheduler/batch_plan.hpp"
-#include "troupe/scheduler/ids.hpp"
+#include "troupe/values/ids.hpp"
 
 namespace troupe::scheduler {
 

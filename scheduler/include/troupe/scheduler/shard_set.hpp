@@ -7,7 +7,7 @@
 #include <iterator>
 #include <vector>
 
-#include "troupe/scheduler/ids.hpp"
+#include "troupe/values/ids.hpp"
 
 namespace troupe::scheduler {
 

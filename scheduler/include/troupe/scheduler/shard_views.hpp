@@ -7,8 +7,8 @@
 #include <set>
 #include <vector>
 
-#include "troupe/scheduler/ids.hpp"
 #include "troupe/scheduler/placement.hpp"
+#include "troupe/values/ids.hpp"
 
 namespace troupe::scheduler {
 

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "troupe/scheduler/batch_plan.hpp"
-#include "troupe/scheduler/ids.hpp"
+#include "troupe/values/ids.hpp"
 
 namespace troupe::scheduler {
 

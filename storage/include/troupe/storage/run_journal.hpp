@@ -9,9 +9,9 @@
 #include <utility>
 #include <vector>
 
-#include "troupe/scheduler/ids.hpp"
 #include "troupe/scheduler/progress.hpp"
 #include "troupe/scheduler/shard_views.hpp"
+#include "troupe/values/ids.hpp"
 
 struct sqlite3;
 

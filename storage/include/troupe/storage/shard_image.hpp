@@ -9,9 +9,9 @@
 
 #include "troupe/scheduler/applied_set.hpp"
 #include "troupe/scheduler/clock_table.hpp"
-#include "troupe/scheduler/ids.hpp"
 #include "troupe/scheduler/shard_ranges.hpp"
-#include "troupe/tensor/aligned.hpp"
+#include "troupe/values/aligned.hpp"
+#include "troupe/values/ids.hpp"
 
 namespace troupe::storage {
 

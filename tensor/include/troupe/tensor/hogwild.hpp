@@ -1,7 +1,7 @@
 #pragma once
 
-#include "troupe/tensor/aligned.hpp"
 #include "troupe/tensor/optimizer.hpp"
+#include "troupe/values/aligned.hpp"
 
 #include <atomic>
 #include <cstddef>

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "troupe/tensor/model.hpp"
+#include "troupe/model.hpp"
 
 #include <cstddef>
 #include <cstdint>

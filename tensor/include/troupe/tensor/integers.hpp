@@ -1,6 +1,6 @@
 #pragma once
 
-#include "troupe/tensor/data_set.hpp"
+#include "troupe/data_set.hpp"
 
 #include <cstddef>
 

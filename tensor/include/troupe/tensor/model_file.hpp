@@ -1,8 +1,8 @@
 #pragma once
 
-#include "troupe/tensor/aligned.hpp"
-#include "troupe/tensor/data_set.hpp"
-#include "troupe/tensor/layout.hpp"
+#include "troupe/data_set.hpp"
+#include "troupe/values/aligned.hpp"
+#include "troupe/values/layout.hpp"
 
 #include <cstdint>
 #include <filesystem>

@@ -4,16 +4,9 @@
 #include <cstdint>
 #include <span>
 
+#include "troupe/values/optimizer.hpp"
+
 namespace troupe::tensor {
-
-struct sgd_options {
-  float learning_rate = 0.01f;
-  float momentum = 0;
-  bool nesterov = false;
-  float weight_decay = 0;
-
-  friend bool operator==(const sgd_options&, const sgd_options&) = default;
-};
 
 /// Stochastic gradient descent in PyTorch's form (torch.optim.SGD, dampening 0), for each element:
 ///

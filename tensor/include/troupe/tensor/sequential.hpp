@@ -1,7 +1,7 @@
 #pragma once
 
-#include "troupe/tensor/model.hpp"
-#include "troupe/tensor/precision.hpp"
+#include "troupe/model.hpp"
+#include "troupe/values/layers.hpp"
 
 #include <cstddef>
 #include <memory>
@@ -10,29 +10,6 @@
 namespace troupe::tensor {
 
 enum class activation { relu, tanh, sigmoid };
-
-/// All are means over the rows of a batch.
-enum class loss {
-  /// outputs >= 2 logits, labels in [0, outputs): -log softmax(z)[label]. predict() gives
-  /// probabilities.
-  softmax_cross_entropy,
-  /// Logits z, targets t in [0, 1] (rows x outputs), or one output and labels 0 and 1: the mean
-  /// over
-  /// the outputs of max(z, 0) - z t + log(1 + exp(-|z|)). predict() gives sigmoid(z). A final
-  /// sigmoid
-  /// layer is folded into the loss instead of being applied twice.
-  binary_cross_entropy,
-  /// Targets (rows x outputs): the mean over the outputs of (z - t)^2, as PyTorch's MSELoss.
-  mean_squared_error
-};
-
-struct layer_spec {
-  enum class kind { dense, relu, tanh, sigmoid };
-  kind type = kind::dense;
-  std::size_t units = 0; ///< dense only
-
-  friend bool operator==(const layer_spec&, const layer_spec&) = default;
-};
 
 /// A chain of layers over `inputs` features:
 ///

@@ -9,8 +9,8 @@
 #include <utility>
 #include <vector>
 
-#include "troupe/tensor/aligned.hpp"
 #include "troupe/transport/shared_pools.hpp"
+#include "troupe/values/aligned.hpp"
 
 namespace troupe::transport {
 

@@ -4,7 +4,7 @@
 #include <memory>
 #include <vector>
 
-#include "troupe/tensor/aligned.hpp"
+#include "troupe/values/aligned.hpp"
 
 /// Arrays that other processes of the host read where they lie (POOL-5), if these share memory with
 /// this one; else ordinary ones.

@@ -9,7 +9,7 @@
 #include <span>
 #include <vector>
 
-#include "troupe/tensor/aligned.hpp"
+#include "troupe/values/aligned.hpp"
 
 /// Memory that processes of one host share, so that bytes go from one to the other with a single
 /// copy, or none. Knows no CAF.

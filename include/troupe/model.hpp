@@ -1,7 +1,7 @@
 #pragma once
 
-#include "troupe/tensor/data_set.hpp"
-#include "troupe/tensor/layout.hpp"
+#include "troupe/data_set.hpp"
+#include "troupe/values/layout.hpp"
 
 #include <cstddef>
 #include <cstdint>

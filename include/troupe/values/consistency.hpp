@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-#include "troupe/scheduler/ids.hpp"
+#include "troupe/values/ids.hpp"
 
 namespace troupe::scheduler {
 

@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "troupe/scheduler/ids.hpp"
+#include "troupe/values/ids.hpp"
 
 namespace troupe::scheduler {
 

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "troupe/history/recorder.hpp"
+#include "troupe/recorder.hpp"
 
 namespace troupe::history {
 

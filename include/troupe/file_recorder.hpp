@@ -8,7 +8,7 @@
 #include <mutex>
 #include <string>
 
-#include "troupe/history/recorder.hpp"
+#include "troupe/recorder.hpp"
 
 namespace troupe::history {
 

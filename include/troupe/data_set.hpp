@@ -1,6 +1,6 @@
 #pragma once
 
-#include "troupe/tensor/aligned.hpp"
+#include "troupe/values/aligned.hpp"
 
 #include <cstddef>
 #include <cstdint>

@@ -2,12 +2,18 @@
 
 #include <filesystem>
 #include <span>
+#include <stdexcept>
 #include <vector>
 
-#include "troupe/history/error.hpp"
-#include "troupe/history/recorder.hpp"
+#include "troupe/recorder.hpp"
 
 namespace troupe::history {
+
+/// A history file that cannot be written or read. One line that names the file.
+class error : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
 
 /// Reads what file_recorders and write_history wrote: files, or folders in which every file whose
 /// name ends in ".part" is one. The processes come in the order of the paths, within a folder by

@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "troupe/history/event.hpp"
+#include "troupe/values/history_event.hpp"
 
 namespace troupe::history {
 

@@ -5,8 +5,8 @@
 #include <string_view>
 #include <type_traits>
 
-#include "troupe/scheduler/consistency.hpp"
-#include "troupe/scheduler/ids.hpp"
+#include "troupe/values/consistency.hpp"
+#include "troupe/values/ids.hpp"
 
 namespace troupe::history {
 
