@@ -8,6 +8,7 @@
 
 #include "node_stage.hpp"
 
+using namespace troupe;
 using namespace troupe::actors;
 using namespace std::chrono_literals;
 

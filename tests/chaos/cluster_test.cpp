@@ -7,7 +7,7 @@
 #include <thread>
 
 #include "cluster_stage.hpp"
-#include "troupe/actors/runtime.hpp"
+#include "troupe/runtime.hpp"
 
 namespace troupe::chaos {
 
@@ -213,11 +213,11 @@ TEST_CASE("SIM-1: runs in two threads do not touch each other") {
 TEST_CASE("CLUSTER-2: a simulated cluster trains to the program's own result, bit for bit") {
   auto o = options_for(scheduler::consistency::bsp(4), 1);
   auto& j = o.work;
-  j.model.type = actors::model_spec::kind::sequential;
+  j.model.type = model_spec::kind::sequential;
   j.model.layers = {{tensor::layer_spec::kind::dense, 16},
                     {tensor::layer_spec::kind::relu, 0},
                     {tensor::layer_spec::kind::dense, 10}};
-  j.data.type = actors::data_spec::format::digits;
+  j.data.type = data_spec::format::digits;
   j.data.samples = 200;
   j.data.held_out = 0.25;
   j.train.optimizer = {.learning_rate = 0.1f, .momentum = 0.9f};
@@ -226,12 +226,12 @@ TEST_CASE("CLUSTER-2: a simulated cluster trains to the program's own result, bi
   c.run(60s);
   INFO(told(c));
   REQUIRE(c.result());
-  REQUIRE(c.result()->outcome == actors::run_result::status::finished);
+  REQUIRE(c.result()->outcome == run_result::status::finished);
   CHECK(c.done().size() == 1);
 
   j.cluster.replicas = 1; // in one process, on threads, in real time
-  const auto real = actors::train(j, actors::make_workload(j));
-  REQUIRE(real.outcome == actors::run_result::status::finished);
+  const auto real = train(j, make_workload(j));
+  REQUIRE(real.outcome == run_result::status::finished);
   CHECK(std::ranges::equal(c.result()->parameters, real.parameters, [](float a, float b) {
     return std::bit_cast<std::uint32_t>(a) == std::bit_cast<std::uint32_t>(b);
   }));

@@ -9,9 +9,10 @@ trap 'rm -rf "$scratch"' EXIT
 
 knowers() {
   local folder
-  for folder in "$1"/*/include/troupe; do
-    folder=${folder%/include/troupe}
+  for folder in "$1"/include "$1"/*/include; do
+    [[ $folder == "$1/include" ]] || folder=${folder%/include}
     case ${folder##*/} in chaos | cli) continue ;; esac
+    [[ -d $folder ]] || continue
     grep -rnE --include='*.cpp' --include='*.hpp' --include='CMakeLists.txt' \
       'troupe/chaos/|troupe::chaos|(^|[^_[:alnum:]])chaos::' "$folder" || true
   done
