@@ -83,9 +83,10 @@ using node_impl_actor =
 ///     stop_node       -; ends the children and itself
 ///     actor_failed    - (from a child); the node fails
 ///
-/// NODE-1  Replicas, workers and compute actors are children of one supervisor. A compute actor is
-///         started again here; the worker has its batch computed again. A replica or a worker is
-///         not (its state is gone): the scheduler is told and places another.
+/// NODE-1  Replicas, workers and compute actors are children of one supervisor. A compute actor
+///         that fails is started again on this node, and its worker's batch is computed again. A
+///         replica or a worker that fails is not started again, because its state is lost: the
+///         scheduler is informed and places another.
 /// NODE-2  When compute actors fail more often than the supervisor's intensity, the node fails with
 ///         the first cause, and the scheduler places its roles elsewhere.
 ///

@@ -38,7 +38,7 @@ using pulse_impl_actor = pulse_actor::extend<caf::reacts_to<beat>>;
 ///     declared_lost    tells the node: the scheduler goes on without it
 ///     use_scheduler    asks that one from now on
 ///
-/// PULSE-1 It beats whatever the node itself does, from the node's welcome to its end.
+/// PULSE-1 It beats from the node's welcome to the node's end, whatever the node itself does.
 ///
 /// When a scheduler is given up and which reads an answer allows is decided by
 /// scheduler::heartbeat_log (PULSE-2, PULSE-3). The pulse is linked to its node. It says nothing

@@ -19,7 +19,7 @@ namespace troupe::scheduler {
 /// What a node knows of the replicas of its job: the newest view of every shard, the nodes that it
 /// is connected to, and the replicas that it has found there. Decides which members of a view are
 /// looked up, which node makes a connection, which part this node's own replica has, and which
-/// searches of other nodes are answered. Connections and messages are the caller's business.
+/// searches of other nodes are answered. The caller makes connections and sends messages.
 ///
 /// NODE-5  Of two nodes that both hold replicas, the node with the higher number connects, so that
 ///         they do not connect to each other at the same moment. The other node waits for
@@ -32,9 +32,9 @@ namespace troupe::scheduler {
 ///         knows that view. So a node that has not heard that the run went back cannot reach the
 ///         replicas with which the run goes on.
 ///
-/// `Node` and `Replica` are handles: values that are copied, kept and handed out. Of a `Replica`
-/// the class also asks whether it is null; `Replica{}` is. Times are those of one clock that never
-/// runs backwards.
+/// `Node` and `Replica` are handles: values that the class copies, stores and returns. `Replica{}`
+/// is null; a `Replica` converts to true exactly when it is not null. All times come from one clock
+/// that never runs backwards.
 ///
 /// Memory is proportional to the members of the newest views and the nodes of the job.
 template <class Node, class Replica>
@@ -43,21 +43,21 @@ class peer_directory {
   using time_point = std::chrono::steady_clock::time_point;
   using duration = std::chrono::steady_clock::duration;
 
-  /// After a failed attempt to connect to a node, none is made for so long. (An attempt may hold
-  /// its thread for a second.)
+  /// The time between a failed attempt to connect to a node and the next attempt. (An attempt may
+  /// hold its thread for a second.)
   static constexpr duration connect_pause = std::chrono::milliseconds(500);
-  /// So long a node waits for another one to connect (NODE-5). The other one may be unable to.
+  /// How long a node waits for the other node to connect (NODE-5), which may be unable to.
   static constexpr duration greeting_patience = std::chrono::seconds(2);
-  /// After a search in vain, and after a connection has closed, the shard is looked at again after
-  /// so long. Not at once: when a process has ended, a view without it is on its way.
+  /// The time from a search without success, or from the end of a connection, until the shard is
+  /// looked at again. Not at once: when a process has ended, a view without it is on its way.
   static constexpr duration search_pause = std::chrono::milliseconds(100);
 
-  /// A question for a node: its replica of this shard, in this view.
+  /// A question for a node: which replica of this shard does it hold in this view?
   struct search {
     shard_id shard;
     node_id node;
     view_number view;
-    std::uint64_t clearing = 0; ///< internal: what was asked before a `clear` is in vain
+    std::uint64_t clearing = 0; ///< internal: a `clear` makes earlier searches void
   };
   struct primary_replica {
     view_number view;
@@ -77,46 +77,46 @@ class peer_directory {
     std::optional<next_replica> next; ///< none: the tail without a learner
   };
   enum class route : std::uint8_t {
-    connected, ///< node() is its handle
-    connect,   ///< this node is to connect to it
-    wait,      ///< not now
+    connected, ///< nodes() has its handle
+    connect,   ///< this node must connect to it
+    wait,      ///< neither: the node greets, or may be connected to later
   };
   enum class admission : std::uint8_t { answer, wait, refuse };
 
   /// This node's number from now on; none: it is no member.
   void become(std::optional<node_id> self) { self_ = self; }
 
-  /// A view of a shard. False, and nothing happens, when a newer one is known. A replica that is
-  /// not in it is forgotten: it may come back as another one.
+  /// Takes a view of a shard. False, and nothing happens, when a newer view is known. Replicas that
+  /// are not in the view are forgotten: the same node may later hold another replica.
   bool install(shard_id shard, shard_view view);
 
-  /// The newest view of the shard; null: none is known.
+  /// The newest view of the shard; null when no view is known.
   const shard_view* view(shard_id shard) const;
   /// The shards of which a view is known, ascending.
   std::vector<shard_id> shards() const;
 
-  /// What has to be asked about the shard now, each question once. All members of a view are looked
-  /// up, not only those that are needed: when the primary is lost, its successor is known already.
-  /// Each search is to be ended by `found` or `not_found`.
+  /// The searches to send for the shard now, each once. All members of a view are looked up, not
+  /// only those that are needed: when the primary is lost, its successor is known already. The
+  /// caller ends each search with `found` or `not_found`.
   std::vector<search> searches(shard_id shard);
-  /// The answer to a search. False, and nothing happens, when there was a `clear` since.
+  /// The answer to a search. False, and nothing happens, after a `clear` in between.
   bool found(const search& s, Replica replica);
-  /// A search was in vain. True when the caller is to call `look_again` after `search_pause`: once
-  /// for a shard, however many of its members are out of reach.
+  /// A search had no success. True when the caller must call `look_again` after `search_pause`:
+  /// once for a shard, however many of its members are out of reach.
   bool not_found(const search& s);
-  /// That time has come; `searches` is next.
+  /// The pause is over; the caller calls `searches` next.
   void look_again(shard_id shard) { to_look_again_.erase(shard); }
 
   /// How to reach a node now (NODE-5). The first call begins the patience.
   route route_to(node_id node, time_point now);
   /// An attempt to connect to it has failed.
   void unreachable(node_id node, time_point now) { unreachable_until_[node] = now + connect_pause; }
-  /// The node is connected, by either side, from now on by this handle.
+  /// The node is connected, whichever side connected, and this is its handle from now on.
   void connected(node_id node, Node handle) { nodes_[node] = std::move(handle); }
   /// The connected nodes, by number.
   const std::map<node_id, Node>& nodes() const noexcept { return nodes_; }
-  /// The connection to it has closed (NODE-6). The shards for which the caller is to call
-  /// `look_again` after `search_pause`.
+  /// The connection to the node has closed (NODE-6). Gives the shards for which the caller must
+  /// call `look_again` after `search_pause`.
   std::vector<shard_id> disconnected(node_id node);
 
   /// What to do with a search of another node (NODE-7).
@@ -129,7 +129,7 @@ class peer_directory {
   /// replica has not been found yet. A learner that has not been found holds up no view.
   std::optional<replica_part> part(shard_id shard) const;
 
-  /// All roles of the job are dropped: no view is known, and what is asked now is in vain.
+  /// All roles of the job are dropped. No view is known afterwards, and open searches are void.
   /// Connections stay.
   void clear();
 
