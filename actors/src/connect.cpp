@@ -13,15 +13,16 @@ namespace {
 
 using clock = std::chrono::steady_clock;
 
-} // namespace
-
-caf::error probe(const endpoint& at, std::chrono::milliseconds timeout) {
+// Whether a TCP connection to `at` can be made within `timeout`; the reason if not.
+caf::error try_connect(const endpoint& at, std::chrono::milliseconds timeout) {
   auto attempt = transport::tcp_connect(at.host, at.port, clock::now() + timeout);
   if (!attempt.bad_name.empty())
     return make_error(errc::unreachable, to_string(at) + " is not an address: " + attempt.why());
   if (attempt.error == 0) return {};
   return make_error(errc::unreachable, "nobody answers at " + to_string(at) + ": " + attempt.why());
 }
+
+} // namespace
 
 bool connection_refused(const endpoint& at, std::chrono::milliseconds timeout) {
   // Of a process that is ending, the kernel may close the connections before the port.
@@ -32,7 +33,7 @@ bool connection_refused(const endpoint& at, std::chrono::milliseconds timeout) {
   return attempt.bad_name.empty() && attempt.error == ECONNREFUSED;
 }
 
-caf::error probe_listen(const endpoint& at) {
+caf::error try_listen(const endpoint& at) {
   auto attempt = transport::tcp_listen(at.host, at.port, 1);
   if (attempt.error == 0) return {};
   if (!attempt.bad_name.empty())
@@ -46,7 +47,7 @@ caf::expected<caf::strong_actor_ptr> connect(caf::actor_system& system, const en
                                              std::chrono::milliseconds timeout,
                                              std::set<std::string> interface) {
   auto deadline = clock::now() + timeout;
-  if (auto err = probe(at, timeout)) return err;
+  if (auto err = try_connect(at, timeout)) return err;
   auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - clock::now());
   left = std::max(left, std::chrono::milliseconds(1));
   caf::scoped_actor self{system};

@@ -24,37 +24,53 @@ void node_state::say_hello(node_id known_as, std::vector<leases_held> leases) {
   hello h{protocol_version, options.job_id, at_, options.shards,   options.workers,
           node_actor{self}, known_as,       {},  std::move(leases)};
   if (known_as != no_node) {
-    h.job_id = job_id_;
+    h.job_id = job_->id;
     for (const auto& [shard, held] : replicas_)
-      if (auto v = views_.find(shard); v != views_.end())
-        h.replicas.push_back({shard, v->second.number, held.actor});
+      if (const auto* view = peers_.view(shard))
+        h.replicas.push_back({shard, view->number, held.actor});
   }
   self->request(options.scheduler, hello_timeout, h)
       .then([this](const welcome& w) { on_welcome(w); },
-            [this, known_as](const caf::error& err) {
-              if (ended_ || alone_since_) return; // the scheduler was lost meanwhile
-              const bool silent =
-                  err == caf::sec::request_receiver_down || err == caf::sec::request_timeout;
-              if (known_as != no_node && silent) {
-                scheduler_is_gone("the scheduler did not answer: " + reason_of(err));
-                return;
-              }
-              if (known_as != no_node && err == make_error(errc::not_a_member))
-                on_was_lost(reason_of(err));
-              else
-                end(node_result::status::failed,
-                    "the scheduler refused this node: " + reason_of(err));
+            [this, as_member = known_as != no_node](const caf::error& err) {
+              on_hello_failed(as_member, err);
             });
 }
 
+void node_state::on_hello_failed(bool as_member, const caf::error& err) {
+  using enum membership::refusal;
+  const bool silent = err == caf::sec::request_receiver_down || err == caf::sec::request_timeout;
+  const auto why = silent                                  ? no_answer
+                   : err == make_error(errc::not_a_member) ? not_a_member
+                                                           : other;
+  carry_out(membership_.hello_failed(as_member, why, self->clock().now()),
+            (as_member && silent ? "the scheduler did not answer: "
+                                 : "the scheduler refused this node: ") +
+                reason_of(err));
+}
+
+void node_state::carry_out(membership::order order, const std::string& why) {
+  switch (order) {
+  case membership::order::nothing:
+    break;
+  case membership::order::look_for_scheduler:
+    self->delayed_send(self, reconnect_pause, try_scheduler{});
+    break;
+  case membership::order::join_again:
+    join_again();
+    break;
+  case membership::order::end:
+    end(node_result::status::failed, why);
+    break;
+  }
+}
+
 void node_state::on_welcome(const welcome& w) {
-  const bool again = w.node == id_;
-  id_ = w.node;
-  if (again) return;
+  if (!membership_.welcomed(w.node)) return;
+  peers_.become(w.node);
   if (options.recorder)
-    options.recorder->record({.what = history::event_kind::node_entered, .node = id_});
+    options.recorder->record({.what = history::event_kind::node_entered, .node = w.node});
   try {
-    if (!plan_) set_up(w);
+    if (!job_) job_ = load(w);
     lease_ = std::make_shared<read_lease>();
     start_pulse();
     start_supervisor();
@@ -63,22 +79,22 @@ void node_state::on_welcome(const welcome& w) {
   }
 }
 
-void node_state::set_up(const welcome& w) {
-  job_id_ = w.job_id;
-  job_ = job_from_json(nlohmann::json::parse(w.job));
-  work_ = options.make_workload(job_);
-  data_ = work_.load_data();
-  auto model = work_.make_model();
-  check_workload(job_, *model, *data_);
-  plan_.emplace(scheduler::batch_plan::options{data_->train.size(), job_.train.batch_size,
-                                               job_.train.epochs});
-  orders_ = std::make_shared<tensor::epoch_orders>(plan_->samples(), job_.seed);
-  ranges_ = scheduler::make_shard_ranges(model->parameter_layout().size(), job_.cluster.shards);
+auto node_state::load(const welcome& w) const -> loaded_job {
+  auto spec = job_from_json(nlohmann::json::parse(w.job));
+  auto work = options.make_workload(spec);
+  auto data = work.load_data();
+  auto model = work.make_model();
+  check_workload(spec, *model, *data);
+  scheduler::batch_plan plan{{data->train.size(), spec.train.batch_size, spec.train.epochs}};
+  auto orders = std::make_shared<tensor::epoch_orders>(plan.samples(), spec.seed);
+  auto ranges = scheduler::make_shard_ranges(model->parameter_layout().size(), spec.cluster.shards);
+  return {w.job_id, std::move(spec),   std::move(work),  std::move(data),
+          plan,     std::move(orders), std::move(ranges)};
 }
 
 void node_state::start_pulse() {
   pulse_options p;
-  p.node = id_;
+  p.node = own_id();
   p.scheduler = options.scheduler;
   p.lease = lease_;
   p.scheduler_is_gone = [address = self->address()](std::string reason) {
@@ -94,7 +110,7 @@ void node_state::start_pulse() {
 
 void node_state::start_supervisor() {
   supervisor_options s;
-  s.name = to_string(id_);
+  s.name = to_string(own_id());
   s.on_event = [address = self->address()](const supervisor_event& e) {
     if (auto node = caf::actor_cast<caf::actor>(address)) caf::anon_send(node, child_event{e});
   };
@@ -108,29 +124,15 @@ void node_state::start_supervisor() {
 
 // -- the scheduler is away ------------------------------------------------------------------------
 
-void node_state::scheduler_is_gone(const std::string& why) {
-  if (ended_) return;
-  if (!options.reconnect || id_ == no_node) {
-    end(node_result::status::failed, why);
-    return;
-  }
-  if (!std::exchange(alone_since_, self->clock().now())) {
-    reached(probe::scheduler_gone);
-    self->delayed_send(self, reconnect_pause, try_scheduler{});
-  }
-}
-
 void node_state::on_try_scheduler() {
-  if (ended_ || !alone_since_) return;
+  if (!membership_.alone()) return;
   auto reached = options.reconnect();
   if (!reached) {
-    if (self->clock().now() - *alone_since_ >= options.scheduler_patience)
-      end(node_result::status::failed, "the scheduler was lost and did not come back");
-    else
-      self->delayed_send(self, reconnect_pause, try_scheduler{});
+    carry_out(membership_.scheduler_out_of_reach(self->clock().now()),
+              "the scheduler was lost and did not come back");
     return;
   }
-  alone_since_.reset();
+  membership_.scheduler_reached();
   options.scheduler = *reached;
   self->monitor(options.scheduler);
   greet_again();
@@ -146,7 +148,7 @@ void node_state::greet_again() {
   auto awaited = std::make_shared<std::size_t>(1);
   auto leases = std::make_shared<std::vector<leases_held>>();
   auto answered = [this, awaited, leases] {
-    if (--*awaited == 0) say_hello(id_, *leases);
+    if (--*awaited == 0) say_hello(own_id(), *leases);
   };
   for (const auto& [id, held] : workers_) {
     if (!held.actor) continue;
@@ -165,11 +167,10 @@ void node_state::greet_again() {
 
 // -- declared lost --------------------------------------------------------------------------------
 
-void node_state::on_was_lost(const std::string&) {
-  // It may be told twice, by the answer to a heartbeat and to a hello; it joins again once.
-  if (ended_ || id_ == no_node) return;
-  reached(probe::was_declared_lost);
-  id_ = no_node;
+void node_state::on_was_lost() { carry_out(membership_.declared_lost(), {}); }
+
+void node_state::join_again() {
+  peers_.become(std::nullopt);
   if (pulse_) {
     self->unlink_from(pulse_);
     self->send_exit(std::exchange(pulse_, nullptr), caf::exit_reason::user_shutdown);
@@ -178,10 +179,7 @@ void node_state::on_was_lost(const std::string&) {
 }
 
 void node_state::clear_roles_then(std::function<void()> then) {
-  views_.clear();
-  found_.clear();
-  asked_.clear();
-  ++clearings_;
+  peers_.clear();
   replicas_.clear(); // that they end is no failure from here on
   workers_.clear();
   for (auto& w : std::exchange(waiting_workers_, {}))

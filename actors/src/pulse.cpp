@@ -5,51 +5,38 @@
 
 namespace troupe::actors {
 
-namespace {
-
-constexpr std::size_t unanswered_max = 64;
-
-} // namespace
-
 void pulse_state::start(pulse_options o) {
   options_ = std::move(o);
-  auto now = self->clock().now();
-  awake_.emplace(now, 2 * options_.period);
-  seen_ = now;
+  log_.emplace(self->clock().now(),
+               scheduler::heartbeat_log::options{options_.period, options_.patience});
   on_beat();
 }
 
 void pulse_state::on_beat() {
-  if (ended_) return;
-  auto silence = awake_->look(self->clock().now()) - seen_;
-  if (silence >= options_.patience) {
-    ended_ = true;
-    auto ms = std::chrono::round<std::chrono::milliseconds>(silence).count();
+  using enum scheduler::heartbeat_log::order::kind;
+  const auto order = log_->next(self->clock().now());
+  if (order.what == give_up) {
+    auto ms = std::chrono::round<std::chrono::milliseconds>(order.silence).count();
     options_.scheduler_is_gone("the scheduler was lost (silent for " + std::to_string(ms) + " ms)");
-    return;
+  } else if (order.what == beat) {
+    self->send(options_.scheduler, heartbeat{options_.node, order.number, pulse_actor{self}});
+    self->delayed_send(self, options_.period, actors::beat{});
+    transport::shared_pools::of_process().sweep();
   }
-  sent_[++number_] = self->clock().now();
-  if (sent_.size() > unanswered_max) sent_.erase(sent_.begin());
-  self->send(options_.scheduler, heartbeat{options_.node, number_, pulse_actor{self}});
-  self->delayed_send(self, options_.period, beat{});
-  transport::shared_pools::of_process().sweep();
 }
 
 void pulse_state::on_seen(const heartbeat_seen& s) {
-  seen_ = awake_->look(self->clock().now());
-  auto i = sent_.find(s.number);
-  if (i == sent_.end()) return;
-  if (options_.lease) options_.lease->extend(i->second + read_lease::length);
-  sent_.erase(sent_.begin(), std::next(i));
+  const auto sent = log_->answered(s.number, self->clock().now());
+  if (sent && options_.lease) options_.lease->extend(*sent + read_lease::length);
 }
 
 void pulse_state::on_lost(const declared_lost& d) {
-  if (!std::exchange(ended_, true)) options_.node_is_lost(d.reason);
+  if (log_->end()) options_.node_is_lost(d.reason);
 }
 
 void pulse_state::use(const scheduler_actor& scheduler) {
   options_.scheduler = scheduler;
-  seen_ = awake_->look(self->clock().now());
+  log_->turn_to_another(self->clock().now());
 }
 
 pulse_impl_actor::behavior_type pulse(pulse_state::self_pointer self, pulse_options options) {

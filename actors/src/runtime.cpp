@@ -198,7 +198,7 @@ run_result run_scheduler(const job& j, const workload& w, const scheduler_option
   auto result = ended.get_future();
   system_config config{true};
   caf::actor_system system{config};
-  if (auto err = probe_listen(options.listen)) return failed(reason_of(err));
+  if (auto err = try_listen(options.listen)) return failed(reason_of(err));
   auto o = options_for(system, j, w, p, options.job_id.empty() ? default_job_id(j) : options.job_id,
                        observer, [&ended](run_result r) { ended.set_value(std::move(r)); });
   o.gather_timeout = options.gather_timeout;
@@ -237,7 +237,7 @@ node_result run_node(const node_options& options, std::stop_token stop) {
   system_config config{true};
   caf::actor_system system{config};
 
-  if (auto err = probe_listen(options.listen)) return {node_result::status::failed, reason_of(err)};
+  if (auto err = try_listen(options.listen)) return {node_result::status::failed, reason_of(err)};
   // The scheduler may be started a moment later than its nodes.
   auto deadline = clock::now() + options.join_timeout;
   caf::expected<scheduler_actor> root{caf::sec::none};

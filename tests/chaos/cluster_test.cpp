@@ -1,10 +1,13 @@
 // Whole clusters of production actors, and what they must survive.
 #include "troupe/chaos/cluster.hpp"
 
+#include <algorithm>
+#include <bit>
 #include <set>
 #include <thread>
 
 #include "cluster_stage.hpp"
+#include "troupe/runtime.hpp"
 
 namespace troupe::chaos {
 
@@ -159,7 +162,7 @@ TEST_CASE("a fault is done to whom it names, and one that nobody matches has no 
   CHECK(!c.node_process(3).alive());
 }
 
-TEST_CASE("SIM-1: the same seed gives the same run, twice in one program") {
+TEST_CASE("SIM-1, CLUSTER-1: the same options and faults give the same run, twice in one program") {
   for (std::uint64_t seed = 1; seed <= 50; ++seed) {
     INFO("seed " << seed);
     std::uint64_t first = 0, steps = 0;
@@ -205,6 +208,33 @@ TEST_CASE("SIM-1: runs in two threads do not touch each other") {
   for (std::uint64_t i = 4; i < 8; ++i) together[i] = print_of(i + 1);
   other.join();
   CHECK(together == alone);
+}
+
+TEST_CASE("CLUSTER-2: a simulated cluster trains to the program's own result, bit for bit") {
+  auto o = options_for(scheduler::consistency::bsp(4), 1);
+  auto& j = o.work;
+  j.model.type = model_spec::kind::sequential;
+  j.model.layers = {{tensor::layer_spec::kind::dense, 16},
+                    {tensor::layer_spec::kind::relu, 0},
+                    {tensor::layer_spec::kind::dense, 10}};
+  j.data.type = data_spec::format::digits;
+  j.data.samples = 200;
+  j.data.held_out = 0.25;
+  j.train.optimizer = {.learning_rate = 0.1f, .momentum = 0.9f};
+  cluster c(o);
+  c.schedule({{.at = 40ms, .kind = fault_kind::kill, .target = primary, .lasts = 100ms}});
+  c.run(60s);
+  INFO(told(c));
+  REQUIRE(c.result());
+  REQUIRE(c.result()->outcome == run_result::status::finished);
+  CHECK(c.done().size() == 1);
+
+  j.cluster.replicas = 1; // in one process, on threads, in real time
+  const auto real = train(j, make_workload(j));
+  REQUIRE(real.outcome == run_result::status::finished);
+  CHECK(std::ranges::equal(c.result()->parameters, real.parameters, [](float a, float b) {
+    return std::bit_cast<std::uint32_t>(a) == std::bit_cast<std::uint32_t>(b);
+  }));
 }
 
 } // namespace troupe::chaos

@@ -43,6 +43,8 @@ void block_child_signal() {
 
 } // namespace
 
+std::filesystem::path program_path() { return TROUPE_PROGRAM; }
+
 program::program(const std::vector<std::string>& arguments, const std::filesystem::path& folder) {
   block_child_signal();
   std::vector<std::string> texts = {TROUPE_PROGRAM};

@@ -12,6 +12,9 @@
 
 namespace troupe::cli_test {
 
+/// The program itself.
+std::filesystem::path program_path();
+
 /// How the program ended and what it wrote.
 struct program_result {
   int code = -1;  ///< -1: ended by a signal

@@ -89,7 +89,8 @@ TEST_CASE("one seed on real processes is told with its faults, its notices and i
   CHECK_THAT(read_file(folder / "events.txt"), Contains("applies"));
 }
 
-TEST_CASE("a real run that fails is kept, with what repeats its faults, and leaves no process") {
+TEST_CASE(
+    "REAL-1: a real run that fails is kept, with what repeats its faults, and leaves no process") {
   temporary_folder folder;
   folder.write("s.toml", scenario(fault("kill", "scheduler", "100", "0") +
                                       fault("pause", "node", "50", "60000"),
@@ -149,7 +150,8 @@ TEST_CASE("Ctrl-C ends a campaign on real processes and all of these") {
   CHECK(orphans.reap_all() == 0);
 }
 
-TEST_CASE("links between real processes are cut and spoiled, where the user may have networks") {
+TEST_CASE("REAL-3: links between real processes are cut and spoiled, where the user may have "
+          "networks") {
   temporary_folder folder;
   folder.write(
       "s.toml",

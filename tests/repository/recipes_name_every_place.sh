@@ -39,7 +39,7 @@ found=$(
   unnamed "$root" tensor/README.md 'Adding a layer' tanh training_test.cpp
   # The actors and programs that send or take it.
   unnamed "$root" actors/README.md 'Adding a message' drain_accepted runtime.cpp scheduler.hpp \
-    scheduler_members.cpp silent_peers.hpp scale_leases.cpp
+    scheduler_members.cpp silent_peers.hpp node_stage.hpp scale_leases.cpp
   # The file of the check itself.
   unnamed "$root" history/README.md 'Adding a rule' all_sent check_sent.cpp checker_sent_test.cpp
   unnamed "$root" chaos/README.md 'Adding a fault' clock_jump cluster_test.cpp process_test.cpp fault_test.cpp \

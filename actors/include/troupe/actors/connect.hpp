@@ -31,13 +31,10 @@ caf::expected<Handle> connect(caf::actor_system& system, const endpoint& at,
 
 /// Whether this process can listen at `at`; the reason if not (the port is in use, the address is
 /// of another host, ...), in words: what CAF reports does not tell them apart.
-caf::error probe_listen(const endpoint& at);
+caf::error try_listen(const endpoint& at);
 
 /// Whether the host of `at` refuses a connection to that port: nobody listens there any more.
 /// Anything else, silence within `timeout` included, is false.
 bool connection_refused(const endpoint& at, std::chrono::milliseconds timeout);
-
-/// Whether a TCP connection to `at` can be made within `timeout`; the reason if not.
-caf::error probe(const endpoint& at, std::chrono::milliseconds timeout);
 
 } // namespace troupe::actors

@@ -4,7 +4,6 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -14,6 +13,8 @@
 #include "troupe/actors/shard.hpp"
 #include "troupe/job.hpp"
 #include "troupe/runtime.hpp"
+#include "troupe/scheduler/node_membership.hpp"
+#include "troupe/scheduler/peer_directory.hpp"
 #include "troupe/scheduler/shard_ranges.hpp"
 #include "troupe/supervisor.hpp"
 #include "troupe/workload.hpp"
@@ -65,11 +66,10 @@ using node_impl_actor =
                        caf::reacts_to<compute_started>, caf::reacts_to<try_scheduler>,
                        caf::reacts_to<resolve_again>, caf::reacts_to<was_lost>>;
 
-/// One process's part in a job: holds replicas and runs workers as the scheduler places them.
-///
-///     joining --welcome--> member --scheduler lost--> orphan --reached again, welcome--> member
-///                            \--declared lost: drops its roles--> joining       \--patience-->
-///                            ended
+/// One process's part in a job: holds replicas and runs workers as the scheduler places them. What
+/// follows from an event is decided by two values: scheduler::node_membership (NODE-3, NODE-4) and
+/// scheduler::peer_directory (NODE-5, NODE-6, NODE-7). The actor tells them what has happened and
+/// sends what they answer.
 ///
 ///     message         answer
 ///     begin_node      sends hello to the scheduler
@@ -83,23 +83,12 @@ using node_impl_actor =
 ///     stop_node       -; ends the children and itself
 ///     actor_failed    - (from a child); the node fails
 ///
-/// NODE-1  Replicas, workers and compute actors are children of one supervisor. A compute actor is
-///         started again here; the worker has its batch computed again. A replica or a worker is
-///         not (its state is gone): the scheduler is told and places another.
+/// NODE-1  Replicas, workers and compute actors are children of one supervisor. A compute actor
+///         that fails is started again on this node, and its worker's batch is computed again. A
+///         replica or a worker that fails is not started again, because its state is lost: the
+///         scheduler is informed and places another.
 /// NODE-2  When compute actors fail more often than the supervisor's intensity, the node fails with
 ///         the first cause, and the scheduler places its roles elsewhere.
-/// NODE-3  While the scheduler is away everything goes on: workers with the leases they hold,
-///         replicas as their views say.
-/// NODE-4  A node that was declared lost drops every role before it joins again, under a new
-///         number.
-/// NODE-5  Of two nodes that both hold replicas the one with the higher number connects, so that
-///         they do not connect to each other at the same moment; a node without replicas connects
-///         to those with.
-/// NODE-6  When the connection to another node closes, what lives there is looked up again, for as
-///         long as a view names it: the process may live, and its replicas with their state.
-/// NODE-7  A replica is shown to nodes alone that know the same view of its shard: one that asks
-///         with a view below is refused, one with a view above waits for this node to hear of it.
-///         So nobody who has not heard that the run went back reaches the replicas it goes on with.
 ///
 /// It loads data and connects in its handlers and holds its thread meanwhile. When it dies, its
 /// children die with it. Its heartbeat is an actor of its own (`pulse`).
@@ -119,7 +108,7 @@ struct node_state {
   void on_child_event(const supervisor_event& e);
   void on_compute_started(const compute_started& c);
   void on_try_scheduler();
-  void on_was_lost(const std::string& reason);
+  void on_was_lost();
   void on_resolve_again(shard_id id);
   void fail(const std::string& reason);
   void end(node_result::status outcome, std::string error);
@@ -130,6 +119,18 @@ struct node_state {
   node_actor_options options;
 
  private:
+  using membership = scheduler::node_membership;
+  using directory = scheduler::peer_directory<node_actor, shard_actor>;
+
+  struct loaded_job {
+    std::string id;
+    job spec;
+    workload work;
+    std::shared_ptr<const tensor::data_split> data;
+    scheduler::batch_plan plan;
+    std::shared_ptr<tensor::epoch_orders> orders;
+    std::vector<scheduler::shard_range> ranges;
+  };
   struct held_replica_of_shard {
     shard_actor actor;
     std::shared_ptr<shard_slot> slot;
@@ -156,11 +157,14 @@ struct node_state {
   void on_down(const caf::down_msg& d);
   void on_exit(const caf::exit_msg& e);
   // node_membership.cpp
+  node_id own_id() const { return membership_.id().value_or(no_node); }
+  void carry_out(membership::order order, const std::string& why);
   void say_hello(node_id known_as, std::vector<leases_held> leases);
+  void on_hello_failed(bool as_member, const caf::error& err);
   void on_welcome(const welcome& w);
-  void set_up(const welcome& w);
-  void scheduler_is_gone(const std::string& why);
+  loaded_job load(const welcome& w) const;
   void greet_again();
+  void join_again();
   void start_pulse();
   void start_supervisor();
   void clear_roles_then(std::function<void()> then);
@@ -169,32 +173,26 @@ struct node_state {
   void spawn_worker(worker_id id, std::function<void(caf::error)> then);
   void start_worker(worker_id id, compute_actor compute, std::function<void(caf::error)> then);
   void spawn_waiting_workers();
-  bool primaries_known() const;
-  std::optional<shard_moved> primary_of(shard_id shard) const;
+  void stop(const std::string& child);
+  // node_peers.cpp
+  shard_actor own_replica(shard_id shard) const;
   caf::expected<replica_found> replica_of(shard_id shard) const;
   void answer_searches(shard_id shard);
-  shard_actor handle_of(shard_id shard, node_id node) const;
+  bool primaries_known() const;
+  std::optional<shard_moved> primary_of(shard_id shard) const;
   void resolve(shard_id id);
   void resolve_later(shard_id id);
-  void look_up(shard_id shard, const node_contact& where);
-  node_actor reach(const node_contact& where);
+  void look_up(const directory::search& s);
+  node_actor reach(node_id id);
   void know(node_id id, const node_actor& node);
-  bool forget(const caf::actor_addr& node);
   void apply_view(shard_id id);
   template <class Child>
   void start(child_spec spec, std::function<void(Child)> started,
              std::function<void(caf::error)> failed);
 
-  bool ended_ = false;
   contact at_;
-  node_id id_ = no_node;
-  std::string job_id_;
-  job job_;
-  workload work_;
-  std::shared_ptr<const tensor::data_split> data_;
-  std::optional<scheduler::batch_plan> plan_;
-  std::shared_ptr<tensor::epoch_orders> orders_;
-  std::vector<scheduler::shard_range> ranges_;
+  membership membership_;
+  std::optional<loaded_job> job_; // from the first welcome on
   std::shared_ptr<read_lease> lease_;
 
   pulse_actor pulse_;
@@ -205,17 +203,10 @@ struct node_state {
   std::map<worker_id, held_worker> workers_;
   std::vector<waiting_workers> waiting_workers_;
   std::vector<ready_worker> ready_workers_;
-  std::vector<waiting_search> searches_; // for replicas, of views not told here yet
 
-  std::map<shard_id, install_view> views_;                       // the newest of each
-  std::map<node_id, node_actor> nodes_;                          // reached so far
-  std::map<node_id, caf::actor_clock::time_point> wanted_since_; // that are to connect to this one
-  std::map<node_id, caf::actor_clock::time_point> unreachable_until_;
-  std::map<std::pair<shard_id, node_id>, shard_actor> found_;
-  std::set<std::pair<shard_id, node_id>> asked_;
-  std::set<shard_id> to_resolve_; // in a moment
-  std::uint64_t clearings_ = 0;   // what was asked before the last one is answered in vain
-  std::optional<caf::actor_clock::time_point> alone_since_; // without a scheduler
+  directory peers_;
+  std::map<node_id, contact> contacts_;  // of the nodes that a view has named
+  std::vector<waiting_search> searches_; // of other nodes, in views that are not known here yet
 };
 
 node_impl_actor::behavior_type node(node_state::self_pointer self, node_actor_options options);

@@ -1,14 +1,13 @@
 #pragma once
 
 #include <functional>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 
 #include "troupe/actors/messages.hpp"
 #include "troupe/actors/read_lease.hpp"
-#include "troupe/scheduler/awake_clock.hpp"
+#include "troupe/scheduler/heartbeat_log.hpp"
 
 namespace troupe::actors {
 
@@ -39,13 +38,11 @@ using pulse_impl_actor = pulse_actor::extend<caf::reacts_to<beat>>;
 ///     declared_lost    tells the node: the scheduler goes on without it
 ///     use_scheduler    asks that one from now on
 ///
-/// PULSE-1 It beats whatever the node itself does, from the node's welcome to its end.
-/// PULSE-2 A scheduler unheard of for `patience` is gone, and the node is told. Time in which this
-///         process did not run does not count (AWAKE-1): one that was stopped for longer asks
-///         first.
-/// PULSE-3 Every answer extends the read lease, counted from when the heartbeat was sent (LEASE-1).
+/// PULSE-1 It beats from the node's welcome to the node's end, whatever the node itself does.
 ///
-/// It is linked to its node and says nothing of a single actor that hangs while others run.
+/// When a scheduler is given up and which reads an answer allows is decided by
+/// scheduler::heartbeat_log (PULSE-2, PULSE-3). The pulse is linked to its node. It says nothing
+/// about a single actor that hangs while others run.
 struct pulse_state {
   using self_pointer = pulse_impl_actor::stateful_pointer<pulse_state>;
   explicit pulse_state(self_pointer self) : self(self) {}
@@ -62,11 +59,7 @@ struct pulse_state {
 
  private:
   pulse_options options_;
-  std::uint64_t number_ = 0;
-  bool ended_ = false;
-  std::map<std::uint64_t, caf::actor_clock::time_point> sent_; // unanswered, the newest few
-  std::optional<scheduler::awake_clock> awake_;
-  scheduler::awake_clock::time_point seen_;
+  std::optional<scheduler::heartbeat_log> log_;
 };
 
 pulse_impl_actor::behavior_type pulse(pulse_state::self_pointer self, pulse_options options);
