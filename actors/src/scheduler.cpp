@@ -1,63 +1,112 @@
-// How a run begins, and whom its root listens to.
+// How messages become events of the coordinator.
 #include "troupe/actors/scheduler.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <chrono>
+#include <set>
 
 #include <nlohmann/json.hpp>
 
+#include "troupe/actors/read_lease.hpp"
+
 namespace troupe::actors {
+
+namespace {
+
+scheduler::coordinator_options coordinator_options_of(const scheduler_actor_options& o) {
+  const auto& j = o.work;
+  return {.plan = o.plan,
+          .mode = j.train.consistency,
+          .shards = j.cluster.shards,
+          .replicas = j.cluster.replicas,
+          .workers = j.cluster.workers,
+          .resume = o.resume,
+          .checkpoints = {.kept = o.spawn_archive != nullptr,
+                          .every_batches = j.checkpoint.every_batches,
+                          .every_seconds = j.checkpoint.every_seconds},
+          .leases = {o.lease_ahead, o.lease_timeout, o.straggler_after},
+          .nodes = {o.detector, o.look, read_lease::length},
+          .failures = o.failures,
+          .gather_timeout = o.gather_timeout,
+          .regather_patience = o.regather_patience,
+          .reconcile_patience = o.reconcile_patience};
+}
+
+scheduler::known_run known_run_of(const run_journal::content& c) {
+  scheduler::known_run known{.next_node = c.next_node,
+                             .next_worker = c.next_worker,
+                             .views = c.views,
+                             .evaluated_epochs = c.evaluated_epochs,
+                             .progress = c.progress,
+                             .restarts = c.restarts};
+  for (const auto& n : c.nodes) known.nodes.push_back({n.id, n.shards, n.workers});
+  return known;
+}
+
+} // namespace
 
 void scheduler_state::start(scheduler_actor_options o) {
   options_ = std::move(o);
-  const auto& cluster = options_.work.cluster;
-  leases_.emplace(options_.plan);
-  progress_.emplace(options_.plan);
-  views_.emplace(cluster.shards, cluster.replicas);
-  failures_.emplace(options_.failures);
-  begun_ = self->clock().now();
-  next_worker_ = cluster.workers;
+  decisions_.emplace(coordinator_options_of(options_), now());
   self->set_down_handler([this](caf::down_msg& d) { on_down(d); });
   self->set_exit_handler([this](caf::exit_msg& e) {
-    if (phase_ != phase::ended)
-      fail("ended from outside, or the evaluator did: " + reason_of(e.reason));
+    fail("ended from outside, or the evaluator did: " + reason_of(e.reason));
   });
   self->set_exception_handler([this](std::exception_ptr& e) {
     auto err = report_exception("the scheduler", e, nullptr);
-    fail("the scheduler failed: " + reason_of(err));
+    if (!handed_over_) decisions_->break_off("the scheduler failed: " + reason_of(err));
+    carry_out_orders();
     end_without_goodbyes();
     return err;
   });
-  awake_.emplace(begun_, 2 * options_.look);
   self->delayed_send(self, options_.tick, scheduler_tick{});
   self->delayed_send(self, options_.look, look_for_silence{});
   if (options_.spawn_archive) {
     archive_ = options_.spawn_archive(archive_client_actor{self});
     self->link_to(archive_);
   }
-  if (options_.journal) {
-    if (options_.resume || options_.journal->read().views.empty())
-      begin_again(options_.journal->read());
-    else
-      take_up(options_.journal->read());
+  if (options_.journal) begin_from_journal();
+  record_job();
+  decisions_->begin();
+  carry_out_orders();
+}
+
+void scheduler_state::begin_from_journal() {
+  if (options_.resume || options_.journal->read().views.empty()) {
+    decisions_->begin_again(known_run_of(options_.journal->read()));
+  } else {
+    save([](run_journal& j) { j.save_restart(); });
+    const auto& known = options_.journal->read();
+    for (const auto& n : known.nodes) nodes_[n.id] = {node_actor{}, {n.host, n.port}};
+    decisions_->take_up(known_run_of(known), now());
   }
-  tell_job();
-  going_back_ = options_.resume;
-  if (archive_) {
-    loading_ = options_.resume; // a fresh run only needs to know the next number
-    self->send(archive_, load_checkpoint{generation_});
-  }
+  carry_out_orders();
+}
+
+void scheduler_state::record_job() const {
+  const auto& cluster = options_.work.cluster;
+  const auto& mode = options_.work.train.consistency;
+  record({.what = history::event_kind::job_described,
+          .detail = static_cast<std::uint8_t>(mode.type()),
+          .shard = shard_id{cluster.shards},
+          .worker = worker_id{cluster.workers},
+          .node = node_id{cluster.replicas},
+          .clock = options_.resume,
+          .sequence = decisions_->restarts(),
+          .batch = {options_.plan.epochs(), options_.plan.batches_per_epoch()},
+          .value = mode.parameter()});
 }
 
 void scheduler_state::notice(notice_event::kind kind, std::string text) {
-  if (phase_ == phase::ended) return; // how it ended is the last event
+  if (ending_) return; // how it ended is the last event
   options_.emit(notice_event{kind, std::move(text)});
 }
 
-void scheduler_state::record(const std::function<void(run_journal&)>& save) {
+void scheduler_state::save(const std::function<void(run_journal&)>& what) {
   if (!options_.journal) return;
   try {
-    save(*options_.journal);
+    what(*options_.journal);
     if (std::exchange(journal_error_told_, false))
       notice(notice_event::kind::warning, "the run journal can be written again and is complete");
   } catch (const journal_error& e) {
@@ -67,61 +116,7 @@ void scheduler_state::record(const std::function<void(run_journal&)>& save) {
   }
 }
 
-void scheduler_state::record_views(const std::vector<shard_id>& changed) {
-  record([&](run_journal& j) {
-    std::vector<std::pair<shard_id, scheduler::shard_view>> views;
-    for (auto shard : changed) views.emplace_back(shard, views_->view(shard));
-    j.save_views(views);
-  });
-}
-
-void scheduler_state::tell_job() const {
-  const auto& cluster = options_.work.cluster;
-  const auto& mode = options_.work.train.consistency;
-  tell({.what = history::event_kind::job_described,
-        .detail = static_cast<std::uint8_t>(mode.type()),
-        .shard = shard_id{cluster.shards},
-        .worker = worker_id{cluster.workers},
-        .node = node_id{cluster.replicas},
-        .clock = options_.resume,
-        .sequence = restarts_,
-        .batch = {options_.plan.epochs(), options_.plan.batches_per_epoch()},
-        .value = mode.parameter()});
-}
-
-void scheduler_state::tell_views(const std::vector<shard_id>& changed) const {
-  for (auto shard : changed) {
-    const auto& view = views_->view(shard);
-    history::event e{.what = history::event_kind::view_decided,
-                     .detail = static_cast<std::uint8_t>(history::role::primary),
-                     .shard = shard,
-                     .view = static_cast<std::uint32_t>(view.number.value)};
-    for (auto node : view.chain) {
-      e.node = node;
-      tell(e);
-      e.detail = static_cast<std::uint8_t>(history::role::backup);
-      ++e.sequence;
-    }
-    if (!view.learner) continue;
-    e.detail = static_cast<std::uint8_t>(history::role::learner);
-    e.node = *view.learner;
-    tell(e);
-  }
-}
-
-std::vector<worker_id> scheduler_state::live_workers() const {
-  std::vector<worker_id> result;
-  for (const auto& [id, record] : workers_) result.push_back(id);
-  return result;
-}
-
-std::vector<shard_id> scheduler_state::all_shards() const {
-  std::vector<shard_id> result;
-  for (std::uint32_t s = 0; s < views_->shards(); ++s) result.push_back(shard_id{s});
-  return result;
-}
-
-// -- gathering ------------------------------------------------------------------------------------
+// -- nodes ----------------------------------------------------------------------------------------
 
 caf::result<welcome> scheduler_state::on_hello(const hello& h) {
   if (h.version != protocol_version)
@@ -132,72 +127,202 @@ caf::result<welcome> scheduler_state::on_hello(const hello& h) {
   if (!h.job_id.empty() && h.job_id != options_.job_id)
     return make_error(errc::job_mismatch, "the scheduler runs job " + options_.job_id +
                                               ", the node expects " + h.job_id);
-  if (phase_ == phase::ended) return make_error(errc::not_a_member, "the job is over");
+  if (decisions_->over()) return make_error(errc::not_a_member, "the job is over");
   if (options_.on_member) options_.on_member(h.at, h.node);
-  if (h.known_as != no_node) return welcome_back(h);
-  node_id id{next_node_++};
-  auto now = self->clock().now();
-  nodes_.insert_or_assign(
-      id,
-      member{h.node, h.at, {id, h.shards, h.workers}, {options_.detector, awake_->look(now)}, now});
-  self->monitor(h.node);
-  record([&](run_journal& j) {
-    j.save_node({id, h.at.host, h.at.port, h.shards, h.workers}, next_node_);
-  });
-  notice(notice_event::kind::node_joined,
-         to_string(id) + " joined from " + h.at.host + ", offering " + std::to_string(h.shards) +
-             " shards and " + std::to_string(h.workers) + " workers");
-  tell({.what = history::event_kind::node_joined, .node = id});
-  // The welcome goes out first: the node must know the job before it gets a role.
-  self->send(self, try_place{});
+  auto id = h.known_as;
+  if (id == no_node) {
+    id = decisions_->node_joined(h.shards, h.workers, now());
+    nodes_.insert_or_assign(id, member{h.node, h.at});
+    self->monitor(h.node);
+  } else if (auto refused = take_back(h)) {
+    carry_out_orders();
+    return make_error(errc::not_a_member, *refused);
+  }
+  carry_out_orders();
   return welcome{id, options_.job_id, to_json(options_.work).dump()};
 }
 
-std::vector<scheduler::node_offer> scheduler_state::offers() const {
-  std::vector<scheduler::node_offer> result;
+// A node that knew this scheduler, or the one before it.
+std::optional<std::string> scheduler_state::take_back(const hello& h) {
+  scheduler::returning_node node{{h.known_as, h.shards, h.workers}, {}, {}};
+  for (const auto& r : h.replicas) node.replicas.push_back(r.shard);
+  for (const auto& l : h.leases) node.leases.push_back({l.worker, l.clock, l.batches});
+  if (auto refused = decisions_->node_returned(node, now())) return refused;
+  auto& m = nodes_.at(h.known_as);
+  if (m.actor) self->demonitor(m.actor.address());
+  m = {h.node, h.at};
+  self->monitor(h.node);
+  for (const auto& r : h.replicas)
+    if (decisions_->replicas().exists(r.shard, h.known_as))
+      replicas_[{r.shard, h.known_as}] = r.actor;
+  for (const auto& l : h.leases)
+    if (decisions_->desk().knows(l.worker)) workers_[l.worker] = l.actor;
+  return std::nullopt;
+}
+
+void scheduler_state::on_heartbeat(const heartbeat& h) {
+  auto answer = decisions_->heard(h.node, now());
+  if (answer.lost)
+    self->send(h.from, declared_lost{*answer.lost});
+  else if (answer.seen)
+    self->send(h.from, heartbeat_seen{h.number});
+}
+
+void scheduler_state::on_look() {
+  if (decisions_->over()) return;
+  self->delayed_send(self, options_.look, look_for_silence{});
+  decisions_->look(now());
+  carry_out_orders();
+}
+
+void scheduler_state::on_down(const caf::down_msg& d) {
+  auto i = std::ranges::find_if(nodes_, [&](const auto& entry) {
+    return entry.second.actor && entry.second.actor.address() == d.source;
+  });
+  if (i == nodes_.end()) return;
+  const auto& [id, m] = *i;
+  const bool local = m.at.port == 0;
+  const bool ended = local || (decisions_->asks_whether_ended(id, now()) && options_.has_ended &&
+                               options_.has_ended(m.at));
+  decisions_->connection_closed(id, ended, reason_of(d.reason), now());
+  carry_out_orders();
+}
+
+void scheduler_state::on_still_suspected(const still_suspected& s) {
+  decisions_->still_suspected(s.node, s.connection, now());
+  carry_out_orders();
+}
+
+void scheduler_state::on_actor_failed(const actor_failed& f) {
+  auto from = caf::actor_cast<caf::actor_addr>(self->current_sender());
+  std::optional<node_id> node;
   for (const auto& [id, m] : nodes_)
-    if (m.actor) result.push_back(m.offer);
-  return result;
+    if (m.actor && m.actor.address() == from) node = id;
+  for (const auto& [id, address] : lost_)
+    if (from && address == from) node = id;
+  decisions_->actor_failed(node, f.reason, now());
+  carry_out_orders();
 }
 
-std::string scheduler_state::counted_roles() const {
-  return std::to_string(workers_.size()) + " workers and " + std::to_string(views_->shards()) +
-         " shards in " + std::to_string(nodes_.size()) + " processes";
+void scheduler_state::on_role_failed(const role_failed& f) {
+  decisions_->role_failed({f.node, f.is_worker, f.index, f.reason}, now());
+  carry_out_orders();
 }
 
-// -- the wait for time ----------------------------------------------------------------------------
+void scheduler_state::on_caught_up(const caught_up& c) {
+  decisions_->caught_up(c.shard, c.view, c.learner, now());
+  carry_out_orders();
+}
+
+void scheduler_state::on_diverged(const diverged& d) {
+  decisions_->diverged(d.shard, d.view, d.node, now());
+  carry_out_orders();
+}
+
+caf::result<drain_accepted> scheduler_state::on_drain(const drain_request& d) {
+  if (!decisions_->members().contains(d.node))
+    return make_error(errc::not_a_member,
+                      to_string(d.node) + " takes no part in job " + options_.job_id);
+  auto refused = decisions_->drain(d.node, now());
+  carry_out_orders();
+  if (refused) return make_error(errc::cannot_place, *refused);
+  return drain_accepted{};
+}
+
+void scheduler_state::on_reconcile_timeout() {
+  std::set<node_id> ended;
+  if (options_.has_ended)
+    for (auto id : decisions_->awaited(now()))
+      if (options_.has_ended(nodes_.at(id).at)) ended.insert(id);
+  decisions_->reconcile_look(ended, now());
+  carry_out_orders();
+}
+
+void scheduler_state::on_ask_applied_again(const ask_applied_again& a) {
+  decisions_->applied_unknown(a.what);
+  carry_out_orders();
+}
+
+// -- training -------------------------------------------------------------------------------------
+
+void scheduler_state::on_try_place() {
+  decisions_->try_place(now());
+  carry_out_orders();
+}
 
 void scheduler_state::on_tick() {
-  if (phase_ == phase::ended) return;
-  auto now = self->clock().now();
+  if (decisions_->over()) return;
   self->delayed_send(self, options_.tick, scheduler_tick{});
   transport::shared_pools::of_process().sweep();
-  if (phase_ == phase::gathering) {
-    if (now - begun_ >= options_.gather_timeout) {
-      auto seconds = std::chrono::round<std::chrono::seconds>(now - begun_).count();
-      fail("waited " + std::to_string(seconds) +
-           " s for nodes to join; still missing: " + missing_);
-      return;
-    }
-    on_try_place(); // after a while fewer workers will do
+  decisions_->tick(now());
+  carry_out_orders();
+}
+
+void scheduler_state::on_batch_done(const batch_done& d) {
+  decisions_->batch_done({d.worker, d.batch, d.clock, std::bit_cast<double>(d.loss_bits), d.spent},
+                         now());
+  carry_out_orders();
+}
+
+void scheduler_state::on_epoch_evaluated(const epoch_evaluated& e) {
+  if (e.epoch == no_epoch) {
+    last_ = e;
+    decisions_->snapshot_taken();
+    carry_out_orders();
+  } else if (auto ask = decisions_->epoch_evaluated()) {
+    with_reports(*ask, [this, e, g = ask->generation] {
+      last_ = e;
+      decisions_->epoch_reported(g, e.epoch, now());
+    });
   }
-  if (phase_ != phase::training) return;
-  if (!workers_.empty()) {
-    without_workers_since_.reset();
-  } else if (!without_workers_since_) {
-    without_workers_since_ = now;
-    notice(notice_event::kind::warning,
-           "no worker is left; the run waits for a node that runs one");
-  } else if (now - *without_workers_since_ >= options_.gather_timeout) {
-    fail("no worker is left, and none has come");
+}
+
+// -- checkpoints ----------------------------------------------------------------------------------
+
+void scheduler_state::on_checkpoint_loaded(const checkpoint_loaded& l) {
+  scheduler::coordinator::checkpoint_answer answer{.generation = l.generation,
+                                                   .next_number = l.next_number,
+                                                   .refused = l.refused,
+                                                   .error = l.error};
+  if (l.found) answer.found = {l.number, l.evaluated_epochs, l.completed};
+  decisions_->checkpoint_loaded(answer, now());
+  carry_out_orders();
+}
+
+void scheduler_state::on_images_sent(const images_sent& s) {
+  decisions_->images_sent(s.generation);
+  carry_out_orders();
+}
+
+void scheduler_state::on_images_arrived(const images_arrived& a) {
+  decisions_->images_arrived(a.number, now());
+  carry_out_orders();
+}
+
+void scheduler_state::on_checkpoint_ended(const checkpoint_ended& e) {
+  decisions_->checkpoint_ended({e.number, e.batches}, e.error, now());
+  carry_out_orders();
+}
+
+// -- the end --------------------------------------------------------------------------------------
+
+void scheduler_state::on_stop() {
+  decisions_->stop();
+  carry_out_orders();
+}
+
+void scheduler_state::on_end_timeout() {
+  if (decisions_->over()) {
+    leave();
     return;
   }
-  expire_leases();
-  lease_returned();
-  feed_all();
-  checkpoint_if_due();
-  record([&](run_journal& j) { j.save_progress(progress_->contents(now)); });
-  with_reports([this] { emit_progress(); });
+  decisions_->stop_timeout();
+  carry_out_orders();
+}
+
+void scheduler_state::fail(const std::string& reason) {
+  decisions_->fail(reason);
+  carry_out_orders();
 }
 
 scheduler_impl_actor::behavior_type scheduler_root(scheduler_state::self_pointer self,
@@ -218,11 +343,11 @@ scheduler_impl_actor::behavior_type scheduler_root(scheduler_state::self_pointer
       [&state](const drain_request& d) { return state.on_drain(d); },
       [&state](try_place) { state.on_try_place(); },
       [&state](scheduler_tick) { state.on_tick(); },
-      [&state](drain_timeout) { state.on_drain_timeout(); },
+      [&state](end_timeout) { state.on_end_timeout(); },
       [&state](look_for_silence) { state.on_look(); },
       [&state](reconcile_timeout) { state.on_reconcile_timeout(); },
       [&state](const still_suspected& s) { state.on_still_suspected(s); },
-      [&state](const ask_applied& a) { state.ask_what_is_applied(a); },
+      [&state](const ask_applied_again& a) { state.on_ask_applied_again(a); },
       [&state](const checkpoint_loaded& l) { state.on_checkpoint_loaded(l); },
       [&state](const images_sent& s) { state.on_images_sent(s); },
       [&state](const images_arrived& a) { state.on_images_arrived(a); },

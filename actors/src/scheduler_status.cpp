@@ -1,4 +1,4 @@
-// The cluster as an operator sees it.
+// The cluster as an operator sees it, as JSON text.
 #include <chrono>
 
 #include <nlohmann/json.hpp>
@@ -11,92 +11,75 @@ namespace troupe::actors {
 namespace {
 
 using nlohmann::json;
+using scheduler::cluster_status;
 
-template <class Duration>
-std::int64_t whole_ms(Duration d) {
+std::int64_t whole_ms(cluster_status::duration d) {
   return std::chrono::duration_cast<std::chrono::milliseconds>(d).count();
 }
+
+double seconds(cluster_status::duration d) { return std::chrono::duration<double>(d).count(); }
 
 // Null where there is no time yet.
 json time_of(const scheduler::time_shares& t) {
   return t.whole().count() == 0 ? json(nullptr) : time_json<json>(t);
 }
 
+json json_of(const cluster_status::node& n, const contact& at) {
+  json out = {{"node", n.node.value},
+              {"address", at.host + ":" + std::to_string(at.port)},
+              {"silent_ms", whole_ms(n.silent)},
+              {"phi", n.phi},
+              {"interval_ms", whole_ms(n.interval)},
+              {"draining", n.draining},
+              {"replicas", json::array()},
+              {"workers", json::array()},
+              {"restarts", n.restarts}};
+  for (const auto& r : n.replicas)
+    out["replicas"].push_back({{"shard", r.shard.value}, {"role", r.role}, {"view", r.view.value}});
+  for (const auto& w : n.workers) {
+    json leases = json::array();
+    for (auto batch : w.leases) leases.push_back(to_string(batch));
+    out["workers"].push_back({{"worker", w.worker.value},
+                              {"clock", w.clock},
+                              {"leases", leases},
+                              {"suspended", w.suspended},
+                              {"time", time_of(w.spent)}});
+  }
+  return out;
+}
+
+json json_of(const cluster_status::shard& s) {
+  json chain = json::array();
+  for (auto node : s.chain) chain.push_back(node.value);
+  return {{"shard", s.shard.value},
+          {"view", s.view.value},
+          {"chain", chain},
+          {"learner", s.learner ? json(s.learner->value) : json(nullptr)}};
+}
+
 } // namespace
 
 status_report scheduler_state::status() const {
-  constexpr const char* phases[] = {"gathering", "placing",  "reconciling",
-                                    "training",  "draining", "ended"};
-  auto now = self->clock().now();
-  auto spent_by = [this](worker_id id) {
-    auto i = spent_.find(id);
-    return i != spent_.end() ? i->second : scheduler::time_shares{};
-  };
-  scheduler::time_shares spent;
-  for (const auto& [id, by_worker] : spent_) spent += by_worker;
+  const auto s = decisions_->status(now());
   json out = {{"job", options_.work.name},
               {"job_id", options_.job_id},
-              {"phase", phases[static_cast<std::size_t>(phase_)]},
-              {"epoch", progress_->current_epoch() + 1},
-              {"epochs", options_.plan.epochs()},
-              {"batches_done", progress_->batches_done()},
-              {"batches_total", progress_->batches_total()},
-              {"scheduler",
-               {{"restarts", restarts_},
-                {"uptime_s", std::chrono::duration<double>(now - begun_).count()}}},
+              {"phase", s.phase},
+              {"epoch", s.epoch},
+              {"epochs", s.epochs},
+              {"batches_done", s.batches_done},
+              {"batches_total", s.batches_total},
+              {"scheduler", {{"restarts", s.restarts}, {"uptime_s", seconds(s.uptime)}}},
               {"checkpoint", nullptr},
-              {"time", time_of(spent)},
+              {"time", time_of(s.spent)},
               {"nodes", json::array()},
               {"lost", json::array()},
               {"shards", json::array()}};
-  if (last_checkpoint_)
-    out["checkpoint"] = {{"number", last_checkpoint_->number},
-                         {"batches", last_checkpoint_->batches},
-                         {"age_s", std::chrono::duration<double>(now - checkpoint_at_).count()}};
-  for (const auto& [id, m] : nodes_) {
-    json node = {{"node", id.value},
-                 {"address", m.at.host + ":" + std::to_string(m.at.port)},
-                 {"silent_ms", whole_ms(now - m.heard_at)},
-                 {"phi", m.detector.phi(awake_->last())},
-                 {"interval_ms", whole_ms(m.detector.mean())},
-                 {"draining", draining_.contains(id)},
-                 {"replicas", json::array()},
-                 {"workers", json::array()},
-                 {"restarts", m.failures}};
-    for (std::uint32_t s = 0; s < views_->shards(); ++s) {
-      const auto& v = views_->view(shard_id{s});
-      std::string role;
-      if (!v.chain.empty() && v.chain.front() == id)
-        role = "primary";
-      else if (std::ranges::find(v.chain, id) != v.chain.end())
-        role = "backup";
-      else if (v.learner == id)
-        role = "learner";
-      if (!role.empty())
-        node["replicas"].push_back({{"shard", s}, {"role", role}, {"view", v.number.value}});
-    }
-    for (const auto& [worker, w] : workers_) {
-      if (w.node != id) continue;
-      json leases = json::array();
-      for (auto batch : leases_->held_by(worker)) leases.push_back(to_string(batch));
-      node["workers"].push_back({{"worker", worker.value},
-                                 {"clock", w.clock},
-                                 {"leases", leases},
-                                 {"suspended", w.suspended},
-                                 {"time", time_of(spent_by(worker))}});
-    }
-    out["nodes"].push_back(std::move(node));
-  }
-  for (const auto& [id, l] : lost_) out["lost"].push_back({{"node", id.value}, {"why", l.why}});
-  for (std::uint32_t s = 0; s < views_->shards(); ++s) {
-    const auto& v = views_->view(shard_id{s});
-    json chain = json::array();
-    for (auto node : v.chain) chain.push_back(node.value);
-    out["shards"].push_back({{"shard", s},
-                             {"view", v.number.value},
-                             {"chain", chain},
-                             {"learner", v.learner ? json(v.learner->value) : json(nullptr)}});
-  }
+  if (const auto& last = s.last_checkpoint)
+    out["checkpoint"] = {
+        {"number", last->number}, {"batches", last->batches}, {"age_s", seconds(last->age)}};
+  for (const auto& n : s.nodes) out["nodes"].push_back(json_of(n, nodes_.at(n.node).at));
+  for (const auto& l : s.lost) out["lost"].push_back({{"node", l.node.value}, {"why", l.why}});
+  for (const auto& shard : s.shards) out["shards"].push_back(json_of(shard));
   return {out.dump()};
 }
 

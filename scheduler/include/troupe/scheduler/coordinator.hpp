@@ -1,0 +1,281 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "troupe/scheduler/batch_plan.hpp"
+#include "troupe/scheduler/checkpoint_schedule.hpp"
+#include "troupe/scheduler/cluster_status.hpp"
+#include "troupe/scheduler/failure_budget.hpp"
+#include "troupe/scheduler/lease_desk.hpp"
+#include "troupe/scheduler/membership.hpp"
+#include "troupe/scheduler/orders.hpp"
+#include "troupe/scheduler/progress.hpp"
+#include "troupe/scheduler/replica_table.hpp"
+#include "troupe/scheduler/run_phase.hpp"
+#include "troupe/values/consistency.hpp"
+#include "troupe/values/ids.hpp"
+
+namespace troupe::scheduler {
+
+struct coordinator_options {
+  batch_plan plan{{1, 1, 0}};
+  consistency mode;
+  std::uint32_t shards = 1;
+  std::uint32_t replicas = 1; ///< of each shard
+  std::uint32_t workers = 1;
+  bool resume = false; ///< begin from the newest checkpoint
+  checkpoint_schedule::options checkpoints = {};
+  lease_desk::options leases = {};
+  membership::options nodes = {};
+  restart_intensity::options failures = {10, std::chrono::minutes(1)}; ///< of roles and nodes
+  std::chrono::steady_clock::duration gather_timeout = std::chrono::minutes(10);
+  /// For all roles, before some will do.
+  std::chrono::steady_clock::duration regather_patience = std::chrono::seconds(3);
+  std::chrono::steady_clock::duration reconcile_patience = std::chrono::seconds(5);
+};
+
+/// What a restarted scheduler knows from the journal.
+struct known_run {
+  std::uint32_t next_node = 0;
+  std::uint32_t next_worker = 0;
+  std::vector<node_offer> nodes;
+  std::vector<shard_view> views; ///< by shard; empty: nothing was ever placed
+  std::uint32_t evaluated_epochs = 0;
+  job_progress::content progress;
+  std::uint32_t restarts = 0; ///< this one included
+};
+
+/// A node that was a member before, and what it says that it holds.
+struct returning_node {
+  node_offer offer;
+  std::vector<shard_id> replicas;
+  std::vector<held_leases> leases;
+};
+
+/// The decisions of the root: which node holds which role in which view, which worker computes
+/// what, when a checkpoint is taken, when the run goes back, when it is over. Takes events and the
+/// time, returns orders; sends nothing and keeps no handle.
+///
+///     gathering --offers suffice--> placing --all placed--> training --last evaluated--> ended
+///      |  ^                            |                     |  |  \--stop--> stopping --^
+///      |  |                            |                     |  |
+///      |  +------- a node is lost -----+                     |  +- killed, started again:
+///      |  +------- all replicas of a shard are lost ---------+     reconciling -> training
+///      +---- timeout, NaN loss, failures too often: failed --------------------------------^
+///
+/// The promises of its parts: SCHED-1..5 (lease_desk), SCHED-6, 7 and 9 (membership).
+///
+/// SCHED-8  A view is in the journal before any node is told of it, so no view number is given
+///          twice, whatever process dies. Only views whose replicas wait for the images of a
+///          checkpoint are told before: until these have arrived, the journal names no replica, and
+///          a scheduler that is started again goes back to the checkpoint once more.
+/// SCHED-10 When all replicas of a shard are lost, all shards go back to the newest sound
+///          checkpoint (to the start, where there is none), with new workers; exactly the batches
+///          that not every restored shard has are leased again.
+/// SCHED-11 A scheduler that was started again leases nothing before it knows what every shard has
+///          applied and what every worker holds.
+/// SCHED-12 What was under way over a connection that broke counts as lost: a node that comes back
+///          over another connection says what it holds, and whatever it lacks is given anew.
+/// SCHED-13 The result is handed over before any node is told to stop: until then a scheduler that
+///          is started again finds the nodes with all they have.
+///
+/// Each call appends to the orders; `take_orders` hands them over. An answer to an order of an
+/// earlier generation (from before the run went back) has no effect. A call that throws leaves the
+/// orders that it had given until then; they are to be carried out all the same.
+class coordinator {
+ public:
+  using time_point = std::chrono::steady_clock::time_point;
+  using duration = std::chrono::steady_clock::duration;
+
+  coordinator(coordinator_options o, time_point now);
+  coordinator(const coordinator&) = delete; // its parts refer to each other
+  coordinator& operator=(const coordinator&) = delete;
+
+  order_list take_orders() { return std::exchange(orders_, {}); }
+
+  // -- the run ------------------------------------------------------------------------------------
+
+  /// A scheduler before this one was killed before it had placed anything, or the run begins from a
+  /// checkpoint: nodes join again, and only the numbers that were given must not be given twice.
+  void begin_again(const known_run& known);
+  /// A scheduler before this one was killed; the journal says how far it was.
+  void take_up(const known_run& known, time_point now);
+  /// The archive is asked for checkpoints. After begin_again or take_up, if there was one of them.
+  void begin();
+  /// To be called about twice a second.
+  void tick(time_point now);
+  void stop();
+  void stop_timeout();
+  void fail(const std::string& reason);
+  /// An order could not be carried out, and those after it were dropped. The run fails, even when
+  /// one of them was to end it.
+  void break_off(const std::string& reason);
+
+  // -- nodes --------------------------------------------------------------------------------------
+
+  node_id node_joined(std::uint32_t shards, std::uint32_t workers, time_point now);
+  /// A node comes back over another connection. None: it is a member as before; else why not.
+  std::optional<std::string> node_returned(const returning_node& node, time_point now);
+  membership::heartbeat_answer heard(node_id node, time_point now) {
+    return members_.heard(node, now);
+  }
+  /// Looks at which nodes are silent, and which may leave. To be called every `nodes.look`.
+  void look(time_point now);
+  /// Whether connection_closed needs to know if the process has ended.
+  bool asks_whether_ended(node_id node, time_point now) const;
+  void connection_closed(node_id node, bool process_ended, const std::string& why, time_point now);
+  void still_suspected(node_id node, std::uint64_t connection, time_point now);
+  /// An actor met what it cannot work around; `from` is the node that said so, if it was a node.
+  void actor_failed(std::optional<node_id> from, const std::string& reason, time_point now);
+  void role_failed(const failed_role& f, time_point now);
+  /// None: the node is being drained. Else why it cannot be.
+  std::optional<std::string> drain(node_id node, time_point now);
+
+  // -- roles --------------------------------------------------------------------------------------
+
+  void try_place(time_point now);
+  /// So many of the replicas asked for exist. False: of an earlier generation.
+  bool replicas_placed(const orders::place_replicas& asked, std::size_t count);
+  bool workers_placed(const orders::place_workers& asked, std::size_t count, time_point now);
+  /// `unreachable`: the node did not refuse, it was not there.
+  void could_not_place(node_id node, std::uint64_t generation, bool unreachable,
+                       const std::string& why, time_point now);
+  bool learner_placed(const orders::place_learner& asked, std::size_t count);
+  void learner_not_placed(const orders::place_learner& asked, const std::string& why,
+                          time_point now);
+  bool workers_added(const orders::add_workers& asked, std::size_t count, time_point now);
+  void workers_not_added(const orders::add_workers& asked, const std::string& why, time_point now);
+  void roles_cleared(const orders::clear_roles& asked, time_point now);
+  /// `why`: none for a node that was not there.
+  void roles_not_cleared(const orders::clear_roles& asked, const std::optional<std::string>& why,
+                         time_point now);
+  void caught_up(shard_id shard, view_number view, node_id learner, time_point now);
+  void diverged(shard_id shard, view_number view, node_id node, time_point now);
+
+  // -- batches and epochs -------------------------------------------------------------------------
+
+  void batch_done(const batch_report& d, time_point now);
+  void clock_entered(const orders::enter_clock& asked, clock_value clock, time_point now);
+  void clock_not_entered(const orders::enter_clock& asked);
+  /// The evaluator has evaluated an epoch. Which reports are needed before `epoch_reported`; none
+  /// when the epoch does not count.
+  std::optional<orders::ask_reports> epoch_evaluated() const;
+  void epoch_reported(std::uint64_t generation, std::uint32_t epoch, time_point now);
+  void progress_reported(std::uint64_t generation, time_point now);
+  /// The evaluator has the parameters as they stand.
+  void snapshot_taken();
+
+  // -- checkpoints --------------------------------------------------------------------------------
+
+  struct checkpoint_answer {
+    std::uint64_t generation = 0;
+    std::uint64_t next_number = 1;
+    std::optional<loaded_checkpoint> found;
+    std::vector<std::string> refused; ///< one line for each newer set that is not sound
+    std::string error;                ///< the folder cannot be read
+  };
+  void checkpoint_loaded(const checkpoint_answer& a, time_point now);
+  void images_sent(std::uint64_t generation);
+  void images_arrived(std::uint64_t number, time_point now);
+  /// `error`: not empty: there is no such checkpoint.
+  void checkpoint_ended(const checkpoint_schedule::finished& f, const std::string& error,
+                        time_point now);
+
+  // -- after a restart ----------------------------------------------------------------------------
+
+  /// The nodes that did not come back yet and are still waited for.
+  std::vector<node_id> awaited(time_point now) const;
+  /// `process_ended`: those of them that will not come back.
+  void reconcile_look(const std::set<node_id>& process_ended, time_point now);
+  void applied_reported(const orders::ask_applied& asked, const applied_set& applied,
+                        time_point now);
+  /// A primary is to be asked once more.
+  void applied_unknown(const orders::ask_applied& asked);
+
+  // -- questions ----------------------------------------------------------------------------------
+
+  bool over() const { return is<phases::ended>(); }
+  const membership& members() const noexcept { return members_; }
+  const replica_table& replicas() const noexcept { return replicas_; }
+  const lease_desk& desk() const noexcept { return desk_; }
+  const job_progress& progress() const noexcept { return progress_; }
+  std::uint32_t restarts() const noexcept { return restarts_; }
+  cluster_status status(time_point now) const;
+
+ private:
+  template <class Phase>
+  bool is() const {
+    return std::holds_alternative<Phase>(phase_);
+  }
+  template <class Phase>
+  Phase* as() {
+    return std::get_if<Phase>(&phase_);
+  }
+  template <class Order>
+  void issue(Order o) {
+    orders_.push_back(std::move(o));
+  }
+  void notify(notice_kind kind, std::string text);
+  leasing stance() const;
+  std::string counted_roles() const;
+
+  // coordinator.cpp
+  void follow_ended_leases(time_point now);
+  void begin_snapshot();
+  void checkpoint_if_due(time_point now);
+  void begin_checkpoint(time_point now);
+  void finish();
+  void end(orders::hand_over_result result, const std::string& reason_for_nodes);
+
+  // coordinator_members.cpp
+  void lose(node_id id, const std::string& why, time_point now);
+  void lose_worker(worker_id id);
+  bool too_many_failures(const std::string& reason, time_point now);
+  void install(const std::vector<shard_id>& changed, std::optional<node_id> only = std::nullopt);
+  void repair();
+  bool remove_replica(shard_id shard, node_id node);
+  std::vector<shard_id> remove_replicas(node_id node);
+  void drain_on(time_point now);
+  void take_up_again(const returning_node& node, time_point now);
+
+  // coordinator_placing.cpp
+  void place_all(const placement& p);
+  void replicas_ready();
+  void place_workers_on_nodes();
+  void begin_training(time_point now);
+  void start_evaluator();
+  void add_workers(node_id node, std::uint32_t count);
+  void go_back(const std::string& why, time_point now);
+  void cleared(node_id id, time_point now);
+  bool goes_back() const;
+
+  // coordinator_restart.cpp
+  void reconcile_if_complete(time_point now);
+  void finish_reconciling(const applied_set& completed, time_point now);
+  void count_done_meanwhile(time_point now);
+
+  coordinator_options options_;
+  order_list orders_;
+  run_phase phase_;
+  std::uint64_t generation_ = 0; ///< how often the run went back
+  time_point begun_;             // the run, or its present generation
+  std::uint32_t restarts_ = 0;
+  std::uint32_t next_worker_;
+  membership members_;
+  failure_budget failures_;
+  replica_table replicas_;
+  lease_desk desk_;
+  job_progress progress_;
+  checkpoint_schedule checkpoints_;
+  std::vector<batch_report> done_meanwhile_; // while reconciling, or with a mutant
+  double last_loss_ = 0;
+};
+
+} // namespace troupe::scheduler

@@ -1,0 +1,314 @@
+// How a run goes on from tick to tick: batches, epochs, checkpoints, the end.
+#include "troupe/scheduler/coordinator.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "troupe/probes/mutant.hpp"
+#include "troupe/probes/probe.hpp"
+
+namespace troupe::scheduler {
+
+namespace {
+
+// A stopped run waits so long for the batches in hand, and then for the parameters.
+constexpr auto stop_patience = std::chrono::seconds(10);
+
+} // namespace
+
+coordinator::coordinator(coordinator_options o, time_point now)
+    : options_(std::move(o)), begun_(now), next_worker_(options_.workers),
+      members_(options_.nodes, now), failures_(options_.failures),
+      replicas_(options_.shards, options_.replicas),
+      desk_(options_.leases, options_.plan, options_.mode, members_, replicas_, orders_),
+      progress_(options_.plan), checkpoints_(options_.checkpoints, options_.plan, options_.mode) {}
+
+void coordinator::begin() {
+  if (!checkpoints_.kept()) return;
+  if (auto* gathering = as<phases::gathering>()) gathering->loading = options_.resume;
+  issue(orders::load_checkpoint{generation_}); // a fresh run only needs to know the next number
+}
+
+void coordinator::notify(notice_kind kind, std::string text) {
+  if (!over()) issue(orders::notify{kind, std::move(text)}); // how it ended is the last event
+}
+
+leasing coordinator::stance() const {
+  if (is<phases::training>()) return checkpoints_.resting() ? leasing::resting : leasing::open;
+  return is<phases::stopping>() ? leasing::finishing : leasing::closed;
+}
+
+std::string coordinator::counted_roles() const {
+  return std::to_string(desk_.workers().size()) + " workers and " +
+         std::to_string(options_.shards) + " shards in " + std::to_string(members_.all().size()) +
+         " processes";
+}
+
+void coordinator::tick(time_point now) {
+  if (auto* gathering = as<phases::gathering>()) {
+    if (now - begun_ >= options_.gather_timeout) {
+      auto seconds = std::chrono::round<std::chrono::seconds>(now - begun_).count();
+      fail("waited " + std::to_string(seconds) +
+           " s for nodes to join; still missing: " + gathering->missing);
+      return;
+    }
+    try_place(now); // after a while fewer workers will do
+  }
+  auto* training = as<phases::training>();
+  if (training == nullptr) return;
+  auto& since = training->without_workers_since;
+  if (!desk_.workers().empty()) {
+    since.reset();
+  } else if (!since) {
+    since = now;
+    notify(notice_kind::warning, "no worker is left; the run waits for a node that runs one");
+  } else if (now - *since >= options_.gather_timeout) {
+    fail("no worker is left, and none has come");
+    return;
+  }
+  desk_.expire(now);
+  desk_.lease_again(stance(), now);
+  checkpoint_if_due(now);
+  issue(orders::save_progress{progress_.contents(now)});
+  issue(orders::ask_reports{replicas_.primaries(), generation_});
+}
+
+// -- batches and epochs ---------------------------------------------------------------------------
+
+void coordinator::batch_done(const batch_report& d, time_point now) {
+  if (!is<phases::training>() && !is<phases::stopping>()) {
+    if (is<phases::reconciling>()) reached(probe::done_while_reconciling);
+    if (is<phases::reconciling>() || mutant_active(mutant::done_of_old_life_accepted))
+      done_meanwhile_.push_back(d);
+    return;
+  }
+  if (!desk_.knows(d.worker)) { // SCHED-7
+    reached(probe::done_of_lost_worker);
+    if (generation_ > 0 && !desk_.leases().completed(d.batch)) reached(probe::done_of_old_life);
+    if (!mutant_active(mutant::done_of_old_life_accepted)) return;
+  }
+  if (desk_.complete(d, now)) {
+    if (!progress_.complete(d.batch, d.loss, now)) {
+      fail("the training loss became " +
+           (std::isnan(d.loss) ? std::string("NaN") : std::to_string(d.loss)) + " at batch " +
+           std::to_string(d.batch.index) + " of epoch " + std::to_string(d.batch.epoch + 1) +
+           "; expected a finite number: try a lower train.optimizer.learning_rate");
+      return;
+    }
+    desk_.evaluate_complete_epochs();
+  }
+  follow_ended_leases(now);
+  if (!members_.leaving().empty()) drain_on(now);
+  desk_.lease_to(d.worker, stance(), now);
+}
+
+void coordinator::clock_entered(const orders::enter_clock& asked, clock_value clock,
+                                time_point now) {
+  desk_.clock_entered(asked.worker, asked.entry, asked.clock, clock, stance(), now);
+}
+
+void coordinator::clock_not_entered(const orders::enter_clock& asked) {
+  desk_.clock_not_entered(asked.worker, asked.entry);
+}
+
+// A stopped run hands out its parameters, and a checkpoint of hogwild is taken, when no lease is
+// open.
+void coordinator::follow_ended_leases(time_point now) {
+  if (desk_.leases().open_count() > 0) return;
+  if (is<phases::stopping>()) begin_snapshot();
+  if (checkpoints_.resting()) begin_checkpoint(now);
+}
+
+std::optional<orders::ask_reports> coordinator::epoch_evaluated() const {
+  if (over() || is<phases::gathering>() || is<phases::placing>()) return std::nullopt;
+  return orders::ask_reports{replicas_.primaries(), generation_};
+}
+
+void coordinator::epoch_reported(std::uint64_t generation, std::uint32_t epoch, time_point now) {
+  if (over() || generation != generation_) return;
+  last_loss_ = progress_.epoch_loss(epoch).value_or(0);
+  issue(
+      orders::show_epoch{epoch, last_loss_, progress_.epoch_samples_per_second(epoch).value_or(0)});
+  desk_.evaluated(epoch + 1);
+  issue(orders::save_evaluated{desk_.evaluated_epochs(), progress_.contents(now)});
+  if (!is<phases::training>()) return;
+  if (desk_.evaluated_epochs() == options_.plan.epochs())
+    finish();
+  else
+    desk_.lease_to_all(stance(), now);
+}
+
+void coordinator::progress_reported(std::uint64_t generation, time_point now) {
+  if (!is<phases::training>() || generation != generation_) return;
+  auto recent = progress_.take_recent(now);
+  if (recent.mean_loss) last_loss_ = *recent.mean_loss;
+  auto left = progress_.time_left(now);
+  issue(orders::show_progress{progress_.current_epoch() + 1, progress_.batches_done(), last_loss_,
+                              recent.samples_per_second, left ? left->count() : -1.0,
+                              static_cast<std::uint32_t>(desk_.workers().size())});
+}
+
+// -- checkpoints ----------------------------------------------------------------------------------
+
+void coordinator::checkpoint_if_due(time_point now) {
+  switch (checkpoints_.look(progress_.batches_done(), now)) {
+  case checkpoint_schedule::action::none:
+    return;
+  case checkpoint_schedule::action::give_up:
+    issue(orders::give_up_checkpoint{});
+    return;
+  case checkpoint_schedule::action::take:
+    if (!checkpoints_.resting() || desk_.leases().open_count() == 0) begin_checkpoint(now);
+  }
+}
+
+void coordinator::begin_checkpoint(time_point now) {
+  if (checkpoints_.opened()) return;
+  const auto step = checkpoints_.step_for(desk_.leases().first_new());
+  if (!step) return;
+  const auto number = checkpoints_.open(progress_.batches_done(), now);
+  issue(orders::open_checkpoint{number, *step, desk_.evaluated_epochs()});
+  for (const auto& to : replicas_.primaries())
+    issue(orders::take_image{to, number, *step, desk_.evaluated_epochs()});
+}
+
+void coordinator::images_arrived(std::uint64_t number, time_point now) {
+  if (checkpoints_.images_arrived(number)) desk_.lease_again(stance(), now);
+}
+
+void coordinator::checkpoint_ended(const checkpoint_schedule::finished& f, const std::string& error,
+                                   time_point now) {
+  const bool rested = checkpoints_.resting();
+  if (!checkpoints_.ended(f.number)) return;
+  if (rested) desk_.lease_to_all(stance(), now);
+  const auto which = "checkpoint " + std::to_string(f.number);
+  if (error.empty()) {
+    checkpoints_.finish(f);
+    notify(notice_kind::checkpoint, which + " at " + std::to_string(f.batches) + " of " +
+                                        std::to_string(options_.plan.total_batches()) + " batches");
+  } else if (!over()) {
+    issue(orders::checkpoint_failed{f.number});
+    notify(notice_kind::warning, which + " failed, training goes on: " + error);
+  }
+}
+
+// -- the end --------------------------------------------------------------------------------------
+
+void coordinator::stop() {
+  if (over() || is<phases::stopping>()) return;
+  if (!is<phases::training>()) {
+    end({.outcome = run_outcome::interrupted}, "interrupted");
+    return;
+  }
+  phase_ = phases::stopping{};
+  issue(orders::await_stop{stop_patience});
+  if (desk_.leases().open_count() == 0) begin_snapshot();
+}
+
+void coordinator::begin_snapshot() {
+  if (!std::exchange(as<phases::stopping>()->snapshot_asked, true))
+    issue(orders::evaluate{std::nullopt});
+}
+
+void coordinator::stop_timeout() {
+  const auto* stopping = as<phases::stopping>();
+  if (stopping == nullptr) return;
+  if (!stopping->snapshot_asked) {
+    begin_snapshot(); // some worker is slow: take what is there
+    issue(orders::await_stop{stop_patience});
+    return;
+  }
+  fail("interrupted, and the shards did not hand out their parameters in time");
+}
+
+void coordinator::snapshot_taken() {
+  if (over() || is<phases::gathering>() || is<phases::placing>()) return;
+  end({.outcome = run_outcome::interrupted,
+       .batches_done = progress_.batches_done(),
+       .with_parameters = true},
+      "interrupted");
+}
+
+void coordinator::fail(const std::string& reason) {
+  if (!over()) break_off(reason);
+}
+
+void coordinator::break_off(const std::string& reason) {
+  end({.outcome = run_outcome::failed, .error = reason, .batches_done = progress_.batches_done()},
+      reason);
+}
+
+void coordinator::finish() {
+  orders::hand_over_result result{.outcome = run_outcome::finished,
+                                  .batches_done = progress_.batches_done(),
+                                  .with_parameters = true,
+                                  .loss = last_loss_};
+  for (std::uint32_t e = 0; e < options_.plan.epochs(); ++e)
+    result.seconds += progress_.epoch_duration(e).value_or(job_progress::seconds{0}).count();
+  end(std::move(result), "");
+}
+
+// SCHED-13
+void coordinator::end(orders::hand_over_result result, const std::string& reason_for_nodes) {
+  phase_ = phases::ended{};
+  issue(std::move(result));
+  issue(orders::save_ended{});
+  issue(orders::dismiss_helpers{});
+  members_.forget_absent();
+  for (const auto& [id, m] : members_.all()) issue(orders::stop_node{id, reason_for_nodes});
+  issue(orders::await_goodbyes{!members_.all().empty()});
+}
+
+// -- what an operator sees ------------------------------------------------------------------------
+
+cluster_status coordinator::status(time_point now) const {
+  constexpr const char* names[] = {"gathering", "placing",  "reconciling",
+                                   "training",  "draining", "ended"};
+  static_assert(std::size(names) == std::variant_size_v<run_phase>);
+  cluster_status s;
+  s.phase = names[phase_.index()];
+  s.epoch = progress_.current_epoch() + 1;
+  s.epochs = options_.plan.epochs();
+  s.batches_done = progress_.batches_done();
+  s.batches_total = progress_.batches_total();
+  s.restarts = restarts_;
+  s.uptime = now - begun_;
+  if (const auto& last = checkpoints_.last())
+    s.last_checkpoint = {last->number, last->batches, now - checkpoints_.marked_at()};
+  for (const auto& [id, by_worker] : desk_.spent()) s.spent += by_worker;
+  const auto& views = replicas_.views();
+  for (const auto& [id, m] : members_.all()) {
+    cluster_status::node node{.node = id,
+                              .silent = now - m.heard_at,
+                              .phi = m.detector.phi(members_.awake()),
+                              .interval = m.detector.mean(),
+                              .draining = members_.is_leaving(id),
+                              .restarts = m.failures};
+    for (auto shard : replicas_.shards()) {
+      const auto& v = views.view(shard);
+      std::string role;
+      if (!v.chain.empty() && v.chain.front() == id)
+        role = "primary";
+      else if (std::ranges::find(v.chain, id) != v.chain.end())
+        role = "backup";
+      else if (v.learner == id)
+        role = "learner";
+      if (!role.empty()) node.replicas.push_back({shard, role, v.number});
+    }
+    for (const auto& [worker, w] : desk_.workers()) {
+      if (w.node != id) continue;
+      const auto spent = desk_.spent().find(worker);
+      node.workers.push_back({worker, w.clock, desk_.leases().held_by(worker), w.suspended,
+                              spent != desk_.spent().end() ? spent->second : time_shares{}});
+    }
+    s.nodes.push_back(std::move(node));
+  }
+  for (const auto& [id, why] : members_.lost()) s.lost.push_back({id, why});
+  for (auto shard : replicas_.shards()) {
+    const auto& v = views.view(shard);
+    s.shards.push_back({shard, v.number, v.chain, v.learner});
+  }
+  return s;
+}
+
+} // namespace troupe::scheduler

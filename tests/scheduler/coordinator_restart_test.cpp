@@ -1,0 +1,108 @@
+#include "troupe/scheduler/coordinator.hpp"
+
+#include <algorithm>
+#include <vector>
+
+#include <catch2/catch.hpp>
+
+#include "coordinator_stage.hpp"
+
+using namespace troupe::scheduler;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr worker_id w0{0}, w1{1};
+constexpr node_id n0{0}, n1{1}, n2{2};
+constexpr shard_id s0{0}, s1{1};
+
+} // namespace
+
+// -- SCHED-11 -------------------------------------------------------------------------------------
+
+namespace {
+
+/// A restarted scheduler, with two nodes that are expected to come back.
+coordinator_stage restarted(const coordinator_options& o) {
+  coordinator_stage s{o};
+  known_run known;
+  known.next_node = 2;
+  known.next_worker = 2;
+  known.nodes = {{n0, 2, 1}, {n1, 2, 1}};
+  known.views = {{{4}, {n0}, {}}, {{7}, {n0}, {}}};
+  known.restarts = 1;
+  s.applied = {applied_set{o.plan}, applied_set{o.plan}};
+  s.decisions->take_up(known, s.now);
+  s.decisions->begin();
+  return s;
+}
+
+} // namespace
+
+TEST_CASE("SCHED-11: a restarted scheduler leases nothing before it knows what every shard has and "
+          "every worker holds") {
+  const auto o = coordinator_stage::job();
+  auto s = restarted(o);
+  s.applied[0] = set_of(o.plan, {{0, 0}, {0, 1}, {0, 2}});
+  s.applied[1] = set_of(o.plan, {{0, 0}, {0, 2}});
+  auto said = s.decisions->take_orders();
+  s.decisions->tick(s.now);
+  s.decisions->node_returned({{n0, 2, 1}, {s0, s1}, {{w0, 3, {{0, 1}, {0, 3}}}}}, s.now);
+  CHECK(leased(s.decisions->take_orders()).empty());
+  s.decisions->batch_done({w1, {0, 4}, 3, 0.5, {}}, s.now); // kept until all is known
+  s.decisions->node_returned({{n1, 2, 1}, {}, {{w1, 2, {{0, 4}, {0, 5}}}}}, s.now);
+  said = s.decisions->take_orders();
+  const auto questions = all_of<orders::ask_applied>(said);
+  REQUIRE(questions.size() == 2);
+  s.decisions->applied_unknown(questions[1]); // asked once more
+  CHECK(count_of<orders::ask_applied>(s.decisions->take_orders()) == 1);
+  s.decisions->applied_reported(questions[0], s.applied[0], s.now);
+  CHECK(s.decisions->take_orders().empty());
+  s.decisions->applied_reported(questions[1], s.applied[1], s.now);
+  said = s.settle();
+  CHECK(s.phase() == "training");
+  CHECK(first_of<orders::took_up>(said) < first_of<orders::give_leases>(said));
+  CHECK(all_of<orders::took_up>(said).at(0).completed == 2); // what every shard has
+  const auto& leases = s.decisions->desk().leases();
+  CHECK(leases.holder({0, 1}) == w0);
+  CHECK(leases.holder({0, 3}) == w0);
+  CHECK(leases.holder({0, 5}) == w1);
+  CHECK(leases.completed({0, 4}));
+  CHECK_FALSE(leased(said).contains({0, 1}));
+  CHECK_FALSE(leased(said).contains({0, 3}));
+}
+
+TEST_CASE("SCHED-11: nodes that do not come back are lost: at once when they ended, else in time") {
+  auto s = restarted(coordinator_stage::job());
+  s.settle();
+  CHECK(s.decisions->awaited(s.now) == std::vector{n0, n1});
+  s.decisions->reconcile_look({n1}, s.now);
+  CHECK(s.decisions->members().absent() == std::vector{n0});
+  s.now += 5s;
+  CHECK(s.decisions->awaited(s.now).empty());
+  s.decisions->reconcile_look({}, s.now);
+  // No node is left, so no replica either.
+  CHECK(s.phase() == "gathering");
+}
+
+TEST_CASE("SCHED-11: a shard without a replica after a restart takes the run back") {
+  auto s = restarted(coordinator_stage::job());
+  s.decisions->node_returned({{n0, 2, 1}, {s1}, {}}, s.now);
+  s.decisions->node_returned({{n1, 2, 1}, {}, {}}, s.now);
+  const auto said = s.settle();
+  CHECK(count_of<orders::went_back>(said) == 2);
+  CHECK(s.phase() == "training");
+}
+
+TEST_CASE("a restarted scheduler gives no number twice") {
+  auto s = restarted(coordinator_stage::job());
+  CHECK(s.decisions->node_joined(2, 1, s.now) == n2);
+  coordinator_stage again{coordinator_stage::job()};
+  known_run known;
+  known.next_node = 5;
+  known.next_worker = 9;
+  known.nodes = {{node_id{4}, 2, 1}};
+  again.decisions->begin_again(known);
+  CHECK(all_of<orders::save_node_gone>(again.decisions->take_orders()).at(0).node == node_id{4});
+  CHECK(again.decisions->node_joined(2, 1, s.now) == node_id{5});
+}
