@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <set>
 
 #include <nlohmann/json.hpp>
 #include <unistd.h>
@@ -29,20 +28,11 @@ const char* const job_id = "chaos";
 const char* const checkpoints = "/run/checkpoints"; // on the simulated disk
 constexpr std::uint64_t disk_stream = 1ull << 32;   // beyond those of the processes
 
-// What production code sends again when nothing came of it.
-bool is_sent_again(std::string_view type) {
-  static const std::set<std::string_view> types = {
-      "troupe::push",       "troupe::pushed",        "troupe::part",          "troupe::credit",
-      "troupe::pull",       "troupe::pull_snapshot", "troupe::parameters",    "troupe::replicate",
-      "troupe::replicated", "troupe::heartbeat",     "troupe::heartbeat_seen"};
-  return types.contains(type);
-}
-
 simulation_options simulation_options_of(const cluster_options& o) {
   simulation_options s;
   s.seed = o.seed;
   s.configure = [] { return std::make_unique<actors::system_config>(false); };
-  s.datagram = is_sent_again;
+  s.datagram = actors::is_sent_again;
   s.trace = o.trace;
   return s;
 }

@@ -4,6 +4,7 @@
 
 #include <caf/all.hpp>
 
+#include "troupe/actors/wire_messages.hpp"
 #include "troupe/probes/mutant.hpp"
 #include "troupe/probes/probe.hpp"
 #include "troupe/scheduler/clock_table.hpp"
@@ -29,69 +30,11 @@ using transport::part;
 using transport::peer_number;
 using transport::transfer_id;
 
-// -- joining --------------------------------------------------------------------------------------
-struct hello;
-struct welcome;
-struct place_replicas;
-struct replicas_placed;
-struct place_workers;
-struct workers_placed;
-struct install_view;
-struct drop_replica;
-struct clear_roles;
-struct roles_cleared;
-struct greet;
-struct find_replica;
-struct replica_found;
-struct stop_node;
-
-// -- replicas -------------------------------------------------------------------------------------
-struct replicate;
-struct replicated;
-struct diverged;
-struct replica_image;
-struct caught_up;
+// -- messages within a process; wire_messages.hpp lists all others ---------------------------------
 struct become_replica;
-struct shard_moved;
-struct take_image;
-struct applied_request;
-struct applied_report;
-
-// -- signs of life --------------------------------------------------------------------------------
-struct heartbeat;
-struct heartbeat_seen;
-struct declared_lost;
-
-// -- data -----------------------------------------------------------------------------------------
-struct push;
-struct pushed;
-struct pull;
-struct pull_snapshot;
-struct parameters;
-struct applied_in_place;
-
-// -- leases, clocks, reports ----------------------------------------------------------------------
-struct batch_lease;
-struct batch_done;
-struct enter_clock;
-struct clock_entered;
-struct leave_clock;
-struct report_request;
-struct shard_report;
-struct stop_training;
-struct evaluate_epoch;
 struct epoch_evaluated;
-struct actor_failed;
-struct role_failed;
-struct lease_request;
-struct leases_held;
+struct shard_moved;
 struct use_scheduler;
-
-// -- operators ------------------------------------------------------------------------------------
-struct status_request;
-struct status_report;
-struct drain_request;
-struct drain_accepted;
 
 /// Either end of a transfer.
 using transfer_actor = caf::typed_actor<caf::reacts_to<part>, caf::reacts_to<credit>>;

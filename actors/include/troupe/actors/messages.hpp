@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <caf/all.hpp>
@@ -413,9 +414,29 @@ struct epoch_evaluated {
   std::shared_ptr<const tensor::aligned_vector<float>> parameters; ///< the whole flat vector
 };
 
-/// Registers every message type; a type that is not would arrive empty from another process.
+/// Registers every message of wire_messages.hpp; a type that is not would arrive empty from another
+/// process.
 void add_message_types(caf::actor_system_config& config);
+
+/// Whether the message of this name on the wire is sent again when nothing came of it. A simulated
+/// network may lose these; all others need a connection that loses nothing.
+bool is_sent_again(std::string_view name);
 
 } // namespace troupe::actors
 
-#include "troupe/actors/message_inspection.hpp"
+// CAF finds these by the namespace of the type. They are compiled once, in messages.cpp, and not with
+// every file that sends the message.
+#define TROUPE_DECLARE_INSPECT(space, name, ...)                                                   \
+  namespace troupe::space {                                                                        \
+  caf::error inspect(caf::serializer& f, name& x);                                                 \
+  caf::error inspect(caf::deserializer& f, name& x);                                               \
+  void inspect(caf::detail::stringification_inspector& f, name& x);                                \
+  }
+TROUPE_WIRE_MESSAGES(TROUPE_DECLARE_INSPECT);
+TROUPE_WIRE_VALUES(TROUPE_DECLARE_INSPECT);
+#undef TROUPE_DECLARE_INSPECT
+
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::epoch_evaluated)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::become_replica)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::shard_moved)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::use_scheduler)
