@@ -157,9 +157,9 @@ struct pushes_done {
 using client_actor = pusher_actor::extend<caf::replies_to<push_for>::with<pushes_done>>;
 
 struct client_state {
+  transport::peer link{0}; // first, so that CAF makes the state of nothing, not of its actor
   shard_actor primary;
   std::shared_ptr<tensor::aligned_vector<float>> gradient;
-  outbound_queue out;
   transfer_ids ids{0};
   clock_value clock = 0;
   bench_clock::time_point until;
@@ -168,9 +168,8 @@ struct client_state {
   caf::typed_response_promise<pushes_done> promise;
 };
 
-void flush(client_actor::stateful_pointer<client_state> self) {
-  auto& s = self->state;
-  while (auto next = s.out.next()) self->send(s.primary, std::move(*next));
+auto poster(client_actor::stateful_pointer<client_state> self) {
+  return [self](part p) { self->send(self->state.primary, std::move(p)); };
 }
 
 void push_more(client_actor::stateful_pointer<client_state> self) {
@@ -179,11 +178,14 @@ void push_more(client_actor::stateful_pointer<client_state> self) {
     auto id = s.ids.next();
     batch_id batch{0, static_cast<std::uint32_t>(s.clock)};
     s.open[batch] = bench_clock::now();
-    s.out.add(id, 0, s.gradient, s.gradient->data(), s.gradient->size() * sizeof(float));
-    self->send(s.primary, push{worker_id{0}, s.clock, batch, s.clock, id, pusher_actor{self},
-                               s.out.next_of(id)});
+    s.link.send(
+        {id, s.gradient, s.gradient->data(), s.gradient->size() * sizeof(float)},
+        [&](std::vector<part> first) {
+          self->send(s.primary, push{worker_id{0}, s.clock, batch, s.clock, id, pusher_actor{self},
+                                     std::move(first)});
+        },
+        poster(self));
     ++s.clock;
-    flush(self);
   }
   if (s.open.empty()) s.promise.deliver(std::exchange(s.done, {}));
 }
@@ -196,14 +198,11 @@ client_actor::behavior_type client(client_actor::stateful_pointer<client_state> 
   return {
       [](const parameters&) {},
       [](const part&) {},
-      [self](const credit& c) {
-        self->state.out.credit(c.transfer, c.parts, c.key);
-        flush(self);
-      },
+      [self](const credit& c) { self->state.link.take(c, poster(self)); },
       [self](const pushed& p) {
         auto& s = self->state;
-        s.out.settle(p.transfer, p.key);
-        flush(self);
+        s.link.answered(p.transfer, p.key);
+        s.link.flush(poster(self));
         auto i = s.open.find(p.batch);
         if (i == s.open.end()) return;
         s.done.seconds_each.push_back(since(i->second));

@@ -34,6 +34,8 @@
 #include "troupe/actors/connect.hpp"
 #include "troupe/actors/shard.hpp"
 #include "troupe/actors/system_config.hpp"
+#include "troupe/transport/peer.hpp"
+#include "troupe/transport/range_pulls.hpp"
 #include "wire_stream.hpp"
 
 using namespace troupe;
@@ -190,11 +192,11 @@ using client_actor = pusher_actor::extend<caf::replies_to<pull_once>::with<bool>
                                           caf::replies_to<push_once>::with<bool>>;
 
 struct client_state {
+  transport::peer link{0}; // first, so that CAF makes the state of nothing, not of its actor
   shard_actor shard;
   tensor::aligned_vector<float> target;
   shareable_array gradient;
   range_pulls pulls;
-  outbound_queue out;
   transfer_ids ids{0};
   clock_value clock = 0;
   caf::typed_response_promise<bool> promise;
@@ -207,15 +209,14 @@ client_actor::behavior_type client(client_actor::stateful_pointer<client_state> 
   s.target.resize(bytes / sizeof(float));
   s.gradient = make_shareable(bytes / sizeof(float));
   std::ranges::fill(*s.gradient, 1e-6f);
-  auto flush = [self, &s] {
-    while (auto next = s.out.next()) self->send(s.shard, std::move(*next));
-  };
+  auto post = [self, &s](auto&& what) { self->send(s.shard, std::forward<decltype(what)>(what)); };
   auto landed = [&s](const auto& whole) {
     if (whole) s.promise.deliver(true);
   };
-  auto take = [self, &s, landed](const part& p) {
+  auto take = [&s, landed, post](const part& p) {
     auto whole = s.pulls.add(p);
-    for (const auto& c : s.pulls.credit_due(0, 0)) self->send(s.shard, c);
+    s.link.take(p);
+    s.link.post_credit(post);
     landed(whole);
   };
   return {
@@ -224,29 +225,30 @@ client_actor::behavior_type client(client_actor::stateful_pointer<client_state> 
         for (const auto& first : p.first) take(first);
       },
       take,
-      [&s, flush](const credit& c) {
-        s.out.credit(c.transfer, c.parts, c.key);
-        flush();
-      },
+      [&s, post](const credit& c) { s.link.take(c, post); },
       [&s](const pushed& p) {
-        s.out.settle(p.transfer, p.key);
+        s.link.answered(p.transfer, p.key);
         s.promise.deliver(true);
       },
       [self, &s](pull_once) -> caf::result<bool> {
         auto id = s.ids.next();
         s.pulls.begin(0, s.target, id);
+        s.link.asked();
         self->send(s.shard, pull{worker_id{0}, s.clock, 0, id, puller_actor{self},
                                  shared_pools::of_process().key()});
         return s.promise = self->make_response_promise<bool>();
       },
-      [self, &s, flush](push_once) -> caf::result<bool> {
+      [self, &s, post](push_once) -> caf::result<bool> {
         auto id = s.ids.next();
         batch_id batch{0, static_cast<std::uint32_t>(s.clock)};
-        s.out.add(id, 0, s.gradient, s.gradient->data(), s.gradient->size() * sizeof(float));
-        self->send(s.shard, push{worker_id{0}, s.clock, batch, s.clock, id, pusher_actor{self},
-                                 s.out.next_of(id)});
+        s.link.send(
+            {id, s.gradient, s.gradient->data(), s.gradient->size() * sizeof(float)},
+            [&](std::vector<part> first) {
+              self->send(s.shard, push{worker_id{0}, s.clock, batch, s.clock, id,
+                                       pusher_actor{self}, std::move(first)});
+            },
+            post);
         ++s.clock;
-        flush();
         return s.promise = self->make_response_promise<bool>();
       },
   };

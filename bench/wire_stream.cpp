@@ -24,6 +24,7 @@
 #include "troupe/actors/connect.hpp"
 #include "troupe/actors/messages.hpp"
 #include "troupe/actors/system_config.hpp"
+#include "troupe/transport/peer.hpp"
 #include "troupe/transport/shareable_array.hpp"
 #include "wire_raw.hpp"
 
@@ -94,12 +95,11 @@ struct bench_config : system_config {
   }
 };
 
-// Blocks are transfers of the production queue, with its window, parts and credit.
+// Blocks are transfers between production peers, with their window, parts and credit.
 struct end_state {
+  transport::peer link{0}; // first, so that CAF makes the state of nothing, not of its actor
   end_actor peer;
   shareable_array source = blocks();
-  outbound_queue out;
-  owed_credit owed;
   transfer_ids ids{0};
   taken so_far;
   std::uint64_t sum = 0;
@@ -109,23 +109,21 @@ struct end_state {
 };
 using end_pointer = end_actor::stateful_pointer<end_state>;
 
+auto poster(end_pointer self) {
+  return [self](auto&& what) { self->send(self->state.peer, std::forward<decltype(what)>(what)); };
+}
+
 void send_more(end_pointer self) {
   auto& s = self->state;
   if (!s.promise.pending()) return;
   if (bench_clock::now() >= s.until) {
-    s.out.clear();
+    s.link.lost();
     s.promise.deliver(s.so_far);
     return;
   }
-  for (;;) {
-    if (s.out.waiting() == 0) {
-      s.out.add(s.ids.next(), 0, s.source, block_at(s.source, s.next_block++), block_bytes);
-    }
-    if (auto next = s.out.next())
-      self->send(s.peer, std::move(*next));
-    else if (s.out.waiting() > 0)
-      return; // the window is full
-  }
+  while (s.link.waiting() == 0) // else the window is full
+    s.link.send({s.ids.next(), s.source, block_at(s.source, s.next_block++), block_bytes},
+                poster(self));
 }
 
 end_actor::behavior_type end_of_stream(end_pointer self) {
@@ -133,11 +131,11 @@ end_actor::behavior_type end_of_stream(end_pointer self) {
             auto& s = self->state;
             s.sum += touch(p.data.bytes());
             s.so_far.bytes += p.data.size();
-            s.owed.add(p);
-            for (const auto& c : s.owed.due(0)) self->send(s.peer, c);
+            s.link.take(p);
+            s.link.post_credit(poster(self));
           },
           [self](const credit& c) {
-            self->state.out.credit(c.transfer, c.parts, c.key);
+            self->state.link.take(c, poster(self));
             send_more(self);
           },
           [self](const stream_for& f) -> caf::result<taken> {
@@ -152,7 +150,7 @@ end_actor::behavior_type end_of_stream(end_pointer self) {
           [](const question& q) { return q; },
           [self](const peer_is& p) {
             self->state.peer = p.peer;
-            self->state.out.use(bulk_lane_to(self->system(), p.peer));
+            self->state.link.reach_over(bulk_lane_to(self->system(), p.peer));
             return self->state.so_far;
           }};
 }

@@ -46,7 +46,7 @@ void archive_state::on_image(const replica_image& i) {
 
 void archive_state::on_part(const part& p) {
   auto& from = senders_[p.from];
-  from.owed.add(p);
+  from.link.take(p);
   give_credit(from);
   if (!open_) return;
   arriving_[p.transfer].bytes.add(p);
@@ -55,7 +55,7 @@ void archive_state::on_part(const part& p) {
 
 void archive_state::give_credit(sender& to) {
   if (!to.handle) return;
-  for (const auto& c : to.owed.due(transport::archive_peer)) self->send(to.handle, c);
+  to.link.post_credit([&](const credit& c) { self->send(to.handle, c); });
 }
 
 void archive_state::store_if_whole(transfer_id id) {
@@ -66,7 +66,7 @@ void archive_state::store_if_whole(transfer_id id) {
   auto arrived = std::move(i->second);
   arriving_.erase(i);
   auto& from = senders_[arrived.header->sender];
-  from.owed.close(id);
+  from.link.whole(id);
   give_credit(from);
   auto shard = arrived.header->shard.value;
   try {
@@ -148,8 +148,8 @@ void archive_state::on_send(const send_images& s) {
 
 void archive_state::hand_out(std::uint32_t shard, receiver& r) {
   r.transfer = ids_.next();
-  r.out.clear();
-  r.out.use(bulk_lane_to(self->system(), r.replica));
+  r.link.lost();
+  r.link.reach_over(bulk_lane_to(self->system(), r.replica));
   self->send(r.replica, replica_image{shard_id{shard},
                                       {},
                                       0,
@@ -158,8 +158,8 @@ void archive_state::hand_out(std::uint32_t shard, receiver& r) {
                                       r.transfer,
                                       transport::archive_peer,
                                       archive_actor{self}});
-  r.out.add(r.transfer, transport::archive_peer, r.image, r.image->data(), r.image->size());
-  while (auto next = r.out.next()) self->send(r.replica, std::move(*next));
+  r.link.send({r.transfer, r.image, r.image->data(), r.image->size()},
+              [&](part p) { self->send(r.replica, std::move(p)); });
 }
 
 void archive_state::on_credit(const credit& c) {
@@ -168,8 +168,7 @@ void archive_state::on_credit(const credit& c) {
   if (i == receivers_.end()) return;
   auto& r = i->second;
   r.moved = true;
-  r.out.credit(c.transfer, c.parts, c.key);
-  while (auto next = r.out.next()) self->send(r.replica, std::move(*next));
+  r.link.take(c, [&](part p) { self->send(r.replica, std::move(p)); });
 }
 
 void archive_state::on_replicated(const replicated& r) {

@@ -5,6 +5,7 @@ namespace troupe::actors {
 void evaluator_state::start(evaluator_options o) {
   options_ = std::move(o);
   model_ = options_.work.make_model();
+  shards_.assign(options_.ranges.size(), transport::peer{transport::evaluator_peer});
   self->delayed_send(self, options_.resend_after, evaluator_tick{});
 }
 
@@ -20,44 +21,46 @@ void evaluator_state::begin_next() {
   for (std::uint32_t s = 0; s < options_.ranges.size(); ++s) {
     auto id = ids_.next();
     const auto& range = options_.ranges[s];
-    pulls.begin(s, {target_->data() + range.first, range.size}, id);
+    pulls_.begin(s, {target_->data() + range.first, range.size}, id);
     send_pull(s, id);
   }
 }
 
 void evaluator_state::send_pull(std::uint32_t shard, transfer_id id) {
+  shards_[shard].asked();
   self->send(options_.peers.shard(shard_id{shard}),
              pull_snapshot{requests_.front().epoch, id, puller_actor{self},
                            transport::shared_pools::of_process().key()});
 }
 
 void evaluator_state::on_part(const part& p) {
-  if (p.from >= options_.ranges.size()) return;
+  if (p.from >= shards_.size()) return;
   moved_ = self->clock().now();
-  auto range = pulls.add(p);
-  for (const auto& c : pulls.credit_due(p.from, transport::evaluator_peer))
-    self->send(options_.peers.shard(shard_id{p.from}), c);
+  auto range = pulls_.add(p);
+  shards_[p.from].take(p);
+  shards_[p.from].post_credit(
+      [&](const credit& c) { self->send(options_.peers.shard(shard_id{p.from}), c); });
   landed(range);
 }
 
 void evaluator_state::on_parameters(const parameters& p) {
-  landed(pulls.announced(p.shard.value, p.transfer, p.own_applied, p.seen_updates));
+  landed(pulls_.announced(p.shard.value, p.transfer, p.own_applied, p.seen_updates));
   for (const auto& first : p.first) on_part(first);
 }
 
 void evaluator_state::on_moved(const shard_moved& m) {
   if (!options_.peers.replace(m)) return;
-  pulls.moved(m.shard.value);
-  for (auto shard : pulls.open())
+  shards_[m.shard.value].moved(nullptr);
+  for (auto shard : pulls_.open())
     if (shard == m.shard.value) {
       auto id = ids_.next();
-      pulls.restart(shard, id);
+      pulls_.restart(shard, id);
       send_pull(shard, id);
     }
 }
 
 void evaluator_state::landed(const std::optional<transport::range_pulls::whole>& range) {
-  if (range && pulls.all_landed()) finish();
+  if (range && pulls_.all_landed()) finish();
 }
 
 void evaluator_state::finish() {
@@ -74,9 +77,9 @@ void evaluator_state::on_tick() {
   auto now = self->clock().now();
   if (now - moved_ >= options_.resend_after) {
     moved_ = now;
-    for (auto shard : pulls.open()) {
+    for (auto shard : pulls_.open()) {
       auto id = ids_.next();
-      pulls.restart(shard, id);
+      pulls_.restart(shard, id);
       send_pull(shard, id);
     }
   }

@@ -207,9 +207,9 @@ void shard_state::use_image_if_whole() {
   options.slot->core = std::make_shared<shard_core>(options.core, storage::decode(bytes));
   auto done = *std::exchange(image_, std::nullopt);
   image_bytes_ = {};
-  auto& from = peers_[done.sender];
-  from.owed.close(done.transfer);
-  give_credit(done.sender, from);
+  auto& from = known(done.sender);
+  from.link.whole(done.transfer);
+  give_credit(from);
   if (options.recorder) record_image(done);
   image_taken_ = part_.learning;
   self->send(done.from, replicated{options.id, part_.view, done.sequence, own_peer()});
@@ -252,11 +252,14 @@ void shard_state::send_change(std::uint64_t sequence, const shard_change& change
   std::vector<part> parts;
   for (const auto& [offset, b] : change.gradient)
     parts.push_back({r.transfer, own_peer(), offset, total, b});
-  auto& to = peers_[downstream_peer()];
-  to.out.add(parts);
-  r.first = to.out.next_of(r.transfer);
-  self->send(part_.downstream, std::move(r));
-  flush(to);
+  auto& to = known(downstream_peer());
+  to.link.send(
+      parts,
+      [&](std::vector<part> first) {
+        r.first = std::move(first);
+        self->send(part_.downstream, std::move(r));
+      },
+      poster(to));
 }
 
 void shard_state::on_replicated(const replicated& r) {
@@ -264,10 +267,11 @@ void shard_state::on_replicated(const replicated& r) {
   if (!of_view || !part_.downstream || r.sender != downstream_peer()) return;
   downstream_moved_ = true;
   log_.acknowledge(r.sequence);
-  auto& to = peers_[downstream_peer()];
+  auto& to = known(downstream_peer());
   const auto open = sent_as_.upper_bound(r.sequence);
-  for (auto i = sent_as_.begin(); i != open; i = sent_as_.erase(i)) to.out.settle(i->second, r.key);
-  flush(to);
+  for (auto i = sent_as_.begin(); i != open; i = sent_as_.erase(i))
+    to.link.answered(i->second, r.key);
+  to.link.flush(poster(to));
   if (r.compared > downstream_hash_.first) downstream_hash_ = {r.compared, r.hash};
   if (part_.downstream_learns && r.sequence >= learner_image_) learner_has_image_ = true;
   tell_if_caught_up();
@@ -294,15 +298,14 @@ void shard_state::send_image(peer_number to, const shard_image& image, replica_i
   header.bytes = bytes->size();
   header.sender = own_peer();
   header.from = shard_actor{self};
-  auto& p = peers_[to];
-  p.out.cancel(p.sending); // an earlier one was used or given up
+  auto& p = known(to);
+  p.link.give_up(p.sending); // an earlier one was used or given up
   p.sending = header.transfer;
   if (to == transport::archive_peer)
     self->send(caf::actor_cast<archive_actor>(p.handle), header);
   else
     self->send(part_.downstream, header);
-  p.out.add(header.transfer, own_peer(), bytes, bytes->data(), bytes->size());
-  flush(p);
+  p.link.send({header.transfer, bytes, bytes->data(), bytes->size()}, poster(p));
 }
 
 void shard_state::tell_if_caught_up() {
@@ -319,7 +322,7 @@ void shard_state::tell_if_caught_up() {
 void shard_state::on_tick() {
   self->delayed_send(self, options.resend_after, replica_tick{});
   for (auto& [number, p] : peers_)
-    if (p.handle) flush(p); // TRANSFER-7
+    if (p.handle) p.link.flush(poster(p)); // TRANSFER-7
   const bool followed = part_.downstream && !part_.downstream_learns;
   if (part_.primary && core() && followed && log_.last() > own_hash_.first &&
       ++ticks_ % ticks_per_comparison == 0)
@@ -329,7 +332,7 @@ void shard_state::on_tick() {
   if (!part_.downstream || moved || (log_.acknowledged() == log_.last() && !image_open)) return;
   // Nothing moved: what was sent may have been lost.
   reached(image_open ? probe::image_sent_again : probe::changes_sent_again);
-  peers_[downstream_peer()].out.clear();
+  known(downstream_peer()).link.lost();
   if (image_open)
     bring_up_learner();
   else
@@ -351,9 +354,9 @@ void shard_state::compare(std::uint64_t sequence) {
 void shard_state::acknowledge() {
   const bool follows = !part_.primary || mutant_active(mutant::old_view_accepted);
   if (!follows || !upstream_) return;
-  auto& owed = peers_[upstream_peer_].owed;
+  auto& upstream = known(upstream_peer_).link;
   const auto open = came_as_.upper_bound(log_.applied());
-  for (auto i = came_as_.begin(); i != open; i = came_as_.erase(i)) owed.settle(i->second);
+  for (auto i = came_as_.begin(); i != open; i = came_as_.erase(i)) upstream.answer(i->second);
   self->send(upstream_,
              replicated{options.id, part_.view, log_.applied(), own_peer(), own_hash_.first,
                         own_hash_.second, transport::shared_pools::of_process().key()});

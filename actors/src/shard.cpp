@@ -28,42 +28,42 @@ void shard_state::start(shard_options o) {
   self->delayed_send(self, options.resend_after, replica_tick{});
 }
 
-shard_state::peer& shard_state::introduce(peer_number number, const transfer_actor& handle) {
-  auto& p = peers_[number];
+// To whom it is sent decides by which number it is known there.
+shard_state::counterpart& shard_state::known(peer_number number) {
+  const auto own = transport::is_replica_peer(number) ? own_peer() : options.id.value;
+  return peers_.try_emplace(number, own).first->second;
+}
+
+shard_state::counterpart& shard_state::introduce(peer_number number, const transfer_actor& handle) {
+  auto& p = known(number);
   if (!same_handle(p.handle, handle)) {
-    p.out.use(bulk_lane_to(self->system(), handle));
+    p.link.reach_over(bulk_lane_to(self->system(), handle));
     p.handle = handle;
   }
-  give_credit(number, p);
+  give_credit(p);
   return p;
 }
 
-shard_state::peer& shard_state::introduce_puller(peer_number number, const puller_actor& handle) {
-  auto& p = peers_[number];
+shard_state::counterpart& shard_state::introduce_puller(peer_number number,
+                                                        const puller_actor& handle) {
+  auto& p = known(number);
   if (!same_handle(p.puller, handle)) {
     p.puller = handle;
     return introduce(number, handle);
   }
-  give_credit(number, p);
+  give_credit(p);
   return p;
-}
-
-void shard_state::flush(peer& p) {
-  while (auto next = p.out.next()) self->send(p.handle, std::move(*next));
 }
 
 // Every part is credited, also one that is dropped (TRANSFER-3).
 void shard_state::took_in(const part& p) {
-  auto& from = peers_[p.from];
-  from.owed.add(p);
-  give_credit(p.from, from);
+  auto& from = known(p.from);
+  from.link.take(p);
+  give_credit(from);
 }
 
-void shard_state::give_credit(peer_number number, peer& to) {
-  if (!to.handle) return;
-  for (const auto& c :
-       to.owed.due(transport::is_replica_peer(number) ? own_peer() : options.id.value))
-    self->send(to.handle, c);
+void shard_state::give_credit(counterpart& to) {
+  if (to.handle) to.link.post_credit(poster(to));
 }
 
 void shard_state::on_part(const part& p) {
@@ -72,7 +72,7 @@ void shard_state::on_part(const part& p) {
     take_replica_part(p);
     return;
   }
-  auto& from = peers_[p.from];
+  auto& from = known(p.from);
   if (core() && p.total != core()->size() * sizeof(float)) return;
   if (!arriving_from(from, p.transfer).bytes.add(p)) return;
   if (from.inbound.size() > inbound_per_peer_max)
@@ -80,7 +80,7 @@ void shard_state::on_part(const part& p) {
   accept_if_whole(from, p.transfer);
 }
 
-shard_state::arriving& shard_state::arriving_from(peer& p, transfer_id id) {
+shard_state::arriving& shard_state::arriving_from(counterpart& p, transfer_id id) {
   const auto known = std::ranges::find(p.inbound, id, &arriving::transfer);
   return known != p.inbound.end() ? *known : p.inbound.emplace_back(arriving{id, {}, {}});
 }
@@ -98,7 +98,7 @@ void shard_state::on_push(const push& p) {
   accept_if_whole(from, p.transfer);
 }
 
-void shard_state::accept_if_whole(peer& from, transfer_id id) {
+void shard_state::accept_if_whole(counterpart& from, transfer_id id) {
   if (!part_.primary || !core()) { // REPLICA-4
     reached(probe::push_waited_for_primary);
     return;
@@ -150,7 +150,7 @@ void shard_state::answer(std::uint64_t sequence, const shard_change& change) {
           .sequence = sequence,
           .batch = change.batch});
   if (auto i = peers_.find(change.worker.value); i != peers_.end())
-    i->second.owed.settle(owed.came_as);
+    i->second.link.answer(owed.came_as);
   self->send(owed.pusher, pushed{options.id, change.batch, owed.came_as,
                                  transport::shared_pools::of_process().key()});
 }
@@ -194,7 +194,7 @@ void shard_state::on_applied_in_place(const applied_in_place& p) {
 
 void shard_state::on_pull(const pull& p) {
   auto& from = introduce_puller(p.worker.value, p.from);
-  from.out.settle(from.sending, p.key);
+  from.link.answered(from.sending, p.key);
   const auto number = p.worker.value;
   const auto now = self->clock().now();
   const auto since = from.waiting ? from.waiting->since : now;
@@ -238,7 +238,7 @@ void shard_state::serve_waiting() {
 }
 
 // What a peer has waited for `since` then may be read now.
-void shard_state::serve(peer& p, const pull& request, caf::actor_clock::time_point since) {
+void shard_state::serve(counterpart& p, const pull& request, caf::actor_clock::time_point since) {
   const caf::timespan blocked = self->clock().now() - since;
   blocked_ += blocked;
   // A step is read exactly as the step before it left it: nothing is missing from it.
@@ -254,24 +254,24 @@ void shard_state::serve(peer& p, const pull& request, caf::actor_clock::time_poi
   send_range(p, request.transfer, range, blocked);
 }
 
-void shard_state::send_range(peer& to, transfer_id id, const shard_core::reading& range,
+void shard_state::send_range(counterpart& to, transfer_id id, const shard_core::reading& range,
                              caf::timespan blocked) {
   // A puller has one pull open: it has the earlier range by now, or gave it up.
-  to.out.cancel(to.sending);
+  to.link.give_up(to.sending);
   to.sending = id;
-  to.out.add(id, options.id.value, range.parameters, range.parameters->data(),
-             range.parameters->size() * sizeof(float));
-  self->send(to.puller,
-             parameters{options.id, id, range.own_applied, range.seen_updates,
-                        static_cast<std::uint64_t>(
-                            std::chrono::duration_cast<std::chrono::microseconds>(blocked).count()),
-                        to.out.next_of(id)});
-  flush(to);
+  const auto blocked_us = std::chrono::duration_cast<std::chrono::microseconds>(blocked).count();
+  to.link.send(
+      {id, range.parameters, range.parameters->data(), range.parameters->size() * sizeof(float)},
+      [&](std::vector<part> first) {
+        self->send(to.puller, parameters{options.id, id, range.own_applied, range.seen_updates,
+                                         static_cast<std::uint64_t>(blocked_us), std::move(first)});
+      },
+      poster(to));
 }
 
 void shard_state::on_pull_snapshot(const pull_snapshot& p) {
   auto& from = introduce_puller(transport::evaluator_peer, p.from);
-  from.out.settle(from.sending, p.key);
+  from.link.answered(from.sending, p.key);
   waiting_snapshots_.assign(1, p);
   after_change();
 }
@@ -286,7 +286,7 @@ void shard_state::after_change() {
       record({.what = history::event_kind::snapshot_served,
               .sequence = log_.applied(),
               .batch = {p.epoch, 0}});
-    send_range(peers_[transport::evaluator_peer], p.transfer, {range, 0, 0});
+    send_range(known(transport::evaluator_peer), p.transfer, {range, 0, 0});
     return true;
   });
 }
@@ -295,8 +295,7 @@ void shard_state::on_credit(const credit& c) {
   auto i = peers_.find(c.from);
   if (i == peers_.end()) return;
   if (part_.downstream && c.from == downstream_peer()) downstream_moved_ = true;
-  i->second.out.credit(c.transfer, c.parts, c.key);
-  flush(i->second);
+  i->second.link.take(c, poster(i->second));
 }
 
 caf::result<clock_entered> shard_state::on_enter(const enter_clock& e) {

@@ -19,10 +19,10 @@ void worker_state::start(worker_options o) {
   options_ = std::move(o);
   core_.emplace(options_.core);
   ids_ = transport::transfer_ids{options_.id.value};
-  out_.resize(options_.core.ranges.size());
+  shards_.assign(options_.core.ranges.size(), transport::peer{options_.id.value});
   blocked_.resize(options_.core.ranges.size());
   for (auto shard : options_.core.remote)
-    out_[shard.value].use(bulk_lane_to(self->system(), options_.peers.shard(shard)));
+    shards_[shard.value].reach_over(bulk_lane_to(self->system(), options_.peers.shard(shard)));
   self->delayed_send(self, options_.resend_after, resend_tick{});
 }
 
@@ -74,6 +74,7 @@ void worker_state::send_pull(shard_id shard, transfer_id id) {
           .shard = shard,
           .clock = pull_->clock,
           .batch = history::as_batch(pull_->step)});
+  shards_[shard.value].asked();
   self->send(options_.peers.shard(shard),
              pull{options_.id, pull_->clock, pull_->step, id, puller_actor{self},
                   transport::shared_pools::of_process().key()});
@@ -89,11 +90,11 @@ void worker_state::on_parameters(const parameters& p) {
 }
 
 void worker_state::on_part(const part& p) {
-  if (p.from >= options_.peers.shard_count()) return;
+  if (p.from >= shards_.size()) return;
   pull_moved_ = self->clock().now();
   auto range = pulls_.add(p);
-  for (const auto& c : pulls_.credit_due(p.from, options_.id.value))
-    self->send(options_.peers.shard(shard_id{p.from}), c);
+  shards_[p.from].take(p);
+  shards_[p.from].post_credit(poster(shard_id{p.from}));
   landed(std::move(range));
 }
 
@@ -145,7 +146,7 @@ void worker_state::on_compute(const use_compute& u) {
   for (auto& order : core_->compute_again()) {
     const auto& transfers = pushes_.at(order.batch).transfers;
     for (auto shard : options_.core.remote)
-      out_[shard.value].cancel(transfers[shard.value]); // WORKER-7
+      shards_[shard.value].give_up(transfers[shard.value]); // WORKER-7
     compute(std::move(order));
   }
 }
@@ -202,18 +203,14 @@ void worker_state::send_push(shard_id shard, const worker_core::push_order& orde
   auto id = ids_.next();
   open.transfers[shard.value] = id;
   const auto& range = options_.core.ranges[shard.value];
-  auto& out = out_[shard.value];
-  out.add(id, options_.id.value, order.gradient, order.gradient->data() + range.first,
-          range.size * sizeof(float));
-  self->send(options_.peers.shard(shard),
-             push{options_.id, order.clock, order.batch, order.seen_updates[shard.value], id,
-                  pusher_actor{self}, out.next_of(id)});
-  flush(shard);
-}
-
-void worker_state::flush(shard_id shard) {
-  while (auto next = out_[shard.value].next())
-    self->send(options_.peers.shard(shard), std::move(*next));
+  shards_[shard.value].send(
+      {id, order.gradient, order.gradient->data() + range.first, range.size * sizeof(float)},
+      [&](std::vector<part> first) {
+        self->send(options_.peers.shard(shard),
+                   push{options_.id, order.clock, order.batch, order.seen_updates[shard.value], id,
+                        pusher_actor{self}, std::move(first)});
+      },
+      poster(shard));
 }
 
 void worker_state::on_credit(const credit& c) {
@@ -221,19 +218,18 @@ void worker_state::on_credit(const credit& c) {
   if (!options_.core.remote.contains(shard)) return;
   for (auto& [batch, open] : pushes_)
     if (open.transfers[shard.value] == c.transfer) open.moved = self->clock().now();
-  out_[shard.value].credit(c.transfer, c.parts, c.key);
-  flush(shard);
+  shards_[shard.value].take(c, poster(shard));
 }
 
 void worker_state::on_pushed(const pushed& p) {
   record({.what = history::event_kind::acknowledgement_seen, .shard = p.shard, .batch = p.batch});
   if (options_.core.remote.contains(p.shard)) {
-    auto& out = out_[p.shard.value];
-    out.settle(p.transfer, p.key);
+    auto& from = shards_[p.shard.value];
+    from.answered(p.transfer, p.key);
     // Of an attempt after the one that is answered nothing more is needed either.
     if (auto i = pushes_.find(p.batch); i != pushes_.end())
-      if (auto last = i->second.transfers[p.shard.value]; last != p.transfer) out.cancel(last);
-    flush(p.shard);
+      if (auto last = i->second.transfers[p.shard.value]; last != p.transfer) from.give_up(last);
+    from.flush(poster(p.shard));
   }
   if (!core_->pushed(p.shard, p.batch)) return;
   auto done = pushes_.extract(p.batch);
@@ -249,9 +245,7 @@ void worker_state::on_pushed(const pushed& p) {
 void worker_state::on_moved(const shard_moved& m) {
   if (!options_.peers.replace(m)) return;
   // What the old primary has not confirmed goes to the new one, which drops what it has.
-  out_[m.shard.value] = transport::outbound_queue{};
-  out_[m.shard.value].use(bulk_lane_to(self->system(), m.primary));
-  pulls_.moved(m.shard.value);
+  shards_[m.shard.value].moved(bulk_lane_to(self->system(), m.primary));
   for (auto shard : pulls_.open())
     if (shard == m.shard.value) {
       reached(probe::pull_from_new_primary);
@@ -271,7 +265,7 @@ leases_held worker_state::on_lease_request() const {
 }
 
 void worker_state::on_tick() {
-  for (auto shard : options_.core.remote) flush(shard); // TRANSFER-7
+  for (auto shard : options_.core.remote) shards_[shard.value].flush(poster(shard)); // TRANSFER-7
   auto now = self->clock().now();
   if (now - pull_moved_ >= pull_patience_) {
     pull_moved_ = now;
@@ -292,7 +286,7 @@ void worker_state::on_tick() {
     reached(probe::push_sent_again);
     for (auto shard : missing) {
       if (options_.core.remote.contains(shard))
-        out_[shard.value].cancel(open.transfers[shard.value]);
+        shards_[shard.value].give_up(open.transfers[shard.value]);
       send_push(shard, order, open);
     }
   }

@@ -10,6 +10,7 @@
 #include "troupe/actors/fields.hpp"
 #include "troupe/actors/message_inspection.hpp"
 #include "troupe/actors/system_config.hpp"
+#include "troupe/transport/peer.hpp"
 
 using namespace troupe;
 using namespace troupe::actors;
@@ -188,9 +189,10 @@ TEST_CASE("a block of shared memory that cannot be had arrives as unreadable (BL
   REQUIRE_FALSE(read(local.system, bytes, lost));
   CHECK(lost.unreadable());
   CHECK(lost.size() == 0);
-  owed_credit owed;
-  owed.add({5, 1, 0, 12, lost});
-  const auto due = owed.due(3); // at once (TRANSFER-5)
+  peer reader{3};
+  reader.take(part{5, 1, 0, 12, lost});
+  std::vector<credit> due; // at once (TRANSFER-5)
+  reader.post_credit([&](const credit& c) { due.push_back(c); });
   REQUIRE(due.size() == 1);
   CHECK(due[0].key == 0);
   CHECK(due[0].from == 3);

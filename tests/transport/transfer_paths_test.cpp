@@ -1,5 +1,5 @@
 // Which way the parts of a transfer go: through shared memory, over a bulk connection, as messages.
-#include "troupe/transport/transfer.hpp"
+#include "troupe/transport/outbound_queue.hpp"
 
 #include <algorithm>
 #include <set>

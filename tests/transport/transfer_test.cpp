@@ -1,4 +1,7 @@
-#include "troupe/transport/transfer.hpp"
+#include "troupe/transport/inbound_transfer.hpp"
+#include "troupe/transport/outbound_queue.hpp"
+#include "troupe/transport/owed_credit.hpp"
+#include "troupe/transport/range_pulls.hpp"
 
 #include <algorithm>
 #include <utility>
@@ -119,32 +122,6 @@ TEST_CASE("credit that an answer stands for is not given again") {
   CHECK(due[0].parts == 7);
   CHECK(due[0].transfer == 21);
   CHECK(owed.due(3).empty());
-}
-
-TEST_CASE("a pull credits the one before it, and a long one credits itself on the way") {
-  auto values = ramp(65536 * 20);
-  std::vector<float> target(values->size());
-  range_pulls pulls;
-  pulls.begin(3, target, 1);
-  auto parts = parts_of(values, 1);
-  std::uint32_t credited = 0;
-  for (const auto& p : parts) {
-    pulls.add(p);
-    for (const auto& c : pulls.credit_due(3, 4)) {
-      CHECK(c.from == 4);
-      credited += c.parts;
-    }
-  }
-  CHECK(credited == 16);
-  pulls.restart(3, 2); // the four are forgotten
-  parts = parts_of(values, 2);
-  for (int i = 0; i < 7; ++i) {
-    pulls.add(parts[i]);
-    CHECK(pulls.credit_due(3, 4).empty());
-  }
-  pulls.add(parts[7]);
-  CHECK(pulls.credit_due(3, 4).size() == 1);
-  CHECK(pulls.credit_due(77, 4).empty());
 }
 
 TEST_CASE("TRANSFER-4: parts in any order make the transfer whole") {

@@ -12,6 +12,8 @@
 #include "troupe/recorder.hpp"
 #include "troupe/scheduler/shard_ranges.hpp"
 #include "troupe/storage/checkpoint_store.hpp"
+#include "troupe/transport/inbound_transfer.hpp"
+#include "troupe/transport/peer.hpp"
 
 namespace troupe::actors {
 
@@ -129,13 +131,13 @@ struct archive_state {
   };
   struct sender {
     transfer_actor handle; // null until its first image
-    transport::owed_credit owed;
+    transport::peer link{transport::archive_peer};
   };
   struct receiver { // of an image that it does not use yet
     shard_actor replica;
     std::shared_ptr<const tensor::aligned_vector<std::byte>> image;
     transfer_id transfer = 0;
-    transport::outbound_queue out{};
+    transport::peer link{transport::archive_peer};
     bool moved = true; // since the last tick
   };
   void hand_out(std::uint32_t shard, receiver& r);

@@ -9,6 +9,7 @@
 #include "troupe/actors/messages.hpp"
 #include "troupe/actors/system_config.hpp"
 #include "troupe/job.hpp"
+#include "troupe/transport/bulk_lane.hpp"
 #include "troupe/transport/bulk_links.hpp"
 
 namespace troupe::actors {

@@ -9,6 +9,8 @@
 #include "troupe/actors/address_book.hpp"
 #include "troupe/actors/messages.hpp"
 #include "troupe/scheduler/shard_ranges.hpp"
+#include "troupe/transport/peer.hpp"
+#include "troupe/transport/range_pulls.hpp"
 #include "troupe/workload.hpp"
 
 namespace troupe::actors {
@@ -40,20 +42,20 @@ struct evaluator_state {
   void on_parameters(const parameters& p);
   void on_moved(const shard_moved& m);
   void on_tick();
-  void landed(const std::optional<transport::range_pulls::whole>& range);
-
   static inline const char* name = "troupe.evaluator";
 
   self_pointer self;
-  transport::range_pulls pulls;
 
  private:
   void begin_next();
   void send_pull(std::uint32_t shard, transfer_id id);
+  void landed(const std::optional<transport::range_pulls::whole>& range);
   void finish();
 
   evaluator_options options_;
   std::unique_ptr<tensor::model> model_;
+  transport::range_pulls pulls_;
+  std::vector<transport::peer> shards_; // by number
   transport::transfer_ids ids_{transport::evaluator_peer};
   std::deque<evaluate_epoch> requests_; // the front one is in hand
   std::shared_ptr<tensor::aligned_vector<float>> target_;

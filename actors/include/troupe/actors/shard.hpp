@@ -15,6 +15,8 @@
 #include "troupe/recorder.hpp"
 #include "troupe/scheduler/replica_log.hpp"
 #include "troupe/scheduler/waiting_reads.hpp"
+#include "troupe/transport/inbound_transfer.hpp"
+#include "troupe/transport/peer.hpp"
 
 namespace troupe::actors {
 
@@ -129,11 +131,11 @@ struct shard_state {
     pusher_actor pusher = {}; ///< to be acknowledged to, unless null
     std::function<void()> then = nullptr;
   };
-  struct peer {
+  struct counterpart {
+    explicit counterpart(peer_number own) : link(own) {}
     transfer_actor handle; ///< null until its first message that names it
     puller_actor puller;   ///< the same, of one that pulls
-    transport::owed_credit owed;
-    transport::outbound_queue out;
+    transport::peer link;
     transfer_id sending = 0;       ///< the last range or image begun
     std::vector<arriving> inbound; ///< a few at most
     std::optional<waiting_pull> waiting;
@@ -144,20 +146,23 @@ struct shard_state {
   peer_number downstream_peer() const {
     return transport::replica_peer(part_.downstream_node.value);
   }
-  peer& introduce(peer_number number, const transfer_actor& handle);
-  peer& introduce_puller(peer_number number, const puller_actor& handle);
-  void flush(peer& p);
+  counterpart& known(peer_number number);
+  counterpart& introduce(peer_number number, const transfer_actor& handle);
+  counterpart& introduce_puller(peer_number number, const puller_actor& handle);
+  auto poster(const counterpart& to) { // sends what its link posts
+    return [this, &to](auto&& what) { self->send(to.handle, std::forward<decltype(what)>(what)); };
+  }
   void took_in(const part& p);
-  void give_credit(peer_number number, peer& to);
-  static arriving& arriving_from(peer& p, transfer_id id);
-  void accept_if_whole(peer& p, transfer_id id);
+  void give_credit(counterpart& to);
+  static arriving& arriving_from(counterpart& p, transfer_id id);
+  void accept_if_whole(counterpart& p, transfer_id id);
   void append(shard_change change, owed_answer owed);
   void answer(std::uint64_t sequence, const shard_change& change);
   void pump();
   bool may_answer_reads();
   void serve_waiting();
-  void serve(peer& p, const pull& request, caf::actor_clock::time_point since);
-  void send_range(peer& to, transfer_id id, const shard_core::reading& range,
+  void serve(counterpart& p, const pull& request, caf::actor_clock::time_point since);
+  void send_range(counterpart& to, transfer_id id, const shard_core::reading& range,
                   caf::timespan blocked = {});
   void after_change();
   void record(history::event e);
@@ -180,8 +185,8 @@ struct shard_state {
   void record_image(const replica_image& used);
   void accept_waiting_pushes();
 
-  std::unordered_map<peer_number, peer> peers_;   // a thousand workers or more
-  scheduler::waiting_reads<peer_number> waiting_; // whose peer::waiting is set
+  std::unordered_map<peer_number, counterpart> peers_; // a thousand workers or more
+  scheduler::waiting_reads<peer_number> waiting_;      // whose counterpart::waiting is set
   std::vector<pull_snapshot> waiting_snapshots_;
   std::vector<std::function<void()>> when_primary_; // what the scheduler asked for before that
   std::uint64_t pushes_taken_ = 0;

@@ -11,6 +11,8 @@
 #include "troupe/actors/worker_core.hpp"
 #include "troupe/recorder.hpp"
 #include "troupe/values/time_shares.hpp"
+#include "troupe/transport/peer.hpp"
+#include "troupe/transport/range_pulls.hpp"
 
 namespace troupe::actors {
 
@@ -96,7 +98,11 @@ struct worker_state {
   void send_pull(shard_id shard, transfer_id id);
   void push_now(const worker_core::push_order& order);
   void send_push(shard_id shard, const worker_core::push_order& order, open_push& open);
-  void flush(shard_id shard);
+  auto poster(shard_id shard) { // sends what its peer posts
+    return [this, shard](auto&& what) {
+      self->send(options_.peers.shard(shard), std::forward<decltype(what)>(what));
+    };
+  }
   void landed(std::optional<transport::range_pulls::whole> range);
   void record(history::event e);
 
@@ -109,7 +115,7 @@ struct worker_state {
   caf::timespan pull_patience_{0};    // until it is sent again
   transport::range_pulls pulls_;
   std::map<batch_id, open_push> pushes_;
-  std::vector<transport::outbound_queue> out_; // by shard
+  std::vector<transport::peer> shards_; // by number
   std::uint64_t push_count_ = 0;
   std::uint64_t attempts_ = 0; // to compute
   scheduler::time_account account_;

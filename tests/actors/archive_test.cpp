@@ -1,0 +1,177 @@
+#include "troupe/actors/archive.hpp"
+
+#include <catch2/catch.hpp>
+
+#include "../storage/sample_image.hpp"
+#include "../tensor/scratch_folder.hpp"
+#include "silent_peers.hpp"
+
+using namespace troupe;
+using namespace troupe::actors;
+namespace storage = troupe::storage;
+namespace transport = troupe::transport;
+
+namespace {
+
+using bytes = tensor::aligned_vector<std::byte>;
+
+// What the archive tells the scheduler.
+struct told {
+  std::vector<checkpoint_ended> ended;
+  std::vector<images_arrived> arrived;
+  std::vector<checkpoint_loaded> loaded;
+  std::vector<images_sent> sent;
+};
+
+archive_client_actor::behavior_type client(archive_client_actor::pointer, told* log) {
+  return {[=](const checkpoint_loaded& l) { log->loaded.push_back(l); },
+          [=](const images_sent& s) { log->sent.push_back(s); },
+          [=](const images_arrived& a) { log->arrived.push_back(a); },
+          [=](const checkpoint_ended& e) { log->ended.push_back(e); }};
+}
+
+// An archive of two shards, and a replica that takes everything and says nothing.
+class fixture : public test_system {
+ public:
+  fixture() {
+    archive_options o;
+    o.folder = folder.path();
+    o.batches_per_epoch = 70;
+    o.epochs = 9;
+    o.ranges = {{0, 5}, {5, 4}};
+    o.scheduler = keep(system().spawn(client, &news));
+    shard_ = keep(system().spawn(silent_shard, &log));
+    archive_ = keep(system().spawn(archive, std::move(o)));
+  }
+
+  template <class Message>
+  void tell(Message m) {
+    caf::anon_send(archive_, std::move(m));
+    settle();
+  }
+  void open(std::uint64_t number) { tell(open_checkpoint{number, 2, "2024-02-29T12:00:00Z"}); }
+
+  // Announces the image of a shard for a checkpoint and sends all of it.
+  void send_image(std::uint64_t checkpoint, std::uint32_t shard) {
+    const auto image =
+        storage::encode(shard == 0 ? sample_image(0, 5, static_cast<float>(checkpoint))
+                                   : sample_image(5, 4, static_cast<float>(checkpoint)));
+    send_bytes(checkpoint, shard, {image.begin(), image.end()});
+  }
+  void send_bytes(std::uint64_t checkpoint, std::uint32_t shard, bytes image) {
+    const auto id = next_++;
+    const auto owner = std::make_shared<bytes>(std::move(image));
+    const auto number = transport::replica_peer(shard);
+    tell(replica_image{shard_id{shard}, {}, 0, checkpoint, owner->size(), id, number, shard_});
+    for (auto& p : transport::cut(id, number, owner, owner->data(), owner->size()))
+      tell(std::move(p));
+  }
+  void write(std::uint64_t checkpoint) {
+    open(checkpoint);
+    for (std::uint32_t shard : {0u, 1u}) send_image(checkpoint, shard);
+  }
+  // The number of the newest checkpoint that can be read back; its images must be those sent for it.
+  std::uint64_t newest() const {
+    std::vector<storage::checkpoint_store::refused> refused;
+    const auto found = storage::checkpoint_store{folder.path(), 2}.load_newest(refused);
+    CHECK(refused.empty());
+    if (!found) return 0;
+    const auto number = found->manifest.number;
+    CHECK(same(found->images.at(0), sample_image(0, 5, static_cast<float>(number))));
+    CHECK(same(found->images.at(1), sample_image(5, 4, static_cast<float>(number))));
+    return number;
+  }
+
+  told news;
+  scratch_folder folder;
+  shard_actor shard_;
+
+ private:
+  archive_impl_actor archive_;
+  transfer_id next_ = 1;
+};
+
+} // namespace
+
+TEST_CASE("a checkpoint is on disk when the images of all shards have arrived") {
+  fixture f;
+  f.open(1);
+  f.send_image(1, 0);
+  CHECK(f.news.arrived.empty());
+  CHECK(f.newest() == 0);
+  f.send_image(1, 1);
+  CHECK(f.news.arrived.size() == 1);
+  REQUIRE(f.news.ended.size() == 1);
+  CHECK(f.news.ended[0].number == 1);
+  CHECK(f.news.ended[0].error.empty());
+  CHECK(f.newest() == 1);
+  CHECK(f.log.credits.size() == 2); // of each image, though no answer goes back
+}
+
+TEST_CASE("ARCHIVE-1: a checkpoint that fails leaves those before it as they are") {
+  fixture f;
+  f.write(1);
+  SECTION("an image cannot be read") {
+    f.open(2);
+    f.send_image(2, 0);
+    f.send_bytes(2, 1, bytes(100));
+  }
+  SECTION("it is given up") {
+    f.open(2);
+    f.send_image(2, 0);
+    f.tell(give_up_checkpoint{});
+  }
+  SECTION("it cannot be written") {
+    std::ofstream{f.folder.path() / "000002"} << "a file where the folder should be";
+    f.open(2);
+    f.send_image(2, 0);
+    std::filesystem::remove(f.folder.path() / "000002");
+  }
+  REQUIRE(f.news.ended.size() == 2);
+  CHECK(f.news.ended[1].number == 2);
+  CHECK_FALSE(f.news.ended[1].error.empty());
+  CHECK(f.newest() == 1);
+  f.write(3); // and the next one succeeds
+  CHECK(f.newest() == 3);
+}
+
+TEST_CASE("ARCHIVE-2: a checkpoint that is opened ends the one that is open") {
+  fixture f;
+  f.open(1);
+  f.send_image(1, 0);
+  f.open(2);
+  REQUIRE(f.news.ended.size() == 1);
+  CHECK(f.news.ended[0].number == 1);
+  CHECK_FALSE(f.news.ended[0].error.empty());
+  f.send_image(2, 1); // with the image of the first, it would be whole
+  CHECK(f.news.ended.size() == 1);
+  f.send_image(2, 0);
+  CHECK(f.newest() == 2);
+}
+
+TEST_CASE("ARCHIVE-2: an image of another checkpoint is dropped") {
+  fixture f;
+  f.open(2);
+  f.send_image(2, 0);
+  f.send_image(1, 1); // late
+  f.send_image(3, 1); // early
+  CHECK(f.news.arrived.empty());
+  CHECK(f.news.ended.empty());
+  f.send_image(2, 1);
+  REQUIRE(f.news.ended.size() == 1);
+  CHECK(f.newest() == 2);
+  CHECK(f.log.credits.size() == 2);
+}
+
+TEST_CASE("ARCHIVE-3: an image that is handed out goes again until its replica uses it") {
+  fixture f;
+  f.write(1);
+  f.tell(load_checkpoint{5});
+  REQUIRE(f.news.loaded.size() == 1);
+  CHECK(f.news.loaded[0].number == 1);
+  f.tell(send_images{5, {f.shard_, f.shard_}});
+  CHECK(f.log.images.size() == 2);
+  f.pass(std::chrono::seconds(4)); // nothing moved
+  CHECK(f.log.images.size() >= 4);
+  CHECK(f.news.sent.empty());
+}

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include "troupe/transport/transfer.hpp"
+
+/// Inside of `peer`.
+namespace troupe::transport {
+
+/// What a receiver owes one sender for parts that it took in. Not thread-safe.
+class owed_credit {
+ public:
+  explicit owed_credit(std::uint32_t window = default_window) : most_(window / 2) {}
+
+  void add(const part& p);
+  /// An answer of the receiver's credits the transfer.
+  void settle(transfer_id id);
+  /// The transfer is whole, and no answer will say so.
+  void close(transfer_id id);
+  void clear();
+  /// What is to be sent now, as credit of `from` (TRANSFER-5, TRANSFER-6).
+  std::vector<credit> due(peer_number from);
+
+ private:
+  std::uint32_t most_;
+  std::uint32_t parts_ = 0;                                 // of all transfers
+  std::vector<std::pair<transfer_id, std::uint32_t>> owed_; // for few transfers
+  std::vector<credit> due_;                                 // whatever else is owed
+};
+
+} // namespace troupe::transport
