@@ -10,9 +10,9 @@
 #include "troupe/actors/messages.hpp"
 #include "troupe/actors/worker_core.hpp"
 #include "troupe/recorder.hpp"
-#include "troupe/values/time_shares.hpp"
 #include "troupe/transport/peer.hpp"
 #include "troupe/transport/range_pulls.hpp"
+#include "troupe/values/time_shares.hpp"
 
 namespace troupe::actors {
 
