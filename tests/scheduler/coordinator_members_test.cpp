@@ -105,6 +105,17 @@ TEST_CASE("SCHED-7: a lost node is told so, and nothing that it or its workers s
   CHECK(s.phase() == "training");
 }
 
+TEST_CASE(
+    "SCHED-7: a failure that a lost node reports does not end the run of the one that is left") {
+  auto s = training(2, coordinator_stage::job(2));
+  s.decisions->connection_closed(n1, true, "its connection closed", s.now);
+  s.settle();
+  s.decisions->actor_failed(n1, "out of memory", s.now);
+  CHECK(s.settle().empty());
+  s.decisions->actor_failed(n0, "out of memory", s.now); // there is no other node to go on with
+  CHECK(all_of<orders::hand_over_result>(s.settle()).at(0).error == "out of memory");
+}
+
 // -- SCHED-9 --------------------------------------------------------------------------------------
 
 TEST_CASE(
