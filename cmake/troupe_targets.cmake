@@ -1,6 +1,7 @@
 # troupe_compile_options(target): the warnings and sanitizers every target of the project gets.
 function(troupe_compile_options target)
-  target_compile_options(${target} PRIVATE -Wall -Wextra $<$<BOOL:${TROUPE_WERROR}>:-Werror>)
+  # A switch that lacks an enumerator is an error in every build: such switches are the tables of names.
+  target_compile_options(${target} PRIVATE -Wall -Wextra -Werror=switch $<$<BOOL:${TROUPE_WERROR}>:-Werror>)
   # g++ 12 warns of overlapping copies inside std::string where there are none (gcc bug 105651).
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
     target_compile_options(${target} PRIVATE -Wno-restrict)

@@ -201,7 +201,7 @@ void shard_state::on_pull(const pull& p) {
   from.waiting.reset();
   waiting_.remove(number);
   const bool alone = waiting_.size() == 0; // then it need not wait to be found first
-  if (alone && may_answer_reads() && core()->may_read(p.worker, p.clock, p.step)) {
+  if (alone && may_answer_reads() && core()->may_read(p.clock, p.step)) {
     serve(from, p, since);
     return;
   }
@@ -228,7 +228,7 @@ void shard_state::serve_waiting() {
   if (waiting_.size() == 0 || !may_answer_reads()) return;
   const auto admitted = waiting_.take_admitted([this](peer_number number) {
     const auto& request = peers_.at(number).waiting->request;
-    return core()->may_read(request.worker, request.clock, request.step);
+    return core()->may_read(request.clock, request.step);
   });
   for (auto number : admitted) {
     auto& to = peers_.at(number);

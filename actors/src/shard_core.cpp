@@ -212,8 +212,8 @@ float shard_core::scale_for(const shard_change& change) const {
   return tensor::staleness_scale(updates_ - change.seen_updates);
 }
 
-bool shard_core::may_read(worker_id worker, clock_value clock, std::uint64_t step) const {
-  return steps_ ? steps_->may_read(step) : clocks_.may_read(mode_, worker, clock);
+bool shard_core::may_read(clock_value clock, std::uint64_t step) const {
+  return steps_ ? steps_->may_read(step) : clocks_.may_read(mode_, clock);
 }
 
 shard_core::reading shard_core::read(worker_id worker, clock_value clock,

@@ -74,7 +74,7 @@ std::string text(const workload& w) {
   std::string modes;
   std::uint64_t staleness = 2, step = 4;
   for (const auto& mode : w.modes) {
-    modes += (modes.empty() ? "" : ", ") + in_quotes(scheduler::to_string(mode.type()));
+    modes += (modes.empty() ? "" : ", ") + in_quotes(name_of(mode.type()));
     staleness = mode.staleness().value_or(staleness);
     step = mode.batches_per_step().value_or(static_cast<std::uint32_t>(step));
   }

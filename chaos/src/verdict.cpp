@@ -13,15 +13,7 @@ namespace {
 
 using history::event_kind;
 
-static_assert(invariants == history::rules + 2); // those that are looked at when the run has ended
-
 constexpr std::size_t notices_told = 8;
-
-constexpr invariant as_invariant(history::rule r) {
-  return static_cast<invariant>(static_cast<std::size_t>(r) + 1);
-}
-static_assert(as_invariant(history::rule::exactly_once) == invariant::exactly_once);
-static_assert(as_invariant(history::rule::asked) == invariant::asked);
 
 std::string seconds(sim_time t) {
   char text[32];
@@ -73,13 +65,13 @@ class judgement {
         history::check(remains_.histories, {.violations_kept = 3, .one_clock = remains_.one_clock});
     for (std::size_t i = 0; i < history::rules; ++i) {
       const auto rule = static_cast<history::rule>(i + 1);
-      outcome_.judged[std::string(name_of(as_invariant(rule)))] += report.of(rule).judged;
+      outcome_.judged[std::string(name_of(invariant_of(rule)))] += report.of(rule).judged;
     }
     for (const auto& v : report.violations) {
       const auto& events = remains_.histories.at(v.at.process).events;
       const auto at =
           v.at.index < events.size() ? sim_time(events[v.at.index].time_ns) : remains_.end;
-      add(as_invariant(v.broken), at, v.what, v.by);
+      add(invariant_of(v.broken), at, v.what, v.by);
     }
   }
 

@@ -9,35 +9,9 @@
 namespace troupe::history {
 
 std::string name_of(rule r) {
-  switch (r) {
-  case rule::exactly_once:
-    return "exactly once";
-  case rule::nothing_lost:
-    return "nothing acknowledged is lost";
-  case rule::own_writes:
-    return "own writes are read";
-  case rule::staleness:
-    return "staleness within the bound";
-  case rule::clocks:
-    return "clocks never go back";
-  case rule::one_primary:
-    return "one primary, no read of the past";
-  case rule::replicas_equal:
-    return "replicas are equal";
-  case rule::every_sample:
-    return "every sample once an epoch";
-  case rule::one_lease:
-    return "one lease of a batch";
-  case rule::checkpoints:
-    return "restored as stored";
-  case rule::all_sent:
-    return "what was received was sent";
-  case rule::acknowledged:
-    return "what was seen was acknowledged";
-  case rule::asked:
-    return "what was served was asked for";
-  }
-  return "rule " + std::to_string(static_cast<unsigned>(r));
+  const auto sentence = words_of(r).sentence;
+  return sentence.empty() ? "rule " + std::to_string(static_cast<unsigned>(r))
+                          : std::string(sentence);
 }
 
 std::uint64_t report::total_violations() const {

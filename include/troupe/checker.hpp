@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "troupe/recorder.hpp"
@@ -78,7 +79,52 @@ enum class rule : std::uint8_t {
   acknowledged,
   asked
 };
-inline constexpr std::size_t rules = 13;
+
+/// A rule as files name it, and as reports say it.
+struct rule_words {
+  std::string_view name;
+  std::string_view sentence;
+};
+
+/// Empty for a value that is no rule.
+constexpr rule_words words_of(rule r) {
+  switch (r) {
+  case rule::exactly_once:
+    return {"exactly_once", "exactly once"};
+  case rule::nothing_lost:
+    return {"nothing_lost", "nothing acknowledged is lost"};
+  case rule::own_writes:
+    return {"own_writes", "own writes are read"};
+  case rule::staleness:
+    return {"staleness", "staleness within the bound"};
+  case rule::clocks:
+    return {"clocks", "clocks never go back"};
+  case rule::one_primary:
+    return {"one_primary", "one primary, no read of the past"};
+  case rule::replicas_equal:
+    return {"replicas_equal", "replicas are equal"};
+  case rule::every_sample:
+    return {"every_sample", "every sample once an epoch"};
+  case rule::one_lease:
+    return {"one_lease", "one lease of a batch"};
+  case rule::checkpoints:
+    return {"checkpoints", "restored as stored"};
+  case rule::all_sent:
+    return {"all_sent", "what was received was sent"};
+  case rule::acknowledged:
+    return {"acknowledged", "what was seen was acknowledged"};
+  case rule::asked:
+    return {"asked", "what was served was asked for"};
+  }
+  return {};
+}
+
+/// How many rules there are.
+inline constexpr std::size_t rules = [] {
+  std::size_t n = 0;
+  while (!words_of(static_cast<rule>(n + 1)).name.empty()) ++n;
+  return n;
+}();
 
 /// "exactly once", "nothing acknowledged is lost", ...
 std::string name_of(rule r);

@@ -26,6 +26,16 @@ struct model_spec {
   std::size_t parameters = 0;                              ///< integer_sum: number of parameters
 };
 
+constexpr std::string_view name_of(model_spec::kind k) {
+  switch (k) {
+  case model_spec::kind::sequential:
+    return "sequential";
+  case model_spec::kind::integer_sum:
+    return "integer_sum";
+  }
+  return {};
+}
+
 /// Where the samples come from. Paths are absolute once a job has been loaded from a file.
 struct data_spec {
   enum class format { idx, csv, digits, integers };
@@ -37,6 +47,20 @@ struct data_spec {
   std::size_t samples = 0;      ///< digits, integers: how many to generate
   double held_out = 0.2;        ///< share of the samples kept for evaluation, in [0, 1)
 };
+
+constexpr std::string_view name_of(data_spec::format f) {
+  switch (f) {
+  case data_spec::format::idx:
+    return "idx";
+  case data_spec::format::csv:
+    return "csv";
+  case data_spec::format::digits:
+    return "digits";
+  case data_spec::format::integers:
+    return "integers";
+  }
+  return {};
+}
 
 struct train_spec {
   std::uint32_t epochs = 1;

@@ -49,15 +49,11 @@ const clock_table::entry* clock_table::find_live(worker_id worker) const {
   return e && e->live ? e : nullptr;
 }
 
-void clock_table::count(const entry& e) {
-  ++applied_[e.applied];
-  ++live_;
-}
+void clock_table::count(const entry& e) { ++applied_[e.applied]; }
 
 void clock_table::discount(const entry& e) {
   const auto at = applied_.find(e.applied);
   if (--at->second == 0) applied_.erase(at);
-  --live_;
 }
 
 void clock_table::move_forward(entry& e, clock_value to) {
@@ -125,8 +121,7 @@ std::optional<clock_value> clock_table::oldest() const {
   return applied_.begin()->first;
 }
 
-bool clock_table::may_read(const consistency& mode, worker_id /*reader: as every other*/,
-                           clock_value c) const {
+bool clock_table::may_read(const consistency& mode, clock_value c) const {
   if (!mode.bounded()) return true;
   const auto bound = mode.staleness();
   if (!bound)

@@ -13,26 +13,6 @@ namespace {
 
 } // namespace
 
-std::string to_string(mode m) {
-  switch (m) {
-  case mode::hogwild:
-    return "hogwild";
-  case mode::async:
-    return "async";
-  case mode::ssp:
-    return "ssp";
-  case mode::bsp:
-    return "bsp";
-  }
-  fail("expected a mode of 0 to 3, found " + std::to_string(static_cast<unsigned>(m)));
-}
-
-std::optional<mode> parse_mode(std::string_view text) {
-  for (const auto m : {mode::hogwild, mode::async, mode::ssp, mode::bsp})
-    if (text == to_string(m)) return m;
-  return std::nullopt;
-}
-
 consistency consistency::hogwild() { return {mode::hogwild, 0}; }
 
 consistency consistency::async() { return {mode::async, 0}; }
@@ -49,7 +29,8 @@ consistency consistency::from(mode m, std::uint64_t parameter) {
   case mode::hogwild:
   case mode::async:
     if (parameter != 0)
-      fail("expected no parameter for " + to_string(m) + ", found " + std::to_string(parameter));
+      fail("expected no parameter for " + std::string(name_of(m)) + ", found " +
+           std::to_string(parameter));
     return {m, 0};
   case mode::ssp:
     return ssp(parameter);
@@ -57,6 +38,20 @@ consistency consistency::from(mode m, std::uint64_t parameter) {
     if (parameter > std::numeric_limits<std::uint32_t>::max())
       fail("expected fewer than 2^32 batches in a step, found " + std::to_string(parameter));
     return bsp(static_cast<std::uint32_t>(parameter));
+  }
+  fail("expected a mode of 0 to 3, found " + std::to_string(static_cast<unsigned>(m)));
+}
+
+consistency consistency::of(mode m, clock_value staleness, std::uint32_t batches_per_step) {
+  switch (m) {
+  case mode::hogwild:
+    return hogwild();
+  case mode::async:
+    return async();
+  case mode::ssp:
+    return ssp(staleness);
+  case mode::bsp:
+    return bsp(batches_per_step);
   }
   fail("expected a mode of 0 to 3, found " + std::to_string(static_cast<unsigned>(m)));
 }
@@ -72,8 +67,8 @@ std::optional<std::uint32_t> consistency::batches_per_step() const noexcept {
 }
 
 std::string to_string(const consistency& c) {
-  if (!c.bounded()) return to_string(c.type());
-  return to_string(c.type()) + "(" + std::to_string(c.parameter()) + ")";
+  const std::string name(name_of(c.type()));
+  return c.bounded() ? name + "(" + std::to_string(c.parameter()) + ")" : name;
 }
 
 } // namespace troupe::scheduler

@@ -27,6 +27,7 @@ using content = run_journal::content;
 constexpr std::uint32_t application_id = 0x54727570; // "Trup", in the file's header
 constexpr std::uint32_t version = 1;
 
+// listen_host and listen_port have no meaning: they are "" and 0 in every journal of this version.
 constexpr const char* tables[] = {
     R"(CREATE TABLE run (
          only INTEGER PRIMARY KEY CHECK (only = 1),
@@ -70,7 +71,8 @@ constexpr const char* tables[] = {
 class fingerprint {
  public:
   explicit fingerprint(const content& c) {
-    put(c.job_id), put(c.job), put(c.listen_host), put(c.listen_port);
+    put(c.job_id), put(c.job);
+    put(std::string()), put(std::uint16_t{0}); // listen_host, listen_port
     put(c.next_node), put(c.next_worker), put(c.evaluated_epochs), put(c.restarts), put(c.ended);
     put(c.nodes.size());
     for (const auto& n : c.nodes)
@@ -169,9 +171,9 @@ void write_epochs(sqlite3* db, const content& before, const content& after) {
 void write_run(sqlite3* db, const content& c) {
   std::optional<std::uint32_t> epoch, index;
   if (const auto& bad = c.progress.non_finite_loss) epoch = bad->epoch, index = bad->index;
-  run_sql(db, "REPLACE INTO run VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", c.job_id, c.job,
-          c.listen_host, c.listen_port, c.next_node, c.next_worker, c.evaluated_epochs, c.restarts,
-          c.ended, epoch, index, count_of(c.progress.elapsed), fingerprint(c).value());
+  run_sql(db, "REPLACE INTO run VALUES (1, ?, ?, '', 0, ?, ?, ?, ?, ?, ?, ?, ?, ?)", c.job_id,
+          c.job, c.next_node, c.next_worker, c.evaluated_epochs, c.restarts, c.ended, epoch, index,
+          count_of(c.progress.elapsed), fingerprint(c).value());
 }
 
 std::uint32_t number_of(sqlite3* db, const char* sql) {
@@ -187,19 +189,18 @@ std::string word_of(sqlite3* db, const char* sql) {
 // None when the tables hold anything but a content that was saved.
 std::optional<content> load(sqlite3* db) {
   content c;
-  sqlite_statement run(db, "SELECT job_id, job, listen_host, listen_port, next_node, next_worker, "
+  sqlite_statement run(db, "SELECT job_id, job, next_node, next_worker, "
                            "evaluated_epochs, restarts, ended, non_finite_epoch, "
                            "non_finite_index, elapsed, checksum FROM run");
   if (!run.next()) return std::nullopt;
-  c.job_id = run.text(0), c.job = run.text(1), c.listen_host = run.text(2);
-  c.listen_port = run.get<std::uint16_t>(3);
-  c.next_node = run.get<std::uint32_t>(4), c.next_worker = run.get<std::uint32_t>(5);
-  c.evaluated_epochs = run.get<std::uint32_t>(6), c.restarts = run.get<std::uint32_t>(7);
-  c.ended = run.get<std::int64_t>(8) != 0;
-  if (!run.null(9))
-    c.progress.non_finite_loss = {run.get<std::uint32_t>(9), run.get<std::uint32_t>(10)};
-  if (!run.null(11)) c.progress.elapsed = job_progress::seconds(run.real(11));
-  const auto checksum = run.get<std::int64_t>(12);
+  c.job_id = run.text(0), c.job = run.text(1);
+  c.next_node = run.get<std::uint32_t>(2), c.next_worker = run.get<std::uint32_t>(3);
+  c.evaluated_epochs = run.get<std::uint32_t>(4), c.restarts = run.get<std::uint32_t>(5);
+  c.ended = run.get<std::int64_t>(6) != 0;
+  if (!run.null(7))
+    c.progress.non_finite_loss = {run.get<std::uint32_t>(7), run.get<std::uint32_t>(8)};
+  if (!run.null(9)) c.progress.elapsed = job_progress::seconds(run.real(9));
+  const auto checksum = run.get<std::int64_t>(10);
 
   sqlite_statement nodes(db, "SELECT id, host, port, shards, workers FROM nodes ORDER BY id");
   while (nodes.next())
@@ -384,13 +385,6 @@ void run_journal::save(content next) {
     fail(file_, "cannot write the run journal: " + reason);
   }
   content_ = wanted_;
-}
-
-void run_journal::save_listen(const std::string& host, std::uint16_t port) {
-  auto next = wanted_;
-  next.listen_host = host;
-  next.listen_port = port;
-  save(std::move(next));
 }
 
 void run_journal::save_node(const node_entry& node, std::uint32_t next_node) {

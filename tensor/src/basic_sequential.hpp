@@ -50,7 +50,7 @@ class basic_sequential {
     std::size_t inputs = 0;
     std::size_t units = 0;
     bool dense = false;
-    std::optional<activation> applied;
+    std::optional<layer_spec::kind> applied;
     /// In training, output and delta exist in bfloat16 alone: the output as the next stage's
     /// input_memory, the delta in delta_memory_. Both enter products and a ReLU, which rounding
     /// commutes with.
@@ -63,7 +63,7 @@ class basic_sequential {
   };
 
   void add_dense(std::size_t units);
-  void add_activation(activation a);
+  void add_activation(layer_spec::kind activation);
   void check(std::size_t parameters, const basic_batch<T>& batch) const;
   void make_room(std::size_t rows);
   /// Returns z, the last stage's output.

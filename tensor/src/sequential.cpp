@@ -20,37 +20,30 @@ using kind = layer_spec::kind;
   throw error("model", "expected " + expected + ", found " + std::to_string(found));
 }
 
-activation activation_of(kind k) {
-  switch (k) {
-  case kind::relu:
-    return activation::relu;
-  case kind::tanh:
-    return activation::tanh;
-  default:
-    return activation::sigmoid;
-  }
-}
-
 template <class T>
-void apply(activation a, T* values, std::size_t n) {
-  switch (a) {
-  case activation::relu:
+void apply(kind activation, T* values, std::size_t n) {
+  switch (activation) {
+  case kind::dense:
+    return; // none
+  case kind::relu:
     return relu_in_place(values, n);
-  case activation::tanh:
+  case kind::tanh:
     return tanh_in_place(values, n);
-  case activation::sigmoid:
+  case kind::sigmoid:
     return sigmoid_in_place(values, n);
   }
 }
 
 template <class T>
-void multiply_derivative(activation a, const T* y, T* delta, std::size_t n) {
-  switch (a) {
-  case activation::relu:
+void multiply_derivative(kind activation, const T* y, T* delta, std::size_t n) {
+  switch (activation) {
+  case kind::dense:
+    return; // none
+  case kind::relu:
     return multiply_relu_derivative(y, delta, n);
-  case activation::tanh:
+  case kind::tanh:
     return multiply_tanh_derivative(y, delta, n);
-  case activation::sigmoid:
+  case kind::sigmoid:
     return multiply_sigmoid_derivative(y, delta, n);
   }
 }
@@ -87,11 +80,11 @@ basic_sequential<T>::basic_sequential(std::size_t inputs, const std::vector<laye
     if (layer.type == kind::dense)
       add_dense(layer.units);
     else
-      add_activation(activation_of(layer.type));
+      add_activation(layer.type);
   }
   for (std::size_t k = 0; k + 1 < stages_.size(); ++k)
     stages_[k].rounded = p == precision::bf16 && stages_[k].dense &&
-                         stages_[k].applied == activation::relu && stages_[k + 1].dense;
+                         stages_[k].applied == kind::relu && stages_[k + 1].dense;
 }
 
 template <class T>
@@ -107,15 +100,15 @@ void basic_sequential<T>::add_dense(std::size_t units) {
 }
 
 template <class T>
-void basic_sequential<T>::add_activation(activation a) {
+void basic_sequential<T>::add_activation(layer_spec::kind activation) {
   // Its derivative is a function of its output, so it may overwrite the dense layer's.
   if (!stages_.empty() && !stages_.back().applied) {
-    stages_.back().applied = a;
+    stages_.back().applied = activation;
     return;
   }
   stage s;
   s.inputs = s.units = stages_.empty() ? inputs_ : stages_.back().units;
-  s.applied = a;
+  s.applied = activation;
   stages_.push_back(std::move(s));
 }
 
@@ -128,7 +121,7 @@ void basic_sequential<T>::initialize(std::uint64_t seed, std::span<T> parameters
   for (const auto& s : stages_) {
     if (!s.dense) continue;
     const auto weights = parameters.subspan(s.weight, s.inputs * s.units);
-    if (s.applied == activation::relu) {
+    if (s.applied == kind::relu) {
       const double deviation = std::sqrt(2.0 / static_cast<double>(s.inputs));
       for (auto& w : weights) w = static_cast<T>(deviation * random.normal());
     } else {

@@ -231,7 +231,7 @@ TEST_CASE("the archive is sent an image, and an empty replica begins with one fr
   f.settle();
   REQUIRE(b.slot->core);
   CHECK(f.same_state(a, b));
-  CHECK(b.slot->core->clocks().live_count() == 0);
+  CHECK(b.slot->core->clocks().live_workers().empty());
   REQUIRE(f.log.acknowledged.size() == 1);
   f.install(1, {b});
   f.send_push(b, 2);

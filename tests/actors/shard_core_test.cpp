@@ -152,26 +152,26 @@ TEST_CASE("SHARD-4: the snapshot of an epoch is taken when its last batch has be
 
 TEST_CASE("SHARD-5: a read waits for its bound, and in async for nothing") {
   auto ssp = make(scheduler::consistency::ssp(1));
-  CHECK(ssp.may_read(w0, 1, 0));
-  CHECK_FALSE(ssp.may_read(w0, 2, 0)); // worker 1 has applied nothing
+  CHECK(ssp.may_read(1, 0));
+  CHECK_FALSE(ssp.may_read(2, 0)); // worker 1 has applied nothing
   accept(ssp, w0, 0, {0, 0}, constant(1));
-  CHECK_FALSE(ssp.may_read(w0, 2, 0));
+  CHECK_FALSE(ssp.may_read(2, 0));
   accept(ssp, w1, 0, {0, 1}, constant(1));
-  CHECK(ssp.may_read(w0, 2, 0));
+  CHECK(ssp.may_read(2, 0));
   change_clocks(ssp, shard_change::kind::leave, w1);
-  CHECK(ssp.may_read(w0, 2, 0));
+  CHECK(ssp.may_read(2, 0));
 
   auto async = make(scheduler::consistency::async());
-  CHECK(async.may_read(w0, 1000, 0));
+  CHECK(async.may_read(1000, 0));
 
   auto bsp = make(scheduler::consistency::bsp(2));
-  CHECK(bsp.may_read(w0, 0, 0));
-  CHECK_FALSE(bsp.may_read(w0, 0, 1));
+  CHECK(bsp.may_read(0, 0));
+  CHECK_FALSE(bsp.may_read(0, 1));
   accept(bsp, w0, 0, {0, 0}, constant(1));
-  CHECK_FALSE(bsp.may_read(w0, 0, 1));
+  CHECK_FALSE(bsp.may_read(0, 1));
   accept(bsp, w0, 1, {0, 1}, constant(1));
-  CHECK(bsp.may_read(w0, 0, 1));
-  CHECK_FALSE(bsp.may_read(w0, 0, 2));
+  CHECK(bsp.may_read(0, 1));
+  CHECK_FALSE(bsp.may_read(0, 2));
 }
 
 TEST_CASE(

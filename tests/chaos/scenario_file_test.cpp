@@ -118,7 +118,7 @@ TEST_CASE("a scenario file says what is trained, on what, what happens and what 
   REQUIRE(s.faults.size() == 1);
   CHECK(s.faults[0].at == 12'345'678ns);
   CHECK(s.faults[0].disk == disk_fault::flipped_bit);
-  CHECK(s.unchecked == std::set{invariant::own_writes});
+  CHECK(s.unchecked == std::set{invariant_of(history::rule::own_writes)});
   CHECK(s.quiet == quiet_phase{1s, 20s});
 }
 

@@ -33,6 +33,7 @@ TEST_CASE("each mode answers the actors' questions as the table of modes says") 
     CHECK(r.value.staleness() == r.staleness);
     CHECK(r.value.batches_per_step() == r.step);
     CHECK(consistency::from(r.value.type(), r.value.parameter()) == r.value);
+    CHECK(consistency::of(r.value.type(), r.staleness.value_or(9), r.step.value_or(9)) == r.value);
   }
 }
 
@@ -48,11 +49,11 @@ TEST_CASE("modes and values read as in a job file") {
   CHECK(to_string(consistency::async()) == "async");
   CHECK(to_string(consistency::ssp(3)) == "ssp(3)");
   CHECK(to_string(consistency::bsp(4)) == "bsp(4)");
+  CHECK(troupe::names_of<mode>.size() == 4);
   for (const auto m : {mode::hogwild, mode::async, mode::ssp, mode::bsp})
-    CHECK(parse_mode(to_string(m)) == m);
-  CHECK_FALSE(parse_mode("").has_value());
-  CHECK_FALSE(parse_mode("SSP").has_value());
-  CHECK_FALSE(parse_mode("ssp(3)").has_value());
+    CHECK(troupe::value_of<mode>(name_of(m)) == m);
+  for (const auto other : {"", "SSP", "ssp(3)"})
+    CHECK_FALSE(troupe::value_of<mode>(other).has_value());
 }
 
 TEST_CASE("a parameter that the mode cannot have is refused") {

@@ -1,5 +1,6 @@
 #include "basic_sequential.hpp"
 
+#include "activations.hpp"
 #include "close.hpp"
 #include "refusal.hpp"
 
@@ -109,7 +110,7 @@ TEST_CASE("a NaN in the data comes out as a NaN loss, through every loss and act
   CHECK(std::isnan(logits(2, loss::softmax_cross_entropy)({infinity, 0}, {0})));
   CHECK(std::isnan(logits(1, loss::binary_cross_entropy)({nan}, {1})));
   CHECK(std::isnan(logits(1, loss::mean_squared_error)({nan}, {}, {1})));
-  for (auto k : {kind::relu, kind::tanh, kind::sigmoid}) {
+  for (auto k : activations()) {
     const auto m =
         make_sequential(1, {{kind::dense, 3}, {k}, {kind::dense, 1}}, loss::mean_squared_error);
     std::vector<float> p(m->parameter_layout().size(), 0.5f), g(p.size());

@@ -6,15 +6,25 @@
 #include <string_view>
 
 #include "troupe/values/ids.hpp"
+#include "troupe/values/names.hpp"
 
 namespace troupe::scheduler {
 
 enum class mode : std::uint8_t { hogwild, async, ssp, bsp };
 
-/// "hogwild", "async", "ssp", "bsp".
-std::string to_string(mode m);
-/// The inverse of to_string; none for any other text.
-std::optional<mode> parse_mode(std::string_view text);
+constexpr std::string_view name_of(mode m) {
+  switch (m) {
+  case mode::hogwild:
+    return "hogwild";
+  case mode::async:
+    return "async";
+  case mode::ssp:
+    return "ssp";
+  case mode::bsp:
+    return "bsp";
+  }
+  return {};
+}
 
 /// What a pull may miss and how a push is applied, as one value that answers the actors' questions,
 /// so that nobody else branches on the mode. The default is `async()`.
@@ -39,6 +49,9 @@ class consistency {
   /// The value with this mode and this parameter(): what a decoder of messages and files needs.
   /// Throws std::invalid_argument for a parameter that the mode cannot have (hogwild and async: 0).
   static consistency from(mode m, std::uint64_t parameter);
+
+  /// The value with this mode and, of these, what the mode uses: what a reader of files needs.
+  static consistency of(mode m, clock_value staleness, std::uint32_t batches_per_step);
 
   mode type() const noexcept { return mode_; }
   /// The staleness of ssp, the batches per step of bsp, 0 otherwise. `from(type(), parameter())`

@@ -2,6 +2,8 @@
 
 #include <cstddef>
 
+#include "troupe/values/names.hpp"
+
 namespace troupe::tensor {
 
 /// All are means over the rows of a batch.
@@ -19,6 +21,18 @@ enum class loss {
   mean_squared_error
 };
 
+constexpr std::string_view name_of(loss l) {
+  switch (l) {
+  case loss::softmax_cross_entropy:
+    return "softmax_cross_entropy";
+  case loss::binary_cross_entropy:
+    return "binary_cross_entropy";
+  case loss::mean_squared_error:
+    return "mean_squared_error";
+  }
+  return {};
+}
+
 struct layer_spec {
   enum class kind { dense, relu, tanh, sigmoid };
   kind type = kind::dense;
@@ -26,6 +40,21 @@ struct layer_spec {
 
   friend bool operator==(const layer_spec&, const layer_spec&) = default;
 };
+
+constexpr std::string_view name_of(layer_spec::kind k) {
+  using enum layer_spec::kind;
+  switch (k) {
+  case dense:
+    return "dense";
+  case relu:
+    return "relu";
+  case tanh:
+    return "tanh";
+  case sigmoid:
+    return "sigmoid";
+  }
+  return {};
+}
 
 /// In what form the factors of a matrix product are multiplied. Parameters, gradients, sums, losses
 /// and activations other than ReLU are float32 in both.
@@ -36,6 +65,16 @@ enum class precision {
   /// derivative, work on the rounded sums.
   bf16
 };
+
+constexpr std::string_view name_of(precision p) {
+  switch (p) {
+  case precision::fp32:
+    return "fp32";
+  case precision::bf16:
+    return "bf16";
+  }
+  return {};
+}
 
 /// Whether this build on this processor multiplies in that precision at full speed. fp32: always.
 /// bf16: with oneDNN, on a processor with AVX512-BF16 or AMX-BF16.

@@ -119,7 +119,7 @@ class shard_core {
   bool make(const shard_change& change);
 
   /// Whether the mode lets a worker at this clock (bsp: for this step) read now (SHARD-5).
-  bool may_read(worker_id worker, clock_value clock, std::uint64_t step) const;
+  bool may_read(clock_value clock, std::uint64_t step) const;
   /// What a read that may be served gets.
   struct reading {
     snapshot parameters;

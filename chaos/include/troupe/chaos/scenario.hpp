@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "troupe/chaos/fault.hpp"
+#include "troupe/checker.hpp"
 #include "troupe/values/consistency.hpp"
 
 namespace troupe::chaos {
@@ -73,26 +74,20 @@ struct fault_family {
   friend bool operator==(const fault_family&, const fault_family&) = default;
 };
 
-/// What must hold of a run. The first two are looked at when it ends, the others are the checker's
-/// rules over its history.
+/// What must hold of a run: two things that are looked at when it ends, and then each rule of the checker
+/// over its history.
 enum class invariant : std::uint8_t {
   finishes,         ///< by itself, without an error, by quiet.finish_by
   exact_parameters, ///< the one right sum, and every sample counted once in each epoch
-  exactly_once,
-  nothing_lost,
-  own_writes,
-  staleness,
-  clocks,
-  one_primary,
-  replicas_equal,
-  every_sample,
-  one_lease,
-  checkpoints,
-  all_sent,
-  acknowledged,
-  asked
+  first_rule
 };
-inline constexpr std::size_t invariants = 15;
+inline constexpr std::size_t invariants =
+    static_cast<std::size_t>(invariant::first_rule) + history::rules;
+
+constexpr invariant invariant_of(history::rule r) {
+  return static_cast<invariant>(static_cast<std::size_t>(invariant::first_rule) +
+                                static_cast<std::size_t>(r) - 1);
+}
 
 struct quiet_phase {
   sim_time from = std::chrono::seconds(2);       ///< no fault begins after this
@@ -136,9 +131,13 @@ inline constexpr std::array<std::string_view, 7> fault_target_names = {
     "scheduler", "node", "worker_node", "primary", "backup", "chain", "everybody"};
 inline constexpr std::array<std::string_view, 3> disk_fault_names = {"full", "slow", "flipped_bit"};
 inline constexpr std::array<std::string_view, 3> direction_names = {"both", "in", "out"};
-inline constexpr std::array<std::string_view, invariants> invariant_names = {
-    "finishes",  "exact_parameters", "exactly_once", "nothing_lost",   "own_writes",
-    "staleness", "clocks",           "one_primary",  "replicas_equal", "every_sample",
-    "one_lease", "checkpoints",      "all_sent",     "acknowledged",   "asked"};
+inline constexpr auto invariant_names = [] {
+  std::array<std::string_view, invariants> names = {"finishes", "exact_parameters"};
+  for (std::size_t i = 1; i <= history::rules; ++i) {
+    const auto rule = static_cast<history::rule>(i);
+    names[static_cast<std::size_t>(invariant_of(rule))] = history::words_of(rule).name;
+  }
+  return names;
+}();
 
 } // namespace troupe::chaos

@@ -44,8 +44,6 @@ class applied_set {
 
   /// All batches of epoch `e` are in the set.
   bool complete(std::uint32_t e) const noexcept;
-  /// All batches of the job are in the set. True for a job without any batch.
-  bool all_complete() const noexcept { return first_incomplete_ == epochs_; }
   /// The lowest epoch that is not complete; epochs() when all are.
   std::uint32_t first_incomplete() const noexcept { return first_incomplete_; }
 

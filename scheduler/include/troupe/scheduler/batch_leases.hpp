@@ -109,8 +109,6 @@ class batch_leases {
   std::uint64_t open_count() const noexcept { return open_.size(); }
   std::uint64_t completed_count() const noexcept { return completed_.size(); }
 
-  /// Batches of epoch `e` completed; 0 for an epoch that is not of the plan.
-  std::uint32_t completed_in_epoch(std::uint32_t e) const noexcept { return completed_.count(e); }
   /// The lowest epoch that has open work; plan().epochs() when finished.
   std::uint32_t first_open_epoch() const noexcept { return completed_.first_incomplete(); }
 

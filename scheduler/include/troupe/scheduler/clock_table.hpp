@@ -75,17 +75,16 @@ class clock_table {
   /// None when it never entered.
   std::optional<clock_value> pushes_below(worker_id worker) const;
   bool live(worker_id worker) const { return find_live(worker) != nullptr; }
-  std::size_t live_count() const noexcept { return live_; }
   /// Ascending.
   std::vector<worker_id> live_workers() const;
 
   /// The lowest applied clock of the live workers; none when nobody is live.
   std::optional<clock_value> oldest() const;
 
-  /// Whether a pull of `reader` at clock `c` may be answered now. Always in async and hogwild; in
-  /// ssp by CLOCKS-3. A reader that is not live holds nobody back, but waits for the others.
+  /// Whether a pull at clock `c` may be answered now, whichever worker reads. Always in async and
+  /// hogwild; in ssp by CLOCKS-3.
   /// Throws std::logic_error in bsp, whose read rule is step_buffer's.
-  bool may_read(const consistency& mode, worker_id reader, clock_value c) const;
+  bool may_read(const consistency& mode, clock_value c) const;
 
   /// How far the slowest live worker is behind a reader at clock `c`: max(0, c - oldest()), 0 when
   /// nobody is live. What a pull reports to the staleness histogram.
@@ -111,7 +110,6 @@ class clock_table {
 
   std::vector<entry> workers_;                   // ascending; departed ones too: CLOCKS-1
   std::map<clock_value, std::uint32_t> applied_; // how many live ones are there, of each
-  std::size_t live_ = 0;
 };
 
 } // namespace troupe::scheduler

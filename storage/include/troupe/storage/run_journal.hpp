@@ -61,8 +61,6 @@ class run_journal {
   struct content {
     std::string job_id;
     std::string job; ///< JSON
-    std::string listen_host;
-    std::uint16_t listen_port = 0;
     std::uint32_t next_node = 0;
     std::uint32_t next_worker = 0;
     std::vector<node_entry> nodes;            ///< the live ones, by id
@@ -92,7 +90,6 @@ class run_journal {
   const content& read() const noexcept { return content_; }
   const std::filesystem::path& file() const noexcept { return file_; }
 
-  void save_listen(const std::string& host, std::uint16_t port);
   /// A node that joined, or one that is known and has come back with other particulars.
   /// `next_node` is above every id given so far, its own included.
   void save_node(const node_entry& node, std::uint32_t next_node);

@@ -9,8 +9,6 @@
 
 namespace troupe::tensor {
 
-enum class activation { relu, tanh, sigmoid };
-
 /// A chain of layers over `inputs` features:
 ///
 ///     dense     y [rows x units] = x [rows x in] * weight [in x units] + bias [units]
