@@ -81,7 +81,7 @@ void bulk_routes::keep(const caf::node_id& process, const contact& at) {
 
 void bulk_routes::apply(const cluster_spec& of_job) {
   links_->use(of_job.bulk_connections);
-  if (!of_job.shared_memory) transport::shared_pools::of_process().disable();
+  if (!of_job.shared_memory) config_.pools->disable();
 }
 
 std::shared_ptr<bulk_lane> bulk_lane_to(caf::actor_system& system, const caf::node_id& process,

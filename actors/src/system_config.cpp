@@ -35,10 +35,21 @@ system_config::system_config(bool networked) {
   set("scheduler.max-threads",
       static_cast<std::int64_t>(std::clamp(std::thread::hardware_concurrency(), 5u, 8u)));
   if (networked) {
-    transport::shared_pools::of_process().enable(); // its peers may be processes of this host
+    pools->enable(); // its peers may be processes of this host
     load<caf::io::middleman, near_multiplexer>();
     set("middleman.workers", static_cast<std::int64_t>(0));
   }
+}
+
+std::shared_ptr<transport::shared_pools> pools_of(const caf::actor_system& system) {
+  const auto* config = dynamic_cast<const system_config*>(&system.config());
+  return config != nullptr ? config->pools : nullptr;
+}
+
+transport::shared_pools* pools_of(const caf::execution_unit* context) {
+  if (context == nullptr) return nullptr;
+  const auto* config = dynamic_cast<const system_config*>(&context->system().config());
+  return config != nullptr ? config->pools.get() : nullptr;
 }
 
 } // namespace troupe::actors

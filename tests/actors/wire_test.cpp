@@ -35,7 +35,8 @@ using echo_actor = caf::typed_actor<caf::replies_to<part>::with<part>,
 
 // Whoever sends a credit gets the parts back that come after it.
 struct mirror_state {
-  transport::peer link{2, 64}; // first, so that CAF makes the state of nothing, not of its actor
+  transport::peer link{2, nullptr,
+                       64}; // first, so that CAF makes the state of nothing, not of its actor
   transfer_actor peer;
 };
 transfer_actor::behavior_type mirror(transfer_actor::stateful_pointer<mirror_state> self) {
@@ -153,13 +154,13 @@ TEST_CASE("the same through shared memory, from this process to another (BLOCK-3
   std::mt19937 random{7};
   while (words.size() < block::max_bytes / 4) words.push_back(static_cast<std::uint32_t>(random()));
   auto owner = std::make_shared<std::vector<std::uint32_t>>(words);
-  auto& pools = shared_pools::of_process();
+  auto& pools = *config.pools;
   caf::scoped_actor self{system};
   const auto free = pools.free_slots();
   for (std::uint32_t skipped : {0u, 4u, 4096u, block::max_bytes - 4}) {
     const auto* at = reinterpret_cast<const std::byte*>(owner->data()) + skipped;
     part sent{5, 1, 0, block::max_bytes - skipped,
-              block{owner, at, block::max_bytes - skipped}.in_shared_memory()};
+              block{owner, at, block::max_bytes - skipped}.in_shared_memory(pools)};
     REQUIRE(pools.contains(sent.data.bytes().data()));
     self->request(*echo, std::chrono::seconds(10), sent)
         .receive(
@@ -212,7 +213,7 @@ bool comes_true(Condition condition) {
 TEST_CASE("the same over a bulk connection, there and back; and as messages when it is gone") {
   echo_process other;
   system_config config{true};
-  shared_pools::of_process().disable();
+  config.pools->disable();
   caf::actor_system system{config};
   auto mirrored =
       connect<transfer_actor>(system, {"127.0.0.1", other.at.mirror}, std::chrono::seconds(10));
@@ -263,7 +264,7 @@ TEST_CASE("the same over a bulk connection, there and back; and as messages when
     }
     return at == bytes;
   };
-  transport::peer out{2};
+  transport::peer out{2, nullptr};
   std::vector<part> posted;
   const auto post = [&](part p) { posted.push_back(std::move(p)); };
   {

@@ -44,9 +44,14 @@ struct outbound_transfer {
 /// Not thread-safe.
 class peer {
  public:
-  /// `own`: the number by which the counterpart knows this end.
-  explicit peer(peer_number own, std::uint32_t window = default_window)
-      : own_(own), owed_(window), out_(window) {}
+  /// `own`: the number by which the counterpart knows this end. `pools`: the memory that this
+  /// process may share, or null; it must outlive the peer.
+  explicit peer(peer_number own, shared_pools* pools, std::uint32_t window = default_window)
+      : pools_(pools), own_(own), owed_(pools, window), out_(pools, window) {}
+
+  /// Tells the counterpart whether it may share memory with this end; goes with questions and
+  /// answers.
+  std::uint64_t key() const noexcept { return key_of(pools_); }
 
   /// The counterpart is reached over this lane, or by messages alone if it is null.
   void reach_over(std::shared_ptr<bulk_lane> lane) { out_.use(std::move(lane)); }
@@ -125,6 +130,7 @@ class peer {
  private:
   void add(outbound_transfer t) { out_.add(t.id, own_, std::move(t.owner), t.data, t.bytes); }
 
+  shared_pools* pools_;
   peer_number own_;
   bool owes_ = true;
   owed_credit owed_;
