@@ -225,8 +225,7 @@ run_result run_scheduler(const job& j, const workload& w, const scheduler_option
   }
   auto job_id = o.job_id;
   scheduler_actor root = system.spawn(scheduler_root, std::move(o));
-  auto port =
-      system.middleman().publish(root, options.listen.port, options.listen.host.c_str(), true);
+  auto port = publish(system, root, options.listen);
   if (!port) {
     caf::anon_send_exit(root, caf::exit_reason::user_shutdown);
     return failed(cannot_listen(options.listen, port.error()));
@@ -284,8 +283,7 @@ node_result run_node(const node_options& options, std::stop_token stop) {
   n.recorder = options.recorder;
   n.on_end = [&ended](node_result r) { ended.set_value(std::move(r)); };
   auto self = system.spawn(node, std::move(n));
-  auto port = system.middleman().publish(node_actor{self}, options.listen.port,
-                                         options.listen.host.c_str(), true);
+  auto port = publish(system, node_actor{self}, options.listen);
   if (!port) {
     caf::anon_send_exit(self, caf::exit_reason::user_shutdown);
     return {node_result::status::failed, cannot_listen(options.listen, port.error())};

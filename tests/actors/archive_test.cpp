@@ -70,7 +70,7 @@ class fixture : public test_system {
     open(checkpoint);
     for (std::uint32_t shard : {0u, 1u}) send_image(checkpoint, shard);
   }
-  // The number of the newest checkpoint that can be read back; its images must be those sent for it.
+  // The number of the newest checkpoint that can be read back. Its images must be those sent.
   std::uint64_t newest() const {
     std::vector<storage::checkpoint_store::refused> refused;
     const auto found = storage::checkpoint_store{folder.path(), 2}.load_newest(refused);

@@ -4,6 +4,7 @@
 
 #include <caf/all.hpp>
 
+#include "troupe/transport/byte_stream.hpp"
 #include "troupe/transport/shared_pools.hpp"
 
 namespace troupe::transport {
@@ -24,6 +25,10 @@ namespace troupe::actors {
 class system_config : public caf::actor_system_config {
  public:
   explicit system_config(bool networked);
+
+  /// Makes the stream of every connection of the system, of messages and of bulk data; null: plain
+  /// TCP. To be set before the system is made.
+  transport::stream_maker streams;
 
   /// The bulk connections of the system made from this, while it has any (bulk_routes).
   std::shared_ptr<transport::bulk_links> bulk;

@@ -22,8 +22,8 @@ struct outbound_transfer {
 /// their way, the credit that is owed, and the way that parts take (shared memory, a bulk
 /// connection, messages).
 ///
-/// A peer sends no message. Each verb that has something to send takes a callable `post`, which gets
-/// a `part` or a `credit` and sends it to the counterpart:
+/// A peer sends no message. Each verb that has something to send takes a callable `post`, which
+/// gets a `part` or a `credit` and sends it to the counterpart:
 ///
 ///     this end                                              the counterpart
 ///       send(bytes, announce, post)   -- announcement, parts -->  take(part), post_credit(post)
@@ -34,12 +34,12 @@ struct outbound_transfer {
 ///         waited before it is posted before its other parts.
 /// PEER-2  An answer stands for the credit that its transfer is still owed: `answer` leaves none to
 ///         post, and `answered` opens the window by all parts of the transfer.
-/// PEER-3  `moved` forgets what was to be sent, what is owed and which way parts take, for all of it
-///         was the earlier counterpart's. Parts that come before `asked` may be from the earlier
-///         one, and are not credited.
+/// PEER-3  `moved` forgets what was to be sent, what is owed and which way parts take: all of it
+///         belonged to the earlier counterpart. Parts that come before `asked` may still be from
+///         the earlier counterpart, and are not credited.
 /// PEER-4  `lost` forgets what was to be sent, and keeps what is known of the counterpart.
-/// PEER-5  `reach_over` changes the connection alone: what waits stays, and what was on its way over
-///         a connection that broke is sent again (TRANSFER-7).
+/// PEER-5  `reach_over` changes the connection alone: what waits stays, and what was on its way
+///         over a connection that broke is sent again (TRANSFER-7).
 ///
 /// Not thread-safe.
 class peer {
