@@ -158,8 +158,8 @@ struct pushes_done {
 using client_actor = pusher_actor::extend<caf::replies_to<push_for>::with<pushes_done>>;
 
 struct client_state {
-  transport::peer link{0,
-                       nullptr}; // first, so that CAF makes the state of nothing, not of its actor
+  // First, so that CAF makes the state of nothing, not of its actor.
+  transport::peer link{0, nullptr};
   shard_actor primary;
   std::shared_ptr<tensor::aligned_vector<float>> gradient;
   transfer_ids ids{0};

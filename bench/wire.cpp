@@ -193,8 +193,8 @@ using client_actor = pusher_actor::extend<caf::replies_to<pull_once>::with<bool>
                                           caf::replies_to<push_once>::with<bool>>;
 
 struct client_state {
-  transport::peer link{0,
-                       nullptr}; // first, so that CAF makes the state of nothing, not of its actor
+  // First, so that CAF makes the state of nothing, not of its actor.
+  transport::peer link{0, nullptr};
   shard_actor shard;
   tensor::aligned_vector<float> target;
   shareable_array gradient;

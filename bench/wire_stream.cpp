@@ -97,8 +97,8 @@ struct bench_config : system_config {
 
 // Blocks are transfers between production peers, with their window, parts and credit.
 struct end_state {
-  transport::peer link{0,
-                       nullptr}; // first, so that CAF makes the state of nothing, not of its actor
+  // First, so that CAF makes the state of nothing, not of its actor.
+  transport::peer link{0, nullptr};
   end_actor peer;
   shareable_array source;
   transfer_ids ids{0};

@@ -36,8 +36,8 @@ using echo_actor = caf::typed_actor<caf::replies_to<part>::with<part>,
 
 // Whoever sends a credit gets the parts back that come after it.
 struct mirror_state {
-  transport::peer link{2, nullptr,
-                       64}; // first, so that CAF makes the state of nothing, not of its actor
+  // First, so that CAF makes the state of nothing, not of its actor.
+  transport::peer link{2, nullptr, 64};
   transfer_actor peer;
 };
 transfer_actor::behavior_type mirror(transfer_actor::stateful_pointer<mirror_state> self) {

@@ -21,7 +21,8 @@ bulk_links::options awkward() {
 } // namespace
 
 TEST_CASE(
-    "over a stream that takes few bytes at a time, parts cross both ways in order (STREAM-1)") {
+    "over a stream that shakes hands and takes few bytes at a time, parts cross both ways in order "
+    "(STREAM-1, STREAM-2)") {
   pair_of p{awkward()};
   const std::vector<std::uint32_t> sizes{
       1, 4, 47, 48, 49, 65536, bulk_max_bytes - 1, bulk_max_bytes};
@@ -59,7 +60,7 @@ TEST_CASE("more than a turn to a peer that read ahead arrives whole (STREAM-4)")
   }
 }
 
-TEST_CASE("a peer that reads nothing holds up nobody else, and its tail arrives when it does") {
+TEST_CASE("a peer that reads nothing holds up nobody else, and gets all of it later (STREAM-5)") {
   pair_of p{awkward()};
   auto slow = tcp_connect(p.at_b.host, p.at_b.port, clock_type::now() + patience);
   REQUIRE(slow.error == 0);

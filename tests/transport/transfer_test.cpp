@@ -12,7 +12,7 @@
 
 using namespace troupe::transport;
 
-TEST_CASE("a transfer is cut into parts that cover it once and share its memory") {
+TEST_CASE("TRANSFER-1: a transfer is cut into parts that cover it once and share its memory") {
   for (std::size_t n : {std::size_t{0}, std::size_t{1}, std::size_t{65535}, std::size_t{65536},
                         std::size_t{65537}, std::size_t{200001}}) {
     auto values = ramp(n);
@@ -23,6 +23,7 @@ TEST_CASE("a transfer is cut into parts that cover it once and share its memory"
       CHECK(p.offset == at);
       CHECK(p.total == n * sizeof(float));
       CHECK(p.data.size() <= part_bytes);
+      CHECK(p.data.size() % sizeof(float) == 0);
       CHECK(p.data.bytes().data() == reinterpret_cast<std::byte*>(values->data()) + at);
       at += p.data.size();
     }
