@@ -81,7 +81,7 @@ double cpu_seconds(pid_t pid) {
 [[noreturn]] void serve(int out, std::size_t bytes, std::uint32_t place, std::uint16_t next_port) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   system_config config{true};
-  if (!share_memory) shared_pools::of_process().disable();
+  if (!share_memory) config.pools->disable();
   caf::actor_system system{config};
   become_replica part{view_number{1}, place == 0, false, {}, no_node, false};
   if (next_port != 0) {
@@ -98,7 +98,8 @@ double cpu_seconds(pid_t pid) {
             scheduler::consistency::async(),
             {.learning_rate = 0.01f},
             1,
-            false};
+            false,
+            config.pools};
   o.slot = std::make_shared<shard_slot>();
   o.slot->core =
       std::make_shared<shard_core>(o.core, scheduler::shard_range{0, initial.size()}, initial);
@@ -157,7 +158,8 @@ struct pushes_done {
 using client_actor = pusher_actor::extend<caf::replies_to<push_for>::with<pushes_done>>;
 
 struct client_state {
-  transport::peer link{0}; // first, so that CAF makes the state of nothing, not of its actor
+  // First, so that CAF makes the state of nothing, not of its actor.
+  transport::peer link{0, nullptr};
   shard_actor primary;
   std::shared_ptr<tensor::aligned_vector<float>> gradient;
   transfer_ids ids{0};
@@ -193,6 +195,7 @@ void push_more(client_actor::stateful_pointer<client_state> self) {
 client_actor::behavior_type client(client_actor::stateful_pointer<client_state> self,
                                    shard_actor primary, std::size_t bytes) {
   auto& s = self->state;
+  s.link = transport::peer{0, pools_of(self->system()).get()};
   s.primary = std::move(primary);
   s.gradient = std::make_shared<tensor::aligned_vector<float>>(bytes / sizeof(float), 1e-6f);
   return {
@@ -295,7 +298,7 @@ nlohmann::json push_table(double seconds, int rounds, std::uint32_t replicas) {
   for (std::size_t bytes : {64u << 10, 1u << 20, 4u << 20, 16u << 20}) {
     chain one{bytes, 1}, more{bytes, replicas};
     system_config config{true};
-    if (!share_memory) shared_pools::of_process().disable();
+    if (!share_memory) config.pools->disable();
     caf::actor_system system{config};
     push_side sides[2];
     const chain* chains[] = {&one, &more};

@@ -138,7 +138,8 @@ struct served {
                         1,
                         false};
   system_config config{true};
-  if (!share_memory) shared_pools::of_process().disable();
+  if (!share_memory) config.pools->disable();
+  o.pools = config.pools;
   caf::actor_system system{config};
   shard_options shard_of;
   shard_of.core = o;
@@ -192,7 +193,8 @@ using client_actor = pusher_actor::extend<caf::replies_to<pull_once>::with<bool>
                                           caf::replies_to<push_once>::with<bool>>;
 
 struct client_state {
-  transport::peer link{0}; // first, so that CAF makes the state of nothing, not of its actor
+  // First, so that CAF makes the state of nothing, not of its actor.
+  transport::peer link{0, nullptr};
   shard_actor shard;
   tensor::aligned_vector<float> target;
   shareable_array gradient;
@@ -207,7 +209,9 @@ client_actor::behavior_type client(client_actor::stateful_pointer<client_state> 
   auto& s = self->state;
   s.shard = std::move(to);
   s.target.resize(bytes / sizeof(float));
-  s.gradient = make_shareable(bytes / sizeof(float));
+  const auto pools = pools_of(self->system());
+  s.link = transport::peer{0, pools.get()};
+  s.gradient = make_shareable(bytes / sizeof(float), pools);
   std::ranges::fill(*s.gradient, 1e-6f);
   auto post = [self, &s](auto&& what) { self->send(s.shard, std::forward<decltype(what)>(what)); };
   auto landed = [&s](const auto& whole) {
@@ -234,8 +238,7 @@ client_actor::behavior_type client(client_actor::stateful_pointer<client_state> 
         auto id = s.ids.next();
         s.pulls.begin(0, s.target, id);
         s.link.asked();
-        self->send(s.shard, pull{worker_id{0}, s.clock, 0, id, puller_actor{self},
-                                 shared_pools::of_process().key()});
+        self->send(s.shard, pull{worker_id{0}, s.clock, 0, id, puller_actor{self}, s.link.key()});
         return s.promise = self->make_response_promise<bool>();
       },
       [self, &s, post](push_once) -> caf::result<bool> {
@@ -316,7 +319,7 @@ int main(int argc, char** argv) {
       asm volatile("" : : "r"(to.data()) : "memory");
     });
     system_config config{true};
-    if (!share_memory) shared_pools::of_process().disable();
+    if (!share_memory) config.pools->disable();
     caf::actor_system system{config};
     auto reached = connect<shard_actor>(system, {"127.0.0.1", other.at().shard_port},
                                         std::chrono::seconds(10));

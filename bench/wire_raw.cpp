@@ -77,8 +77,8 @@ std::uint64_t touch(std::span<const std::byte> bytes) {
   return sum;
 }
 
-shareable_array blocks() {
-  auto floats = transport::make_shareable(block_bytes * blocks_kept / sizeof(float));
+shareable_array blocks(const std::shared_ptr<transport::shared_pools>& pools) {
+  auto floats = transport::make_shareable(block_bytes * blocks_kept / sizeof(float), pools);
   std::ranges::fill(*floats, 1.0f);
   return floats;
 }
@@ -111,7 +111,7 @@ void serve_raw(int listener) {
       if (::recv(fd, &order, sizeof order, MSG_WAITALL) == sizeof order) {
         std::jthread back;
         if (order.back_us > 0)
-          back = std::jthread([&, source = blocks()] {
+          back = std::jthread([&, source = blocks(nullptr)] {
             raw_send(fd, source, static_cast<double>(order.back_us) / 1e6);
           });
         if (order.there != 0) raw_receive(fd, sum);
@@ -134,7 +134,7 @@ double raw_stream(std::uint16_t port, bool there, bool back, double seconds) {
     ::close(fd);
     return -1;
   }
-  const auto source = blocks();
+  const auto source = blocks(nullptr);
   auto begun = bench_clock::now();
   std::uint64_t sent = 0, received = 0, sum = 0;
   {

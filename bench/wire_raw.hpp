@@ -15,9 +15,8 @@ inline constexpr std::uint64_t block_bytes = 1u << 20;
 /// Every cache line of the bytes, so that no path is credited with bytes that nobody has touched.
 std::uint64_t touch(std::span<const std::byte> bytes);
 
-/// Eight blocks, where a worker's gradients lie: in a process that shares memory its peers read
-/// them there.
-transport::shareable_array blocks();
+/// Eight blocks, where a worker's gradients lie: if these pools share memory, peers read them there.
+transport::shareable_array blocks(const std::shared_ptr<transport::shared_pools>& pools);
 /// They are taken in turn.
 const std::byte* block_at(const transport::shareable_array& source, std::size_t i);
 

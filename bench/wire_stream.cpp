@@ -87,7 +87,7 @@ enum class way_of_parts { messages, bulk_connection, shared_memory };
 
 struct bench_config : system_config {
   explicit bench_config(way_of_parts way) : system_config(true) {
-    if (way != way_of_parts::shared_memory) shared_pools::of_process().disable();
+    if (way != way_of_parts::shared_memory) pools->disable();
     add_message_type<stream_for>("bench::stream_for");
     add_message_type<taken>("bench::taken");
     add_message_type<question>("bench::question");
@@ -97,9 +97,10 @@ struct bench_config : system_config {
 
 // Blocks are transfers between production peers, with their window, parts and credit.
 struct end_state {
-  transport::peer link{0}; // first, so that CAF makes the state of nothing, not of its actor
+  // First, so that CAF makes the state of nothing, not of its actor.
+  transport::peer link{0, nullptr};
   end_actor peer;
-  shareable_array source = blocks();
+  shareable_array source;
   transfer_ids ids{0};
   taken so_far;
   std::uint64_t sum = 0;
@@ -127,6 +128,9 @@ void send_more(end_pointer self) {
 }
 
 end_actor::behavior_type end_of_stream(end_pointer self) {
+  const auto pools = pools_of(self->system());
+  self->state.link = transport::peer{0, pools.get()};
+  self->state.source = blocks(pools);
   return {[self](const part& p) {
             auto& s = self->state;
             s.sum += touch(p.data.bytes());

@@ -33,7 +33,7 @@ void archive_state::give_up(const std::string& why) {
 }
 
 void archive_state::on_image(const replica_image& i) {
-  auto& from = senders_[i.sender];
+  auto& from = known(i.sender);
   from.handle = i.from;
   give_credit(from);
   if (!open_ || i.checkpoint != open_->number || i.shard.value >= options_.ranges.size()) return;
@@ -45,12 +45,16 @@ void archive_state::on_image(const replica_image& i) {
 }
 
 void archive_state::on_part(const part& p) {
-  auto& from = senders_[p.from];
+  auto& from = known(p.from);
   from.link.take(p);
   give_credit(from);
   if (!open_) return;
   arriving_[p.transfer].bytes.add(p);
   store_if_whole(p.transfer);
+}
+
+archive_state::sender& archive_state::known(peer_number number) {
+  return senders_.try_emplace(number, options_.pools.get()).first->second;
 }
 
 void archive_state::give_credit(sender& to) {
@@ -65,7 +69,7 @@ void archive_state::store_if_whole(transfer_id id) {
     return;
   auto arrived = std::move(i->second);
   arriving_.erase(i);
-  auto& from = senders_[arrived.header->sender];
+  auto& from = known(arrived.header->sender);
   from.link.whole(id);
   give_credit(from);
   auto shard = arrived.header->shard.value;
@@ -141,8 +145,9 @@ void archive_state::on_send(const send_images& s) {
   for (std::uint32_t i = 0; i < images.size(); ++i) {
     auto bytes =
         std::make_shared<const tensor::aligned_vector<std::byte>>(storage::encode(images[i]));
-    receivers_[i] = {s.replicas.at(i), std::move(bytes)};
-    hand_out(i, receivers_[i]);
+    receiver to{s.replicas.at(i), std::move(bytes), 0,
+                transport::peer{transport::archive_peer, options_.pools.get()}};
+    hand_out(i, receivers_.insert_or_assign(i, std::move(to)).first->second);
   }
 }
 

@@ -8,9 +8,10 @@ using transport::block;
 
 namespace {
 
-bulk_links::options options_for(caf::actor_system& system,
+bulk_links::options options_for(const system_config& config, caf::actor_system& system,
                                 std::function<void(const std::string&)> tell) {
   bulk_links::options o;
+  if (config.streams) o.streams = config.streams;
   o.name = to_string(system.node());
   // Numbers of actors are given once. Only the thread that receives asks.
   o.takes = [&system, known = std::unordered_set<std::uint64_t>{},
@@ -61,7 +62,8 @@ class lane : public bulk_lane {
 
 bulk_routes::bulk_routes(system_config& config, caf::actor_system& system, const std::string& host,
                          std::function<void(const std::string&)> tell)
-    : config_(config), links_(std::make_shared<bulk_links>(options_for(system, std::move(tell)))) {
+    : config_(config),
+      links_(std::make_shared<bulk_links>(options_for(config, system, std::move(tell)))) {
   if (!host.empty()) own_ = links_->listen(host);
   config_.bulk = links_;
 }
@@ -81,7 +83,7 @@ void bulk_routes::keep(const caf::node_id& process, const contact& at) {
 
 void bulk_routes::apply(const cluster_spec& of_job) {
   links_->use(of_job.bulk_connections);
-  if (!of_job.shared_memory) transport::shared_pools::of_process().disable();
+  if (!of_job.shared_memory) config_.pools->disable();
 }
 
 std::shared_ptr<bulk_lane> bulk_lane_to(caf::actor_system& system, const caf::node_id& process,

@@ -5,7 +5,8 @@ namespace troupe::actors {
 void evaluator_state::start(evaluator_options o) {
   options_ = std::move(o);
   model_ = options_.work.make_model();
-  shards_.assign(options_.ranges.size(), transport::peer{transport::evaluator_peer});
+  shards_.assign(options_.ranges.size(),
+                 transport::peer{transport::evaluator_peer, options_.pools.get()});
   self->delayed_send(self, options_.resend_after, evaluator_tick{});
 }
 
@@ -29,8 +30,7 @@ void evaluator_state::begin_next() {
 void evaluator_state::send_pull(std::uint32_t shard, transfer_id id) {
   shards_[shard].asked();
   self->send(options_.peers.shard(shard_id{shard}),
-             pull_snapshot{requests_.front().epoch, id, puller_actor{self},
-                           transport::shared_pools::of_process().key()});
+             pull_snapshot{requests_.front().epoch, id, puller_actor{self}, shards_[shard].key()});
 }
 
 void evaluator_state::on_part(const part& p) {

@@ -78,6 +78,7 @@ void node_state::spawn_replica(shard_id id, const place_replicas& p,
   o.node = own_id();
   o.core = {job_->plan, job_->spec.train.consistency, job_->spec.train.optimizer, p.workers,
             job_->spec.train.staleness_damping};
+  o.core.pools = pools_of(self->system());
   o.slot = std::make_shared<shard_slot>();
   o.lease = lease_;
   o.scheduler = options.scheduler;
@@ -179,6 +180,7 @@ void node_state::start_worker(worker_id id, compute_actor compute,
   w.id = id;
   w.compute = compute;
   w.core = {job_->plan, job_->spec.train.consistency, job_->spec.train.optimizer, job_->ranges, {}};
+  w.core.pools = pools_of(self->system());
   std::vector<shard_moved> primaries;
   for (std::uint32_t s = 0; s < job_->ranges.size(); ++s) {
     shard_id shard{s};

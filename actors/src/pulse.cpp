@@ -21,7 +21,6 @@ void pulse_state::on_beat() {
   } else if (order.what == beat) {
     self->send(options_.scheduler, heartbeat{options_.node, order.number, pulse_actor{self}});
     self->delayed_send(self, options_.period, actors::beat{});
-    transport::shared_pools::of_process().sweep();
   }
 }
 

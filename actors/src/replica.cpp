@@ -357,9 +357,8 @@ void shard_state::acknowledge() {
   auto& upstream = known(upstream_peer_).link;
   const auto open = came_as_.upper_bound(log_.applied());
   for (auto i = came_as_.begin(); i != open; i = came_as_.erase(i)) upstream.answer(i->second);
-  self->send(upstream_,
-             replicated{options.id, part_.view, log_.applied(), own_peer(), own_hash_.first,
-                        own_hash_.second, transport::shared_pools::of_process().key()});
+  self->send(upstream_, replicated{options.id, part_.view, log_.applied(), own_peer(),
+                                   own_hash_.first, own_hash_.second, upstream.key()});
 }
 
 // -- checkpoints, and a scheduler that was started again ------------------------------------------

@@ -27,6 +27,7 @@ constexpr auto connect_timeout = std::chrono::seconds(10);
 constexpr auto peer_timeout = std::chrono::seconds(1);
 constexpr auto reconnect_timeout = std::chrono::milliseconds(500);
 constexpr auto retry_pause = std::chrono::milliseconds(200);
+constexpr auto sweep_every = std::chrono::seconds(1);
 
 // Waits for the pause or the stop, whichever comes first.
 void pause(const std::stop_token& stop, std::chrono::milliseconds length) {
@@ -91,6 +92,7 @@ scheduler_actor_options options_for(caf::actor_system& system, const job& j, con
     e.ranges = p.ranges;
     e.work = w;
     e.data = p.data;
+    e.pools = pools_of(system);
     return system.spawn(evaluator, std::move(e));
   };
   return o;
@@ -138,10 +140,19 @@ void use_folder(scheduler_actor_options& o, caf::actor_system& system, const pre
   a.epochs = p.plan.epochs();
   a.ranges = p.ranges;
   a.recorder = o.recorder;
+  a.pools = pools_of(system);
   o.spawn_archive = [&system, a](archive_client_actor scheduler) mutable {
     a.scheduler = std::move(scheduler);
     return system.spawn(archive, std::move(a));
   };
+}
+
+// Waits for what ends a process's part. The pools of processes that have ended are closed meanwhile
+// (POOL-4).
+template <class Result>
+Result wait_for(std::future<Result>& result, transport::shared_pools& pools) {
+  while (result.wait_for(sweep_every) != std::future_status::ready) pools.sweep();
+  return result.get();
 }
 
 run_result failed(std::string reason) {
@@ -214,8 +225,7 @@ run_result run_scheduler(const job& j, const workload& w, const scheduler_option
   }
   auto job_id = o.job_id;
   scheduler_actor root = system.spawn(scheduler_root, std::move(o));
-  auto port =
-      system.middleman().publish(root, options.listen.port, options.listen.host.c_str(), true);
+  auto port = publish(system, root, options.listen);
   if (!port) {
     caf::anon_send_exit(root, caf::exit_reason::user_shutdown);
     return failed(cannot_listen(options.listen, port.error()));
@@ -227,7 +237,7 @@ run_result run_scheduler(const job& j, const workload& w, const scheduler_option
                      "scheduler of job " + job_id + " listens at " + to_string(bound)});
   if (options.on_listening) options.on_listening(bound, job_id);
   std::stop_callback on_stop{stop, [&root] { caf::anon_send(root, stop_training{}); }};
-  return result.get();
+  return wait_for(result, *config.pools);
 }
 
 node_result run_node(const node_options& options, std::stop_token stop) {
@@ -273,8 +283,7 @@ node_result run_node(const node_options& options, std::stop_token stop) {
   n.recorder = options.recorder;
   n.on_end = [&ended](node_result r) { ended.set_value(std::move(r)); };
   auto self = system.spawn(node, std::move(n));
-  auto port = system.middleman().publish(node_actor{self}, options.listen.port,
-                                         options.listen.host.c_str(), true);
+  auto port = publish(system, node_actor{self}, options.listen);
   if (!port) {
     caf::anon_send_exit(self, caf::exit_reason::user_shutdown);
     return {node_result::status::failed, cannot_listen(options.listen, port.error())};
@@ -283,7 +292,7 @@ node_result run_node(const node_options& options, std::stop_token stop) {
   const auto& host = options.advertise_host.empty() ? options.listen.host : options.advertise_host;
   caf::anon_send(self, begin_node{bulk.reached_at({host, *port})});
   std::stop_callback on_stop{stop, [&self] { caf::anon_send(self, stop_node{"interrupted"}); }};
-  auto r = result.get();
+  auto r = wait_for(result, *config.pools);
   if (stop.stop_requested() && r.outcome == node_result::status::failed)
     return {node_result::status::interrupted, ""};
   return r;

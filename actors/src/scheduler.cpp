@@ -253,7 +253,6 @@ void scheduler_state::on_try_place() {
 void scheduler_state::on_tick() {
   if (decisions_->over()) return;
   self->delayed_send(self, options_.tick, scheduler_tick{});
-  transport::shared_pools::of_process().sweep();
   decisions_->tick(now());
   carry_out_orders();
 }

@@ -31,7 +31,7 @@ void shard_state::start(shard_options o) {
 // To whom it is sent decides by which number it is known there.
 shard_state::counterpart& shard_state::known(peer_number number) {
   const auto own = transport::is_replica_peer(number) ? own_peer() : options.id.value;
-  return peers_.try_emplace(number, own).first->second;
+  return peers_.try_emplace(number, own, options.core.pools.get()).first->second;
 }
 
 shard_state::counterpart& shard_state::introduce(peer_number number, const transfer_actor& handle) {
@@ -152,7 +152,7 @@ void shard_state::answer(std::uint64_t sequence, const shard_change& change) {
   if (auto i = peers_.find(change.worker.value); i != peers_.end())
     i->second.link.answer(owed.came_as);
   self->send(owed.pusher, pushed{options.id, change.batch, owed.came_as,
-                                 transport::shared_pools::of_process().key()});
+                                 transport::key_of(options.core.pools.get())});
 }
 
 // Sends on, applies and acknowledges whatever may be.

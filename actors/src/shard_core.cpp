@@ -78,8 +78,9 @@ shard_core::shard_core(const options& o, scheduler::shard_range range,
     shared_ =
         std::make_shared<tensor::shared_parameters>(initial, o.optimizer, plan_.total_batches());
   } else {
-    parameters_ = snapshot_array{initial};
-    velocity_ = snapshot_array{tensor::aligned_vector<float>(optimizer_.state_size(range.size))};
+    parameters_ = snapshot_array{initial, o.pools};
+    velocity_ =
+        snapshot_array{tensor::aligned_vector<float>(optimizer_.state_size(range.size)), o.pools};
   }
   if (auto g = mode_.batches_per_step()) {
     steps_.emplace(scheduler::step_plan{plan_, *g});
@@ -108,8 +109,8 @@ shard_core::shard_core(const options& o, const shard_image& image) : shard_core(
       if (segments_.front().applied.contains(plan_.batch_at(i))) shared_->claim(i);
     if (image.velocity) shared_->set_state(*image.velocity);
   } else {
-    parameters_ = snapshot_array{*image.parameters};
-    if (image.velocity) velocity_ = snapshot_array{*image.velocity};
+    parameters_ = snapshot_array{*image.parameters, o.pools};
+    if (image.velocity) velocity_ = snapshot_array{*image.velocity, o.pools};
   }
   if (auto g = mode_.batches_per_step()) {
     steps_.emplace(scheduler::step_plan{plan_, *g}, image.step);

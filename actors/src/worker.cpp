@@ -19,7 +19,8 @@ void worker_state::start(worker_options o) {
   options_ = std::move(o);
   core_.emplace(options_.core);
   ids_ = transport::transfer_ids{options_.id.value};
-  shards_.assign(options_.core.ranges.size(), transport::peer{options_.id.value});
+  shards_.assign(options_.core.ranges.size(),
+                 transport::peer{options_.id.value, options_.core.pools.get()});
   blocked_.resize(options_.core.ranges.size());
   for (auto shard : options_.core.remote)
     shards_[shard.value].reach_over(bulk_lane_to(self->system(), options_.peers.shard(shard)));
@@ -74,10 +75,10 @@ void worker_state::send_pull(shard_id shard, transfer_id id) {
           .shard = shard,
           .clock = pull_->clock,
           .batch = history::as_batch(pull_->step)});
-  shards_[shard.value].asked();
+  auto& from = shards_[shard.value];
+  from.asked();
   self->send(options_.peers.shard(shard),
-             pull{options_.id, pull_->clock, pull_->step, id, puller_actor{self},
-                  transport::shared_pools::of_process().key()});
+             pull{options_.id, pull_->clock, pull_->step, id, puller_actor{self}, from.key()});
 }
 
 void worker_state::on_parameters(const parameters& p) {

@@ -169,11 +169,11 @@ std::shared_ptr<const std::vector<pulled_range>> worker_core::ranges_to_settle()
 }
 
 shareable_array worker_core::free_gradient() {
-  auto free = transport::find_free(gradients_);
+  auto free = transport::find_free(gradients_, options_.pools.get());
   if (free != gradients_.end()) return *free;
   // The oldest may be held by a process that was killed: for ever.
   if (gradients_.size() == gradients_known) gradients_.erase(gradients_.begin());
-  gradients_.push_back(transport::make_shareable(parameters_));
+  gradients_.push_back(transport::make_shareable(parameters_, options_.pools));
   return gradients_.back();
 }
 

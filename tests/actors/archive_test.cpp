@@ -40,37 +40,37 @@ class fixture : public test_system {
     o.epochs = 9;
     o.ranges = {{0, 5}, {5, 4}};
     o.scheduler = keep(system().spawn(client, &news));
-    shard_ = keep(system().spawn(silent_shard, &log));
-    archive_ = keep(system().spawn(archive, std::move(o)));
+    shard = keep(system().spawn(silent_shard, &log));
+    subject = keep(system().spawn(archive, std::move(o)));
   }
 
   template <class Message>
   void tell(Message m) {
-    caf::anon_send(archive_, std::move(m));
+    caf::anon_send(subject, std::move(m));
     settle();
   }
   void open(std::uint64_t number) { tell(open_checkpoint{number, 2, "2024-02-29T12:00:00Z"}); }
 
   // Announces the image of a shard for a checkpoint and sends all of it.
-  void send_image(std::uint64_t checkpoint, std::uint32_t shard) {
+  void send_image(std::uint64_t checkpoint, std::uint32_t of) {
     const auto image =
-        storage::encode(shard == 0 ? sample_image(0, 5, static_cast<float>(checkpoint))
-                                   : sample_image(5, 4, static_cast<float>(checkpoint)));
-    send_bytes(checkpoint, shard, {image.begin(), image.end()});
+        storage::encode(of == 0 ? sample_image(0, 5, static_cast<float>(checkpoint))
+                                : sample_image(5, 4, static_cast<float>(checkpoint)));
+    send_bytes(checkpoint, of, {image.begin(), image.end()});
   }
-  void send_bytes(std::uint64_t checkpoint, std::uint32_t shard, bytes image) {
+  void send_bytes(std::uint64_t checkpoint, std::uint32_t of, bytes image) {
     const auto id = next_++;
     const auto owner = std::make_shared<bytes>(std::move(image));
-    const auto number = transport::replica_peer(shard);
-    tell(replica_image{shard_id{shard}, {}, 0, checkpoint, owner->size(), id, number, shard_});
+    const auto number = transport::replica_peer(of);
+    tell(replica_image{shard_id{of}, {}, 0, checkpoint, owner->size(), id, number, shard});
     for (auto& p : transport::cut(id, number, owner, owner->data(), owner->size()))
       tell(std::move(p));
   }
   void write(std::uint64_t checkpoint) {
     open(checkpoint);
-    for (std::uint32_t shard : {0u, 1u}) send_image(checkpoint, shard);
+    for (std::uint32_t of : {0u, 1u}) send_image(checkpoint, of);
   }
-  // The number of the newest checkpoint that can be read back; its images must be those sent for it.
+  // The number of the newest checkpoint that can be read back. Its images must be those sent.
   std::uint64_t newest() const {
     std::vector<storage::checkpoint_store::refused> refused;
     const auto found = storage::checkpoint_store{folder.path(), 2}.load_newest(refused);
@@ -84,10 +84,10 @@ class fixture : public test_system {
 
   told news;
   scratch_folder folder;
-  shard_actor shard_;
+  shard_actor shard;
+  archive_impl_actor subject;
 
  private:
-  archive_impl_actor archive_;
   transfer_id next_ = 1;
 };
 
@@ -169,9 +169,17 @@ TEST_CASE("ARCHIVE-3: an image that is handed out goes again until its replica u
   f.tell(load_checkpoint{5});
   REQUIRE(f.news.loaded.size() == 1);
   CHECK(f.news.loaded[0].number == 1);
-  f.tell(send_images{5, {f.shard_, f.shard_}});
+  f.tell(send_images{5, {f.shard, f.shard}});
   CHECK(f.log.images.size() == 2);
-  f.pass(std::chrono::seconds(4)); // nothing moved
+  for (int i = 0; i < 3; ++i) f.pass(std::chrono::seconds(2)); // nothing moves
   CHECK(f.log.images.size() >= 4);
   CHECK(f.news.sent.empty());
+  for (std::uint32_t shard : {0u, 1u})
+    caf::send_as(f.shard, f.subject, replicated{shard_id{shard}, {}, 0, 0});
+  f.settle();
+  REQUIRE(f.news.sent.size() == 1);
+  CHECK(f.news.sent[0].generation == 5);
+  const auto so_far = f.log.images.size();
+  for (int i = 0; i < 3; ++i) f.pass(std::chrono::seconds(2));
+  CHECK(f.log.images.size() == so_far);
 }

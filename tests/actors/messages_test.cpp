@@ -176,7 +176,7 @@ void check_fields(caf::actor_system& system) {
 
 TEST_CASE("a block of shared memory that cannot be had arrives as unreadable (BLOCK-3)") {
   local_system local;
-  auto sent = block_of({1, 2, 3}).in_shared_memory();
+  auto sent = block_of({1, 2, 3}).in_shared_memory(*local.config.pools);
   auto bytes = bytes_of(local.system, sent);
   CHECK(bytes.size() < 40); // where they lie
   block here;
@@ -189,7 +189,7 @@ TEST_CASE("a block of shared memory that cannot be had arrives as unreadable (BL
   REQUIRE_FALSE(read(local.system, bytes, lost));
   CHECK(lost.unreadable());
   CHECK(lost.size() == 0);
-  peer reader{3};
+  peer reader{3, nullptr};
   reader.take(part{5, 1, 0, 12, lost});
   std::vector<credit> due; // at once (TRANSFER-5)
   reader.post_credit([&](const credit& c) { due.push_back(c); });

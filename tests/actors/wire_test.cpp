@@ -18,6 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../transport/awkward_stream.hpp"
 #include "troupe/actors/bulk_routes.hpp"
 #include "troupe/actors/connect.hpp"
 #include "troupe/actors/system_config.hpp"
@@ -35,7 +36,8 @@ using echo_actor = caf::typed_actor<caf::replies_to<part>::with<part>,
 
 // Whoever sends a credit gets the parts back that come after it.
 struct mirror_state {
-  transport::peer link{2, 64}; // first, so that CAF makes the state of nothing, not of its actor
+  // First, so that CAF makes the state of nothing, not of its actor.
+  transport::peer link{2, nullptr, 64};
   transfer_actor peer;
 };
 transfer_actor::behavior_type mirror(transfer_actor::stateful_pointer<mirror_state> self) {
@@ -60,9 +62,10 @@ struct ports {
 };
 
 // A child process that publishes an echo and a mirror and writes its ports to `out`; never returns.
-[[noreturn]] void run_echo(int out) {
+[[noreturn]] void run_echo(int out, const stream_maker& streams) {
   {
     system_config config{true};
+    config.streams = streams;
     caf::actor_system system{config};
     auto echo = system.spawn([](echo_actor::pointer) -> echo_actor::behavior_type {
       return {[](const part& p) { return p; }, [](const batch_done& d) { return d; }};
@@ -81,12 +84,12 @@ struct ports {
 
 class echo_process {
  public:
-  echo_process() {
+  explicit echo_process(const stream_maker& streams = {}) {
     int ends[2];
     REQUIRE(::pipe(ends) == 0);
     pid_ = ::fork();
     REQUIRE(pid_ >= 0);
-    if (pid_ == 0) run_echo(ends[1]);
+    if (pid_ == 0) run_echo(ends[1], streams);
     ::close(ends[1]);
     pollfd ready{ends[0], POLLIN, 0};
     REQUIRE(::poll(&ready, 1, 20'000) == 1);
@@ -153,13 +156,13 @@ TEST_CASE("the same through shared memory, from this process to another (BLOCK-3
   std::mt19937 random{7};
   while (words.size() < block::max_bytes / 4) words.push_back(static_cast<std::uint32_t>(random()));
   auto owner = std::make_shared<std::vector<std::uint32_t>>(words);
-  auto& pools = shared_pools::of_process();
+  auto& pools = *config.pools;
   caf::scoped_actor self{system};
   const auto free = pools.free_slots();
   for (std::uint32_t skipped : {0u, 4u, 4096u, block::max_bytes - 4}) {
     const auto* at = reinterpret_cast<const std::byte*>(owner->data()) + skipped;
     part sent{5, 1, 0, block::max_bytes - skipped,
-              block{owner, at, block::max_bytes - skipped}.in_shared_memory()};
+              block{owner, at, block::max_bytes - skipped}.in_shared_memory(pools)};
     REQUIRE(pools.contains(sent.data.bytes().data()));
     self->request(*echo, std::chrono::seconds(10), sent)
         .receive(
@@ -212,7 +215,7 @@ bool comes_true(Condition condition) {
 TEST_CASE("the same over a bulk connection, there and back; and as messages when it is gone") {
   echo_process other;
   system_config config{true};
-  shared_pools::of_process().disable();
+  config.pools->disable();
   caf::actor_system system{config};
   auto mirrored =
       connect<transfer_actor>(system, {"127.0.0.1", other.at.mirror}, std::chrono::seconds(10));
@@ -263,7 +266,7 @@ TEST_CASE("the same over a bulk connection, there and back; and as messages when
     }
     return at == bytes;
   };
-  transport::peer out{2};
+  transport::peer out{2, nullptr};
   std::vector<part> posted;
   const auto post = [&](part p) { posted.push_back(std::move(p)); };
   {
@@ -341,6 +344,38 @@ TEST_CASE("little waits in the kernel for a peer that is near, of messages and o
   const std::vector<int> bounded(4, 2 * near_send_buffer); // the kernel counts what it adds
   CHECK(comes_true([&] { return send_buffers(accepted.socket.fd()) == bounded; }));
   caf::anon_send_exit(here, caf::exit_reason::user_shutdown);
+}
+
+TEST_CASE("messages and bulk data go through the stream of the configuration") {
+  const stream_maker awkward = [](tcp_socket s, stream_side side) {
+    return std::make_unique<awkward_stream>(std::move(s), side, false);
+  };
+  echo_process other{awkward};
+  const auto values = std::make_shared<std::vector<float>>(2 * block::max_bytes / sizeof(float), 7);
+  const auto parts = cut(5, 1, values, values->data(), 2 * block::max_bytes);
+  {
+    system_config config{true};
+    config.streams = awkward;
+    caf::actor_system system{config};
+    auto echo = connect<echo_actor>(system, other.address(), std::chrono::seconds(10));
+    REQUIRE(echo);
+    caf::scoped_actor self{system};
+    for (const auto& sent : parts)
+      self->request(*echo, std::chrono::seconds(10), sent)
+          .receive(
+              [&](const part& back) {
+                CHECK(std::ranges::equal(back.data.bytes(), sent.data.bytes()));
+              },
+              [](const caf::error& err) { FAIL(reason_of(err)); });
+    bulk_routes bulk{config, system, {}, {}};
+    bulk.keep(echo->node(), other.at.bulk_of());
+    const auto lane = bulk_lane_to(system, *echo);
+    CHECK(comes_true([&] { return lane->open(); }));
+  }
+  // A process without that stream understands nothing.
+  system_config plain{true};
+  caf::actor_system system{plain};
+  CHECK_FALSE(connect<echo_actor>(system, other.address(), std::chrono::milliseconds(500)));
 }
 
 TEST_CASE("an address where nobody listens is unreachable by name, and at once") {

@@ -66,7 +66,7 @@ using ids = std::vector<transfer_id>;
 } // namespace
 
 TEST_CASE("PEER-1: a transfer is announced first, with one part, and its others follow in order") {
-  peer to{4};
+  peer to{4, nullptr};
   mailbox box;
   to.send(transfer_of(1, 3), box.announce(1), box.post());
   REQUIRE(box.sent.size() == 4);
@@ -82,7 +82,7 @@ TEST_CASE("PEER-1: a transfer is announced first, with one part, and its others 
 }
 
 TEST_CASE("PEER-1: what waited goes after an announcement and before the parts announced") {
-  peer to{4, 2};
+  peer to{4, nullptr, 2};
   mailbox box;
   to.send(transfer_of(1, 3), box.announce(1), box.post());
   CHECK(to.waiting() == part_bytes);
@@ -97,7 +97,7 @@ TEST_CASE("PEER-1: what waited goes after an announcement and before the parts a
 }
 
 TEST_CASE("a transfer that was announced without parts, and one that lies in blocks") {
-  peer to{4};
+  peer to{4, nullptr};
   mailbox box;
   to.send(transfer_of(1, 2), box.post());
   CHECK(box.take_transfers() == ids{1, 1});
@@ -109,7 +109,7 @@ TEST_CASE("a transfer that was announced without parts, and one that lies in blo
 }
 
 TEST_CASE("PEER-2: an answer of the counterpart opens the window by its whole transfer") {
-  peer to{4, 2};
+  peer to{4, nullptr, 2};
   mailbox box;
   to.send(transfer_of(1, 2), box.post());
   to.send(transfer_of(2, 2), box.post());
@@ -120,7 +120,7 @@ TEST_CASE("PEER-2: an answer of the counterpart opens the window by its whole tr
 }
 
 TEST_CASE("a transfer that is given up gives way to those behind it") {
-  peer to{4, 2};
+  peer to{4, nullptr, 2};
   mailbox box;
   for (transfer_id id : {1, 2, 3}) to.send(transfer_of(id, 2), box.post());
   to.give_up(2); // it waited
@@ -131,7 +131,7 @@ TEST_CASE("a transfer that is given up gives way to those behind it") {
 }
 
 TEST_CASE("PEER-2: an answer of this end stands for the credit of its transfer") {
-  peer from{4};
+  peer from{4, nullptr};
   mailbox box;
   for (transfer_id id = 1; id <= 10; ++id) {
     for (const auto& p : parts_of(ramp(7 * part_bytes / sizeof(float)), id)) from.take(p);
@@ -150,7 +150,7 @@ TEST_CASE("PEER-2: an answer of this end stands for the credit of its transfer")
 }
 
 TEST_CASE("PEER-2: a question credits the transfer before it, and a long one credits itself") {
-  peer from{4};
+  peer from{4, nullptr};
   mailbox box;
   from.asked();
   std::uint32_t credited = 0;
@@ -173,11 +173,12 @@ TEST_CASE("PEER-2: a question credits the transfer before it, and a long one cre
 
 TEST_CASE("PEER-3: another counterpart gets nothing that was for the one before") {
   auto earlier = std::make_shared<breakable_lane>(), later = std::make_shared<breakable_lane>();
-  peer to{4, 2};
+  peer to{4, nullptr, 2};
   mailbox box;
   to.reach_over(earlier);
-  to.send(transfer_of(1, 4), box.post());
-  CHECK(earlier->taken == ids{1, 1}); // more wait
+  to.send(transfer_of(1, 12), box.post()); // over a bulk connection, three parts
+  CHECK(earlier->taken == ids{1, 1});
+  CHECK(to.waiting() == bulk_part_bytes);
   to.moved(later);
   CHECK(to.waiting() == 0);
   earlier->up = false; // nothing of it is sent again
@@ -189,7 +190,7 @@ TEST_CASE("PEER-3: another counterpart gets nothing that was for the one before"
 }
 
 TEST_CASE("PEER-3: parts that come before another counterpart was asked are not credited") {
-  peer from{4};
+  peer from{4, nullptr};
   mailbox box;
   const auto parts = parts_of(ramp(20 * part_bytes / sizeof(float)), 1);
   for (int i = 0; i < 7; ++i) from.take(parts[i]); // one more, and credit is due
@@ -205,7 +206,7 @@ TEST_CASE("PEER-3: parts that come before another counterpart was asked are not 
 }
 
 TEST_CASE("PEER-4: what was lost is not sent any more, and leaves the window open") {
-  peer to{4, 2};
+  peer to{4, nullptr, 2};
   mailbox box;
   to.send(transfer_of(1, 4), box.post());
   to.lost();
@@ -217,16 +218,16 @@ TEST_CASE("PEER-4: what was lost is not sent any more, and leaves the window ope
 
 TEST_CASE("PEER-5: over another connection what waits stays, and what was lost goes again") {
   auto lane = std::make_shared<breakable_lane>();
-  peer to{4, 2};
+  peer to{4, nullptr, 2};
   mailbox box;
   to.reach_over(lane);
-  to.send(transfer_of(1, 8), box.post()); // in parts of 1 MiB
+  to.send(transfer_of(1, 12), box.post());
   CHECK(lane->taken == ids{1, 1});
-  lane->up = false;
   to.reach_over(nullptr);
+  CHECK(to.waiting() == bulk_part_bytes);
   to.take(credit{2, 9, 1, 0}, box.post());
-  CHECK(box.sent.empty()); // both arrived, and that was all
-  lane->up = true;
+  CHECK(box.take_transfers() == ids{1, 1}); // as messages
+  to.answered(1, 0);
   lane->taken.clear();
   to.reach_over(lane);
   to.send(transfer_of(2, 4), box.post());
@@ -234,4 +235,24 @@ TEST_CASE("PEER-5: over another connection what waits stays, and what was lost g
   lane->up = false;
   to.flush(box.post());
   CHECK(box.take_transfers() == ids{2, 2}); // as messages, as far as the window goes
+}
+
+TEST_CASE(
+    "a counterpart that shares memory is lent the bytes, and another one in its place is not") {
+  shared_pools pools;
+  pools.enable();
+  peer to{4, &pools};
+  CHECK(to.key() == pools.key());
+  CHECK((peer{4, nullptr}.key()) == 0);
+  mailbox box;
+  to.send(transfer_of(1, 1), box.post());
+  CHECK_FALSE(box.all<part>().at(0).data.lent());
+  to.answered(1, pools.key() ^ 1); // another process of this host
+  box.sent.clear();
+  to.send(transfer_of(2, 1), box.post());
+  CHECK(box.all<part>().at(0).data.lent());
+  to.moved(nullptr); // PEER-3
+  box.sent.clear();
+  to.send(transfer_of(3, 1), box.post());
+  CHECK_FALSE(box.all<part>().at(0).data.lent());
 }

@@ -13,15 +13,14 @@ using namespace troupe::transport;
 
 namespace {
 
-// Shares memory while it lives.
 struct sharing_process {
   sharing_process() { pools.enable(); }
-  ~sharing_process() { pools.disable(); }
   // Another process of this host and user, as its credits say it.
   std::uint64_t peer() const { return pools.key() ^ 1; }
   bool shared(const part& p) const { return pools.contains(p.data.bytes().data()); }
 
-  shared_pools& pools = shared_pools::of_process();
+  const std::shared_ptr<shared_pools> memory = std::make_shared<shared_pools>();
+  shared_pools& pools = *memory;
 };
 
 } // namespace
@@ -29,7 +28,7 @@ struct sharing_process {
 TEST_CASE("after its first credit a peer of this host gets parts through shared memory") {
   sharing_process here;
   auto values = ramp(65536 * 2 + 5);
-  outbound_queue queue;
+  outbound_queue queue{&here.pools};
   queue.add(parts_of(values, 1));
   while (auto p = queue.next()) CHECK_FALSE(here.shared(*p));
   queue.credit(1, 3, here.peer());
@@ -51,8 +50,8 @@ TEST_CASE("after its first credit a peer of this host gets parts through shared 
 TEST_CASE("a shareable array is cut where its slots end, and no part of it is copied (POOL-5)") {
   sharing_process here;
   constexpr std::size_t slot = shared_part_bytes / sizeof(float);
-  const auto array = make_shareable(3 * slot);
-  outbound_queue queue;
+  const auto array = make_shareable(3 * slot, here.memory);
+  outbound_queue queue{&here.pools};
   queue.add(parts_of(ramp(10), 1));
   while (queue.next()) {
   }
@@ -73,7 +72,7 @@ TEST_CASE("a shareable array is cut where its slots end, and no part of it is co
   CHECK(here.pools.free_slots() == free);
   // Cut elsewhere, for somebody of this process: what does not lie in one slot is copied into one.
   const block across{array, from, 800};
-  const auto lent = across.in_shared_memory();
+  const auto lent = across.in_shared_memory(here.pools);
   CHECK(lent.lent());
   CHECK(lent.floats().data() != from);
   CHECK(here.pools.free_slots() == free - 1);
@@ -83,7 +82,7 @@ TEST_CASE("a peer of another host, and one that shares nothing, get the bytes") 
   sharing_process here;
   for (std::uint64_t key : {std::uint64_t{0}, here.peer() ^ (std::uint64_t{1} << 40)}) {
     auto values = ramp(10);
-    outbound_queue queue;
+    outbound_queue queue{&here.pools};
     for (transfer_id id : {1, 2, 3}) {
       queue.add(parts_of(values, id));
       auto p = queue.next();
@@ -97,7 +96,7 @@ TEST_CASE("a peer of another host, and one that shares nothing, get the bytes") 
 TEST_CASE("TRANSFER-5: what a peer cannot read is sent again as bytes, and so is all the rest") {
   sharing_process here;
   auto values = ramp(65536);
-  outbound_queue queue;
+  outbound_queue queue{&here.pools};
   queue.add(parts_of(values, 1));
   queue.next();
   queue.credit(1, 1, here.peer());
@@ -120,7 +119,7 @@ TEST_CASE("TRANSFER-5: what a peer cannot read is sent again as bytes, and so is
 
 TEST_CASE("an answer gives back a transfer's place in the window, and says who the peer is") {
   sharing_process here;
-  outbound_queue queue{3};
+  outbound_queue queue{&here.pools, 3};
   auto values = ramp(65536 * 2);
   for (transfer_id id : {1, 2}) queue.add(parts_of(values, id));
   while (queue.next()) {
@@ -140,7 +139,7 @@ TEST_CASE("with its announcement goes one part of a transfer, or all that lie in
   sharing_process here;
   auto values = ramp(65536 * 10);
   const auto bytes = values->size() * sizeof(float);
-  outbound_queue queue;
+  outbound_queue queue{&here.pools};
   queue.add(1, 3, values, values->data(), bytes);
   auto first = queue.next_of(1);
   REQUIRE(first.size() == 1);
@@ -155,7 +154,7 @@ TEST_CASE("with its announcement goes one part of a transfer, or all that lie in
   CHECK_FALSE(queue.next());
   queue.settle(3, here.peer());
 
-  outbound_queue small{2};
+  outbound_queue small{&here.pools, 2};
   small.settle(0, here.peer());
   small.add(4, 3, values, values->data(), bytes);
   CHECK(small.next_of(4).size() == 2); // TRANSFER-2
@@ -190,7 +189,7 @@ TEST_CASE(
     "bulk goes over the connection where there is one; what is small, and without one all, as "
     "messages") {
   auto lane = std::make_shared<lane_of_test>();
-  outbound_queue queue;
+  outbound_queue queue{nullptr};
   queue.use(lane);
   auto values = ramp(bulk_part_bytes / sizeof(float) * 2 + 5);
   queue.add(1, 3, values, values->data(), values->size() * sizeof(float));
@@ -222,7 +221,7 @@ TEST_CASE(
 
 TEST_CASE("TRANSFER-2: over a bulk connection no more than the window is on its way either") {
   auto lane = std::make_shared<lane_of_test>();
-  outbound_queue queue{3};
+  outbound_queue queue{nullptr, 3};
   queue.use(lane);
   auto values = ramp(bulk_part_bytes / sizeof(float) * 8);
   for (transfer_id id : {1, 2})
@@ -237,7 +236,7 @@ TEST_CASE("TRANSFER-2: over a bulk connection no more than the window is on its 
 
 TEST_CASE("TRANSFER-7: what was on its way over a connection that broke is sent again, in order") {
   auto lane = std::make_shared<lane_of_test>();
-  outbound_queue queue;
+  outbound_queue queue{nullptr};
   queue.use(lane);
   auto values = ramp(bulk_part_bytes / sizeof(float) * 2);
   const auto bytes = values->size() * sizeof(float);
@@ -283,7 +282,7 @@ TEST_CASE("TRANSFER-7: what was on its way over a connection that broke is sent 
 
 TEST_CASE("TRANSFER-7: what was lost does not come with the announcement of the next transfer") {
   auto lane = std::make_shared<lane_of_test>();
-  outbound_queue queue;
+  outbound_queue queue{nullptr};
   queue.use(lane);
   auto values = ramp(bulk_part_bytes / sizeof(float));
   const auto bytes = values->size() * sizeof(float);
@@ -301,7 +300,7 @@ TEST_CASE("TRANSFER-7: what was lost does not come with the announcement of the 
 TEST_CASE("shared memory is chosen before a bulk connection") {
   sharing_process here;
   auto lane = std::make_shared<lane_of_test>();
-  outbound_queue queue;
+  outbound_queue queue{&here.pools};
   queue.use(lane);
   auto values = ramp(65536);
   queue.settle(0, here.peer());

@@ -12,7 +12,7 @@
 
 using namespace troupe::transport;
 
-TEST_CASE("a transfer is cut into parts that cover it once and share its memory") {
+TEST_CASE("TRANSFER-1: a transfer is cut into parts that cover it once and share its memory") {
   for (std::size_t n : {std::size_t{0}, std::size_t{1}, std::size_t{65535}, std::size_t{65536},
                         std::size_t{65537}, std::size_t{200001}}) {
     auto values = ramp(n);
@@ -23,6 +23,7 @@ TEST_CASE("a transfer is cut into parts that cover it once and share its memory"
       CHECK(p.offset == at);
       CHECK(p.total == n * sizeof(float));
       CHECK(p.data.size() <= part_bytes);
+      CHECK(p.data.size() % sizeof(float) == 0);
       CHECK(p.data.bytes().data() == reinterpret_cast<std::byte*>(values->data()) + at);
       at += p.data.size();
     }
@@ -31,7 +32,7 @@ TEST_CASE("a transfer is cut into parts that cover it once and share its memory"
 }
 
 TEST_CASE("TRANSFER-2: no more than the window is on its way, however many transfers wait") {
-  outbound_queue queue{4};
+  outbound_queue queue{nullptr, 4};
   auto values = ramp(65536 * 5);
   queue.add(parts_of(values, 1));
   queue.add(parts_of(values, 2));
@@ -48,7 +49,7 @@ TEST_CASE("TRANSFER-2: no more than the window is on its way, however many trans
 }
 
 TEST_CASE("credit for another transfer, or more than is on its way, opens no larger window") {
-  outbound_queue queue{2};
+  outbound_queue queue{nullptr, 2};
   auto values = ramp(65536 * 6);
   queue.add(parts_of(values, 1));
   while (queue.next()) {
@@ -63,7 +64,7 @@ TEST_CASE("credit for another transfer, or more than is on its way, opens no lar
 }
 
 TEST_CASE("a cancelled transfer gives back its place in the window though its credit never comes") {
-  outbound_queue queue{3};
+  outbound_queue queue{nullptr, 3};
   auto values = ramp(65536 * 5);
   queue.add(parts_of(values, 1));
   while (queue.next()) {
@@ -82,8 +83,8 @@ TEST_CASE("TRANSFER-6: of a window that has arrived more than half is credited")
   auto values = ramp(65536 * 40);
   for (std::uint32_t window : {2u, 3u, 4u, 16u}) {
     INFO(window);
-    outbound_queue queue{window};
-    owed_credit owed{window};
+    outbound_queue queue{nullptr, window};
+    owed_credit owed{nullptr, window};
     for (transfer_id id : {1, 2, 3}) queue.add(parts_of(values, id));
     std::size_t sent = 0, credits = 0;
     for (bool moved = true; std::exchange(moved, false);) {
@@ -108,7 +109,7 @@ TEST_CASE("TRANSFER-6: of a window that has arrived more than half is credited")
 
 TEST_CASE("credit that an answer stands for is not given again") {
   auto values = ramp(65536 * 7);
-  owed_credit owed{16};
+  owed_credit owed{nullptr, 16};
   for (transfer_id id = 1; id <= 20; ++id) {
     for (const auto& p : parts_of(values, id)) owed.add(p);
     CHECK(owed.due(3).empty());
@@ -210,9 +211,10 @@ TEST_CASE("TRANSFER-8: what lies in this process is kept for who asks, what came
 TEST_CASE(
     "TRANSFER-8: what is lent in shared memory is kept, of a transfer that is not too large") {
   auto values = ramp(16);
-  const auto lent = block::copy_of(std::as_bytes(std::span{*values})).in_shared_memory();
+  shared_pools pools;
+  const auto lent = block::copy_of(std::as_bytes(std::span{*values})).in_shared_memory(pools);
   REQUIRE(lent.lent());
-  const auto came = block::received(lent.owner(), lent.bytes().data(), lent.size());
+  const auto came = block::borrow(lent.lend(&pools).value(), &pools);
   for (bool fits : {true, false}) {
     const std::uint64_t total =
         std::uint64_t{default_window} * shared_part_bytes + (fits ? 0 : sizeof(float));

@@ -18,8 +18,8 @@ inline constexpr std::uint64_t first_number = 3;
 struct bulk_links::link {
   std::uint64_t number;
   std::string peer;
-  bool sends; // parts to the peer; else it receives them
-  tcp_socket socket;
+  bool sends;                          // parts to the peer; else it receives them
+  std::unique_ptr<byte_stream> stream; // of a link that sends, the reader watches the socket alone
   clock::time_point made = clock::now();
 
   std::deque<bulk_part> waiting; // the mutex's
@@ -41,12 +41,16 @@ struct bulk_links::link {
   std::uint32_t got = 0;             // bytes of the part
 };
 
-// Somebody who connected and has not said the token.
+// Somebody who connected and has not been answered.
 struct bulk_links::guest {
-  tcp_socket socket;
+  std::unique_ptr<byte_stream> stream;
   clock::time_point until;
-  std::array<std::byte, greeting_bytes> greeting;
-  std::size_t got = 0;
+  std::uint32_t events; // of its socket that are waited for
+  std::array<std::byte, greeting_bytes> said;
+  std::size_t got = 0; // bytes of these
+  bulk_greeting greeting;
+  std::array<std::byte, greeting_bytes> answer;
+  std::size_t put = 0; // bytes of these
 };
 
 // A peer to connect to.

@@ -169,17 +169,20 @@ void bulk_links::tell(const std::string& line) {
 }
 
 // Null: all are being ended, or the system has no memory for it.
-bulk_links::link_ptr bulk_links::adopt(tcp_socket s, const std::string& peer, bool sends) {
-  tune(s);
+bulk_links::link_ptr bulk_links::adopt(std::unique_ptr<byte_stream> s, const std::string& peer,
+                                       bool sends) {
+  tune(s->socket());
+  s->read_ahead();
   auto l = std::make_shared<link>();
   l->peer = peer;
   l->sends = sends;
-  l->socket = std::move(s);
+  l->stream = std::move(s);
   std::lock_guard lock(mutex_);
   if (stopping_) return nullptr;
   l->number = next_number_++;
-  if (!add_to(reads_, l->socket.fd(), EPOLLIN | EPOLLRDHUP, l->number) || // or the news of its end
-      (sends && !add_to(writes_, l->socket.fd(), EPOLLOUT | EPOLLET, l->number)))
+  const int fd = l->stream->socket().fd();
+  if (!add_to(reads_, fd, EPOLLIN | EPOLLRDHUP, l->number) || // or the news of its end
+      (sends && !add_to(writes_, fd, EPOLLOUT | EPOLLET, l->number)))
     return nullptr;
   live_.emplace(l->number, l);
   if (sends) peers_[peer].push_back(l);
@@ -191,15 +194,16 @@ void bulk_links::end(const link_ptr& l, const std::string& why) {
   {
     std::lock_guard lock(mutex_);
     if (live_.erase(l->number) == 0) return;
-    ::epoll_ctl(reads_.fd(), EPOLL_CTL_DEL, l->socket.fd(), nullptr);
+    const int fd = l->stream->socket().fd();
+    ::epoll_ctl(reads_.fd(), EPOLL_CTL_DEL, fd, nullptr);
     if (l->sends) {
       auto of_peer = peers_.find(l->peer);
       std::erase(of_peer->second, l);
       if (of_peer->second.empty()) peers_.erase(of_peer);
       l->waiting.clear();
-      ::epoll_ctl(writes_.fd(), EPOLL_CTL_DEL, l->socket.fd(), nullptr);
+      ::epoll_ctl(writes_.fd(), EPOLL_CTL_DEL, fd, nullptr);
     }
-    ::shutdown(l->socket.fd(), SHUT_RDWR); // the other thread may be about to use it
+    l->stream->shut_down(); // the other thread may be about to use it
     auto t = targets_.find(l->peer);
     if (t != targets_.end() && std::ranges::count(t->second->connections, l->number) != 0) {
       auto& to = *t->second;
@@ -217,27 +221,45 @@ void bulk_links::end(const link_ptr& l, const std::string& why) {
 
 // -- connecting -----------------------------------------------------------------------------------
 
-tcp_socket bulk_links::dial(const std::string& peer, const address& at, bulk_sender sender,
-                            std::string& why) {
+std::unique_ptr<byte_stream> bulk_links::dial(const std::string& peer, const address& at,
+                                              bulk_sender sender, std::string& why) {
+  using enum stream_result::outcome;
   const auto deadline = clock::now() + options_.dial_timeout;
   auto attempt = tcp_connect(at.host, at.port, deadline, stopped_.fd());
-  if (attempt.error != 0) return {};
-  auto& s = attempt.socket;
-  const auto said = encode(bulk_greeting{at.token, sender, options_.name});
-  if (::send(s.fd(), said.data(), said.size(), MSG_NOSIGNAL) != greeting_bytes) return {};
+  if (attempt.error != 0) return nullptr;
+  auto s = options_.streams(std::move(attempt.socket), stream_side::connecting);
+  // Calls the stream until it has moved so many bytes, or once: then 0 is enough.
+  const auto done = [&](auto call, std::size_t bytes) {
+    for (std::size_t moved_so_far = 0;;) {
+      const auto r = call(moved_so_far);
+      if (r.what == ended) return false;
+      if (r.what == moved && (moved_so_far += r.bytes) >= bytes) return true;
+      const short events = r.what == wants_output ? POLLOUT : POLLIN;
+      if (r.what != moved &&
+          wait_for_socket(s->socket().fd(), events, deadline, stopped_.fd()) != 0)
+        return false;
+    }
+  };
+  auto said = encode(bulk_greeting{at.token, sender, options_.name});
   std::array<std::byte, greeting_bytes> heard;
-  for (std::size_t got = 0; got < heard.size();) {
-    if (wait_for_socket(s.fd(), POLLIN, deadline, stopped_.fd()) != 0) return {};
-    auto n = ::recv(s.fd(), heard.data() + got, heard.size() - got, 0);
-    if (n < 0 && (errno == EAGAIN || errno == EINTR)) continue;
-    if (n <= 0) return {};
-    got += static_cast<std::size_t>(n);
+  const auto rest = [](auto& bytes, std::size_t at) {
+    return iovec{bytes.data() + at, bytes.size() - at};
+  };
+  const bool answered =
+      done([&](std::size_t at) { return s->write(std::array{rest(said, at)}); }, said.size()) &&
+      done([&](std::size_t) { return s->flush(); }, 0) &&
+      done([&](std::size_t at) { return s->read(std::array{rest(heard, at)}); }, heard.size());
+  if (!answered) {
+    why = s->why();
+  } else {
+    bulk_greeting g;
+    if (decode(heard, g, why) && g.name == peer) return s;
+    if (why.empty()) why = "expected " + peer + " there, found " + g.name;
   }
-  bulk_greeting g;
-  if (decode(heard, g, why) && g.name == peer) return std::move(s);
-  if (why.empty()) why = "expected " + peer + " there, found " + g.name;
-  why = "the bulk connection to " + at.host + ":" + std::to_string(at.port) + " was closed: " + why;
-  return {};
+  if (!why.empty())
+    why =
+        "the bulk connection to " + at.host + ":" + std::to_string(at.port) + " was closed: " + why;
+  return nullptr;
 }
 
 void bulk_links::dial_all() {
@@ -260,10 +282,10 @@ void bulk_links::dial_all() {
     lock.unlock();
     std::string why;
     auto there = dial(peer, at, bulk_sender::connecting, why);
-    auto back = there.open() ? dial(peer, at, bulk_sender::listening, why) : tcp_socket{};
+    auto back = there ? dial(peer, at, bulk_sender::listening, why) : nullptr;
     if (!why.empty()) tell(why);
     std::vector<link_ptr> made;
-    if (back.open())
+    if (back)
       for (auto& l : {adopt(std::move(there), peer, true), adopt(std::move(back), peer, false)})
         if (l) made.push_back(l);
     lock.lock();

@@ -6,7 +6,6 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include "bulk_link.hpp"
@@ -14,6 +13,8 @@
 namespace troupe::transport {
 
 namespace {
+
+using enum stream_result::outcome;
 
 constexpr int events_max = 64;
 constexpr std::size_t turn_bytes = 4u << 20; // then other connections have their turn
@@ -75,7 +76,7 @@ bool bulk_links::write_some(link& l) {
             {encode(bulk_frame{p.data.size, p.receiver, p.transfer, p.from, p.offset, p.total}),
              std::move(p.data)});
     }
-    if (l.writing.empty()) return true;
+    if (l.writing.empty()) break;
     iovec pieces[2 * parts_per_write];
     std::size_t count = 0;
     auto skipped = l.written;
@@ -88,42 +89,55 @@ bool bulk_links::write_some(link& l) {
       add(l.writing[i].head.data(), frame_bytes);
       add(l.writing[i].data.data, l.writing[i].data.size);
     }
-    msghdr message{};
-    message.msg_iov = pieces;
-    message.msg_iovlen = count;
-    const auto n = ::sendmsg(l.socket.fd(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0 && errno == EAGAIN) {
+    const auto r = l.stream->write({pieces, count});
+    if (r.what == wants_output) {
       l.writable = false;
       return true;
     }
-    if (n < 0) return false; // the peer is gone: no news to anybody
-    sent += static_cast<std::size_t>(n);
-    l.written += static_cast<std::size_t>(n);
+    if (r.what != moved) return false; // the peer is gone: no news to anybody
+    sent += r.bytes;
+    l.written += r.bytes;
     while (!l.writing.empty() && l.written >= frame_bytes + l.writing.front().data.size) {
       l.written -= frame_bytes + l.writing.front().data.size;
       l.writing.pop_front();
     }
   }
-  return true;
+  return flush(l);
+}
+
+// False: it broke. Without this, what the stream keeps would wait for the next part (STREAM-3).
+bool bulk_links::flush(link& l) {
+  const auto r = l.stream->flush();
+  if (r.what == wants_output) l.writable = false;
+  return r.what == moved || r.what == wants_output;
 }
 
 // -- reading --------------------------------------------------------------------------------------
 
 void bulk_links::read_all() {
   epoll_event events[events_max];
+  std::vector<std::uint64_t> with_input; // that the set does not tell of (STREAM-4)
+  const auto serve = [&](std::uint64_t number) {
+    auto l = find(number);
+    if (!l) return;
+    std::string why;
+    if (l->sends ? !is_silent(*l, why) : !read_some(*l, why))
+      end(l, why);
+    else if (!l->sends && l->stream->has_input())
+      with_input.push_back(number);
+  };
   while (!stopping_) {
-    const int look_ms = guests_.empty() && !accepts_again_ ? -1 : 500;
+    const int look_ms = !with_input.empty() ? 0 : guests_.empty() && !accepts_again_ ? -1 : 500;
     const int n = ::epoll_wait(reads_.fd(), events, events_max, look_ms);
+    for (auto number : std::exchange(with_input, {})) serve(number);
     for (int i = 0; i < n; ++i) {
       const auto number = events[i].data.u64;
       if (number == listen_number) {
         accept_guests();
       } else if (guests_.contains(number)) {
         hear(number);
-      } else if (auto l = find(number)) {
-        std::string why;
-        if (l->sends ? !is_silent(*l, why) : !read_some(*l, why)) end(l, why);
+      } else {
+        serve(number);
       }
     }
     if (accepts_again_ && clock::now() >= *accepts_again_) {
@@ -154,6 +168,7 @@ void bulk_links::accept_guests() {
     if (!s.open()) return;
     if (guests_.size() >= options_.guests_max) continue; // closes it
     auto g = std::make_shared<guest>();
+    g->stream = options_.streams(std::move(s), stream_side::accepting);
     g->until = clock::now() + options_.greeting_timeout;
     std::uint64_t number = 0;
     {
@@ -161,42 +176,66 @@ void bulk_links::accept_guests() {
       number = next_number_++;
     }
     epoll_event e{};
-    e.events = EPOLLIN;
+    e.events = g->events = EPOLLIN;
     e.data.u64 = number;
-    if (::epoll_ctl(reads_.fd(), EPOLL_CTL_ADD, s.fd(), &e) != 0) continue;
-    g->socket = std::move(s);
+    if (::epoll_ctl(reads_.fd(), EPOLL_CTL_ADD, g->stream->socket().fd(), &e) != 0) continue;
     guests_.emplace(number, std::move(g));
   }
 }
 
 void bulk_links::hear(std::uint64_t number) {
   auto& g = *guests_.at(number);
-  const auto n =
-      ::recv(g.socket.fd(), g.greeting.data() + g.got, g.greeting.size() - g.got, MSG_DONTWAIT);
-  if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
-  if (n > 0) g.got += static_cast<std::size_t>(n);
-  if (n > 0 && g.got < g.greeting.size()) return;
-  auto heard = std::move(guests_.extract(number).mapped());
-  if (n <= 0) return;
-  auto refuse = [&](const std::string& why) {
-    tell("a bulk connection from " + peer_of(heard->socket) + " was refused: " + why);
-  };
-  bulk_greeting greeting;
+  const int fd = g.stream->socket().fd();
   std::string why;
-  if (!decode(heard->greeting, greeting, why)) return refuse(why);
-  if (greeting.token != token_) return refuse("it names a wrong token");
-  const auto answer = encode(bulk_greeting{0, greeting.sender, options_.name});
-  if (::send(heard->socket.fd(), answer.data(), answer.size(), MSG_NOSIGNAL | MSG_DONTWAIT) !=
-      greeting_bytes)
+  const auto next = greet(g, why);
+  if (next == wants_input || next == wants_output) {
+    epoll_event e{};
+    e.events = next == wants_input ? EPOLLIN : EPOLLOUT;
+    e.data.u64 = number;
+    if (e.events != std::exchange(g.events, e.events))
+      ::epoll_ctl(reads_.fd(), EPOLL_CTL_MOD, fd, &e);
     return;
-  ::epoll_ctl(reads_.fd(), EPOLL_CTL_DEL, heard->socket.fd(), nullptr);
-  adopt(std::move(heard->socket), greeting.name, greeting.sender == bulk_sender::listening);
+  }
+  auto heard = std::move(guests_.extract(number).mapped());
+  if (next == ended) {
+    if (why.empty()) why = heard->stream->why();
+    if (!why.empty())
+      tell("a bulk connection from " + peer_of(heard->stream->socket()) + " was refused: " + why);
+    return;
+  }
+  ::epoll_ctl(reads_.fd(), EPOLL_CTL_DEL, fd, nullptr);
+  adopt(std::move(heard->stream), heard->greeting.name,
+        heard->greeting.sender == bulk_sender::listening);
+}
+
+// `moved`: the guest said the token and was answered; `ended`: it is refused.
+stream_result::outcome bulk_links::greet(guest& g, std::string& why) {
+  while (g.got < g.said.size()) {
+    const iovec to{g.said.data() + g.got, g.said.size() - g.got};
+    const auto r = g.stream->read({&to, 1});
+    if (r.what != moved) return r.what;
+    g.got += r.bytes;
+    if (g.got < g.said.size()) continue;
+    if (!decode(g.said, g.greeting, why)) return ended;
+    if (g.greeting.token != token_) {
+      why = "it names a wrong token";
+      return ended;
+    }
+    g.answer = encode(bulk_greeting{0, g.greeting.sender, options_.name});
+  }
+  while (g.put < g.answer.size()) {
+    const iovec from{g.answer.data() + g.put, g.answer.size() - g.put};
+    const auto r = g.stream->write({&from, 1});
+    if (r.what != moved) return r.what;
+    g.put += r.bytes;
+  }
+  return g.stream->flush().what;
 }
 
 // False: it broke, or the peer said something where it is to listen.
 bool bulk_links::is_silent(link& l, std::string& why) {
   std::byte one;
-  const auto n = ::recv(l.socket.fd(), &one, 1, MSG_DONTWAIT);
+  const auto n = ::recv(l.stream->socket().fd(), &one, 1, MSG_DONTWAIT);
   if (n > 0) why = "its peer sends where it is to receive";
   return n < 0 && (errno == EAGAIN || errno == EINTR);
 }
@@ -217,11 +256,10 @@ bool bulk_links::read_some(link& l, std::string& why) {
       pieces = 2;
     }
     const auto asked = to[0].iov_len + (pieces == 2 ? to[1].iov_len : 0);
-    const auto n = ::readv(l.socket.fd(), to, pieces);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0 && errno == EAGAIN) return true;
-    if (n <= 0) return false; // the peer is gone: no news to anybody
-    auto left = static_cast<std::size_t>(n);
+    const auto r = l.stream->read({to, static_cast<std::size_t>(pieces)});
+    if (r.what == wants_input) return true;
+    if (r.what != moved) return false; // the peer is gone: no news to anybody
+    auto left = r.bytes;
     taken += left;
     if (in_part) {
       const auto of_part = std::min<std::size_t>(left, l.frame.size - l.got);
@@ -243,7 +281,7 @@ bool bulk_links::read_some(link& l, std::string& why) {
       l.got = 0;
       if (options_.takes(l.frame.receiver)) l.buffer = buffers_.take(l.frame.size);
     }
-    if (static_cast<std::size_t>(n) < asked) return true; // that was all there is
+    if (r.bytes < asked && !l.stream->has_input()) return true; // that was all there is
   }
   return true;
 }

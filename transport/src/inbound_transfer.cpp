@@ -32,8 +32,7 @@ std::optional<typename Taken::iterator> place_for(Taken& taken, std::uint64_t of
 
 // TRANSFER-8
 bool may_keep_lent(const part& p) {
-  return p.total <= std::uint64_t{default_window} * shared_part_bytes &&
-         shared_pools::of_process().contains(p.data.bytes().data());
+  return p.total <= std::uint64_t{default_window} * shared_part_bytes && p.data.borrowed();
 }
 
 } // namespace

@@ -48,7 +48,7 @@ std::uint32_t outbound_queue::next_size() const {
   auto most = part_bytes;
   if (shares_.value_or(false)) { // what lies within a slot is not copied
     static_assert(shared_part_bytes == shared_pools::options{}.slot_bytes);
-    const auto left = shared_pools::of_process().left_in_slot(w.data);
+    const auto left = pools_->left_in_slot(w.data);
     most = left > 0 ? left : shared_part_bytes;
   } else if (lane_ && lane_->open()) {
     most = bulk_part_bytes;
@@ -81,7 +81,7 @@ void outbound_queue::take_back_lost() {
 std::optional<part> outbound_queue::send_first(bool lane_too) {
   auto p = take_first(next_size());
   std::uint64_t connection = 0;
-  if (shares_.value_or(false)) p.data = p.data.in_shared_memory();
+  if (shares_.value_or(false)) p.data = p.data.in_shared_memory(*pools_);
   if (lane_too && !p.data.lent() && fits_lane(p.data.size())) connection = lane_->send(p);
   sent_.push_back({p, connection});
   if (connection != 0) return std::nullopt;
@@ -107,7 +107,7 @@ std::vector<part> outbound_queue::next_of(transfer_id id) {
 }
 
 void outbound_queue::learn(std::uint64_t key) {
-  if (!shares_) shares_ = shared_pools::of_process().shares_with(key);
+  if (!shares_) shares_ = pools_ != nullptr && pools_->shares_with(key);
 }
 
 void outbound_queue::settle(transfer_id id, std::uint64_t key) {

@@ -29,7 +29,7 @@ void owed_credit::settle(transfer_id id) {
 void owed_credit::close(transfer_id id) {
   const auto before = parts_;
   settle(id);
-  if (parts_ != before) due_.push_back({before - parts_, 0, id, shared_pools::of_process().key()});
+  if (parts_ != before) due_.push_back({before - parts_, 0, id, key_of(pools_)});
 }
 
 void owed_credit::clear() {

@@ -231,11 +231,6 @@ class shared_pools::pool {
 shared_pools::shared_pools(options o) : options_(o) {}
 shared_pools::~shared_pools() = default;
 
-shared_pools& shared_pools::of_process() {
-  static shared_pools pools;
-  return pools;
-}
-
 void shared_pools::enable() {
   const auto key = key_of_process();
   std::lock_guard lock(mutex_);

@@ -84,8 +84,9 @@ struct archive_options {
   std::vector<scheduler::shard_range> ranges; ///< of the job's shards
   archive_client_actor scheduler;             ///< takes the answers
   std::shared_ptr<file_system> files = storage::real_files();
-  std::shared_ptr<history::recorder> recorder = nullptr; ///< may be null
-  caf::timespan resend_after = std::chrono::seconds(2);  ///< images that are handed out
+  std::shared_ptr<history::recorder> recorder = nullptr;    ///< may be null
+  caf::timespan resend_after = std::chrono::seconds(2);     ///< images that are handed out
+  std::shared_ptr<transport::shared_pools> pools = nullptr; ///< null: no memory is shared
 };
 
 /// Puts checkpoints on disk and gives them back: the only one who touches the folder while a run
@@ -130,17 +131,19 @@ struct archive_state {
     transport::inbound_transfer bytes;
   };
   struct sender {
+    explicit sender(transport::shared_pools* pools) : link(transport::archive_peer, pools) {}
     transfer_actor handle; // null until its first image
-    transport::peer link{transport::archive_peer};
+    transport::peer link;
   };
   struct receiver { // of an image that it does not use yet
     shard_actor replica;
     std::shared_ptr<const tensor::aligned_vector<std::byte>> image;
     transfer_id transfer = 0;
-    transport::peer link{transport::archive_peer};
+    transport::peer link;
     bool moved = true; // since the last tick
   };
   void hand_out(std::uint32_t shard, receiver& r);
+  sender& known(peer_number number);
   void give_credit(sender& to);
   void store_if_whole(transfer_id id);
 

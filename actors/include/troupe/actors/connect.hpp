@@ -3,6 +3,7 @@
 #include <chrono>
 
 #include <caf/all.hpp>
+#include <caf/io/middleman.hpp>
 
 #include "troupe/runtime.hpp"
 
@@ -27,6 +28,13 @@ caf::expected<Handle> connect(caf::actor_system& system, const endpoint& at,
       connect(system, at, timeout, system.message_types(caf::detail::type_list<Handle>{}));
   if (!reached) return reached.error();
   return caf::actor_cast<Handle>(std::move(*reached));
+}
+
+/// Lets other processes reach an actor at `at`; port 0: any free one. Gives the port.
+template <class Handle>
+caf::expected<std::uint16_t> publish(caf::actor_system& system, const Handle& handle,
+                                     const endpoint& at) {
+  return system.middleman().publish(handle, at.port, at.host.c_str(), true);
 }
 
 /// Whether this process can listen at `at`; the reason if not (the port is in use, the address is

@@ -22,6 +22,7 @@ struct evaluator_options {
   std::shared_ptr<const tensor::data_split> data;
   caf::timespan resend_after = std::chrono::seconds(10);
   std::function<void(std::string)> on_failure;
+  std::shared_ptr<transport::shared_pools> pools = nullptr; ///< null: no memory is shared
 };
 
 /// Internal: time to look at what is unanswered.

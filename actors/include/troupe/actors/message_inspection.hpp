@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "troupe/actors/messages.hpp"
+#include "troupe/actors/system_config.hpp"
 
 // CAF finds these by the namespace of the type.
 namespace troupe::transport {
@@ -21,7 +22,7 @@ typename Inspector::result_type inspect(Inspector& f, block& x) {
   constexpr std::uint32_t by_descriptor = 1u << 31;
   auto size = x.size();
   if constexpr (std::is_base_of_v<caf::serializer, Inspector>) {
-    if (auto d = x.lend()) {
+    if (auto d = x.lend(actors::pools_of(f.context()))) {
       size |= by_descriptor;
       return f(size, d->process, d->file, d->token, d->slot, d->offset);
     }
@@ -38,7 +39,7 @@ typename Inspector::result_type inspect(Inspector& f, block& x) {
       shared_descriptor d;
       d.size = size;
       if (auto err = f(d.process, d.file, d.token, d.slot, d.offset)) return err;
-      x = block::borrowed(d);
+      x = block::borrow(d, actors::pools_of(f.context()));
       return caf::error{};
     }
     auto [fresh, to] = block::writable(size);

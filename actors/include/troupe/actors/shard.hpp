@@ -132,7 +132,7 @@ struct shard_state {
     std::function<void()> then = nullptr;
   };
   struct counterpart {
-    explicit counterpart(peer_number own) : link(own) {}
+    counterpart(peer_number own, transport::shared_pools* pools) : link(own, pools) {}
     transfer_actor handle; ///< null until its first message that names it
     puller_actor puller;   ///< the same, of one that pulls
     transport::peer link;

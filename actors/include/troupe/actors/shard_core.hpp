@@ -96,6 +96,7 @@ class shard_core {
     tensor::sgd_options optimizer;
     std::uint32_t workers = 0; ///< of ids 0 .. workers-1; they all enter the clocks at 0
     bool staleness_damping = false;
+    std::shared_ptr<transport::shared_pools> pools = nullptr; ///< null: no memory is shared
   };
 
   /// `initial`: the parameters of `range`.

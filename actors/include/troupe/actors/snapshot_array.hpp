@@ -29,7 +29,9 @@ using transport::shareable_array;
 class snapshot_array {
  public:
   snapshot_array() : snapshot_array(std::span<const float>{}) {}
-  explicit snapshot_array(std::span<const float> values);
+  /// `pools`: to lend snapshots to other processes; null: it is not.
+  explicit snapshot_array(std::span<const float> values,
+                          std::shared_ptr<transport::shared_pools> pools = nullptr);
 
   std::size_t size() const noexcept { return values_->size(); }
   snapshot current() const noexcept { return values_; }
@@ -48,6 +50,7 @@ class snapshot_array {
   shareable_array take_spare();
   void replace(shareable_array fresh);
 
+  std::shared_ptr<transport::shared_pools> pools_;
   shareable_array values_; // shared with snapshots
   std::vector<shareable_array> spares_;
 };

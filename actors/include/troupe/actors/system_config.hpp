@@ -4,6 +4,9 @@
 
 #include <caf/all.hpp>
 
+#include "troupe/transport/byte_stream.hpp"
+#include "troupe/transport/shared_pools.hpp"
+
 namespace troupe::transport {
 class bulk_links;
 }
@@ -23,8 +26,22 @@ class system_config : public caf::actor_system_config {
  public:
   explicit system_config(bool networked);
 
+  /// Makes the stream of every connection of the system, of messages and of bulk data; null: plain
+  /// TCP. To be set before the system is made.
+  transport::stream_maker streams;
+
   /// The bulk connections of the system made from this, while it has any (bulk_routes).
   std::shared_ptr<transport::bulk_links> bulk;
+
+  /// The memory that the system made from this shares with other processes of the host; nothing
+  /// unless it is networked. Whoever made the configuration sweeps them now and then.
+  const std::shared_ptr<transport::shared_pools> pools =
+      std::make_shared<transport::shared_pools>();
 };
+
+/// The pools of an actor system; null if it was not made from a system_config.
+std::shared_ptr<transport::shared_pools> pools_of(const caf::actor_system& system);
+/// The same for whoever turns messages into bytes and back; `context` may be null.
+transport::shared_pools* pools_of(const caf::execution_unit* context);
 
 } // namespace troupe::actors

@@ -80,6 +80,7 @@ class worker_core {
     tensor::sgd_options optimizer;
     std::vector<scheduler::shard_range> ranges; ///< by shard
     scheduler::shard_set remote; ///< whose parameters are pulled; the others are shared memory
+    std::shared_ptr<transport::shared_pools> pools = nullptr; ///< null: gradients are not lent
   };
 
   explicit worker_core(options o);

@@ -65,9 +65,8 @@ class block {
   /// The same bytes as a block that goes to another process through shared memory: those that lie
   /// there already as they are, others copied. When there is no room the block itself, which goes
   /// as bytes.
-  block in_shared_memory() const {
+  block in_shared_memory(shared_pools& pools) const {
     block b = *this;
-    auto& pools = shared_pools::of_process();
     b.lent_ = pools.can_lend(bytes());
     if (b.lent_) return b;
     if (auto copy = pools.copy(bytes())) {
@@ -86,6 +85,9 @@ class block {
   /// It came from another process: holding it longer than it takes to read keeps others waiting.
   bool received() const noexcept { return received_; }
 
+  /// It came through shared memory.
+  bool borrowed() const noexcept { return borrowed_; }
+
   /// What keeps the bytes alive.
   const std::shared_ptr<const void>& owner() const noexcept { return owner_; }
   std::span<const std::byte> bytes() const noexcept { return {data_, size_}; }
@@ -99,15 +101,20 @@ class block {
 
   /// Where the bytes of a block that goes through shared memory lie. None: it goes as bytes, also
   /// when the memory cannot be lent any more.
-  std::optional<shared_descriptor> lend() const {
-    return lent_ ? shared_pools::of_process().lend(bytes()) : std::nullopt;
+  /// `pools`: those of `in_shared_memory`, or null.
+  std::optional<shared_descriptor> lend(shared_pools* pools) const {
+    return lent_ && pools != nullptr ? pools->lend(bytes()) : std::nullopt;
   }
-  /// The block that another process lent; one that is `unreadable` where this process cannot map it.
-  static block borrowed(const shared_descriptor& d) {
-    auto found = shared_pools::of_process().open(d);
-    if (found) return received(std::move(found->owner), found->data, found->size);
+  /// The block that another process lent; one that is `unreadable` where these pools cannot map it,
+  /// or are null.
+  static block borrow(const shared_descriptor& d, shared_pools* pools) {
     block b;
-    b.unreadable_ = true;
+    if (auto found = pools != nullptr ? pools->open(d) : std::nullopt) {
+      b = received(std::move(found->owner), found->data, found->size);
+      b.borrowed_ = true;
+    } else {
+      b.unreadable_ = true;
+    }
     return b;
   }
 
@@ -121,6 +128,7 @@ class block {
   std::uint32_t size_ = 0;
   bool lent_ = false;
   bool received_ = false;
+  bool borrowed_ = false;
   bool unreadable_ = false;
 };
 

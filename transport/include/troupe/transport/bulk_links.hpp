@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "troupe/transport/bulk_frame.hpp"
+#include "troupe/transport/byte_stream.hpp"
 #include "troupe/transport/receive_buffers.hpp"
 #include "troupe/transport/shared_pools.hpp"
 #include "troupe/transport/tcp_socket.hpp"
@@ -32,7 +33,7 @@ struct bulk_part {
 
 /// The bulk connections of a process: two TCP connections with each peer, one for each way, over
 /// which parts of transfers go while everything small goes elsewhere. Knows no CAF; bulk_frame.hpp
-/// has the bytes.
+/// has the bytes, and byte_stream.hpp what they pass through on their way to the socket.
 ///
 ///     A  keep("B", address of B)                           B  listen()
 ///          -- greeting{token of B, A sends, "A"} ---------->   refuses a wrong token
@@ -73,6 +74,7 @@ class bulk_links {
     std::function<void(bulk_part)> deliver;
     /// A line for the user; at most `told_max` in all. From any thread. May be null.
     std::function<void(const std::string&)> tell;
+    stream_maker streams = plain_stream; ///< of each connection
     std::chrono::milliseconds dial_timeout{1'000};
     std::chrono::milliseconds greeting_timeout{5'000};
     std::chrono::milliseconds first_retry{100};
@@ -119,15 +121,18 @@ class bulk_links {
 
   void write_all();
   bool write_some(link& l);
+  static bool flush(link& l);
   void read_all();
   void accept_guests();
   void listen_for(std::uint32_t events);
   void hear(std::uint64_t number);
+  stream_result::outcome greet(guest& g, std::string& why);
   bool read_some(link& l, std::string& why);
   bool is_silent(link& l, std::string& why);
   void dial_all();
-  tcp_socket dial(const std::string& peer, const address& at, bulk_sender sender, std::string& why);
-  link_ptr adopt(tcp_socket s, const std::string& peer, bool sends);
+  std::unique_ptr<byte_stream> dial(const std::string& peer, const address& at, bulk_sender sender,
+                                    std::string& why);
+  link_ptr adopt(std::unique_ptr<byte_stream> s, const std::string& peer, bool sends);
   void end(const link_ptr& l, const std::string& why);
   link_ptr find(std::uint64_t number) const;
   void tell(const std::string& line);

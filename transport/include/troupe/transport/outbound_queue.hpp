@@ -16,7 +16,9 @@ namespace troupe::transport {
 /// What waits to be sent to one peer, and the credit that lets it go. Not thread-safe.
 class outbound_queue {
  public:
-  explicit outbound_queue(std::uint32_t window = default_window) : window_(window) {}
+  /// `pools`: of this process, or null; they must outlive the queue.
+  explicit outbound_queue(shared_pools* pools, std::uint32_t window = default_window)
+      : pools_(pools), window_(window) {}
 
   /// From now on the lane is used where it is open. May be null.
   void use(std::shared_ptr<bulk_lane> lane) { lane_ = std::move(lane); }
@@ -78,6 +80,7 @@ class outbound_queue {
   void take_back_lost();
 
   // Small, for there is a queue for each worker and shard: no memory is held for what is not there.
+  shared_pools* pools_;
   std::uint32_t window_;
   std::optional<bool> shares_; // memory with the peer; none: nothing is known
   std::shared_ptr<bulk_lane> lane_;

@@ -12,7 +12,9 @@ namespace troupe::transport {
 /// What a receiver owes one sender for parts that it took in. Not thread-safe.
 class owed_credit {
  public:
-  explicit owed_credit(std::uint32_t window = default_window) : most_(window / 2) {}
+  /// `pools`: of this process, or null; they must outlive this.
+  explicit owed_credit(const shared_pools* pools, std::uint32_t window = default_window)
+      : pools_(pools), most_(window / 2) {}
 
   void add(const part& p);
   /// An answer of the receiver's credits the transfer.
@@ -24,6 +26,7 @@ class owed_credit {
   std::vector<credit> due(peer_number from);
 
  private:
+  const shared_pools* pools_;
   std::uint32_t most_;
   std::uint32_t parts_ = 0;                                 // of all transfers
   std::vector<std::pair<transfer_id, std::uint32_t>> owed_; // for few transfers

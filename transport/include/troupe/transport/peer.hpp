@@ -22,8 +22,8 @@ struct outbound_transfer {
 /// their way, the credit that is owed, and the way that parts take (shared memory, a bulk
 /// connection, messages).
 ///
-/// A peer sends no message. Each verb that has something to send takes a callable `post`, which gets
-/// a `part` or a `credit` and sends it to the counterpart:
+/// A peer sends no message. Each verb that has something to send takes a callable `post`, which
+/// gets a `part` or a `credit` and sends it to the counterpart:
 ///
 ///     this end                                              the counterpart
 ///       send(bytes, announce, post)   -- announcement, parts -->  take(part), post_credit(post)
@@ -34,19 +34,24 @@ struct outbound_transfer {
 ///         waited before it is posted before its other parts.
 /// PEER-2  An answer stands for the credit that its transfer is still owed: `answer` leaves none to
 ///         post, and `answered` opens the window by all parts of the transfer.
-/// PEER-3  `moved` forgets what was to be sent, what is owed and which way parts take, for all of it
-///         was the earlier counterpart's. Parts that come before `asked` may be from the earlier
-///         one, and are not credited.
+/// PEER-3  `moved` forgets what was to be sent, what is owed and which way parts take: all of it
+///         belonged to the earlier counterpart. Parts that come before `asked` may still be from
+///         the earlier counterpart, and are not credited.
 /// PEER-4  `lost` forgets what was to be sent, and keeps what is known of the counterpart.
-/// PEER-5  `reach_over` changes the connection alone: what waits stays, and what was on its way over
-///         a connection that broke is sent again (TRANSFER-7).
+/// PEER-5  `reach_over` changes the connection alone: what waits stays, and what was on its way
+///         over a connection that broke is sent again (TRANSFER-7).
 ///
 /// Not thread-safe.
 class peer {
  public:
-  /// `own`: the number by which the counterpart knows this end.
-  explicit peer(peer_number own, std::uint32_t window = default_window)
-      : own_(own), owed_(window), out_(window) {}
+  /// `own`: the number by which the counterpart knows this end. `pools`: the memory that this
+  /// process may share, or null; it must outlive the peer.
+  explicit peer(peer_number own, shared_pools* pools, std::uint32_t window = default_window)
+      : pools_(pools), own_(own), owed_(pools, window), out_(pools, window) {}
+
+  /// Tells the counterpart whether it may share memory with this end; goes with questions and
+  /// answers.
+  std::uint64_t key() const noexcept { return key_of(pools_); }
 
   /// The counterpart is reached over this lane, or by messages alone if it is null.
   void reach_over(std::shared_ptr<bulk_lane> lane) { out_.use(std::move(lane)); }
@@ -125,6 +130,7 @@ class peer {
  private:
   void add(outbound_transfer t) { out_.add(t.id, own_, std::move(t.owner), t.data, t.bytes); }
 
+  shared_pools* pools_;
   peer_number own_;
   bool owes_ = true;
   owed_credit owed_;

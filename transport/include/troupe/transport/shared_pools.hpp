@@ -33,7 +33,8 @@ struct shared_bytes {
   std::uint32_t size = 0;
 };
 
-/// The pool that a process fills and those of other processes that it reads. A pool is a file in
+/// The pool that a process fills and those of other processes that it reads. Each actor system has
+/// such pools of its own, and hands them to whatever uses them. A pool is a file in
 /// memory without a name, cut into slots; each slot counts those who hold it, in all processes:
 ///
 ///     filled by copy()        read in another process
@@ -74,9 +75,8 @@ class shared_pools {
   shared_pools(const shared_pools&) = delete;
   shared_pools& operator=(const shared_pools&) = delete;
 
-  /// Those of this process. They share nothing before `enable`: who runs in one process with all
-  /// its peers, or under simulated time, has nothing to share.
-  static shared_pools& of_process();
+  /// Nothing is shared before: there is nothing to share in one process with all its peers, or
+  /// under simulated time.
   void enable();
   /// From now on this process neither shares nor says that it can. What it lent stays readable.
   void disable() noexcept;
@@ -154,5 +154,10 @@ class shared_pools {
   std::map<const void*, array> arrays_;
   array_source arrays_source_{*this};
 };
+
+/// The key to tell others; 0 without pools.
+inline std::uint64_t key_of(const shared_pools* pools) noexcept {
+  return pools != nullptr ? pools->key() : 0;
+}
 
 } // namespace troupe::transport

@@ -21,6 +21,8 @@ class tcp_socket {
   ~tcp_socket();
 
   int fd() const noexcept { return fd_; }
+  /// Gives the descriptor to the caller, who closes it.
+  int release() noexcept { return std::exchange(fd_, -1); }
   bool open() const noexcept { return fd_ >= 0; }
 
  private:

@@ -7,9 +7,8 @@
 
 #include "troupe/transport/block.hpp"
 
-/// The transport seam: "move these bytes to that peer, with credit". The classes here decide what
-/// may be sent when and put together what arrived; they know no CAF. Whoever owns them sends the
-/// parts and the credit as messages (see shard.cpp, worker.cpp).
+/// What goes between two ends: "move these bytes to that peer, with credit". At each end, a `peer`
+/// (peer.hpp) decides what may be sent when.
 ///
 /// A transfer is a run of bytes cut into parts of at most `part_bytes`:
 ///
