@@ -8,8 +8,13 @@
 
 namespace troupe::actors {
 
+scheduler_state::~scheduler_state() {
+  if (options_.status) *options_.status = nullptr;
+}
+
 void scheduler_state::start(scheduler_actor_options o) {
   options_ = std::move(o);
+  if (options_.status) *options_.status = [this] { return status(); };
   const auto& cluster = options_.work.cluster;
   leases_.emplace(options_.plan);
   progress_.emplace(options_.plan);
