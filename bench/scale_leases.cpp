@@ -12,7 +12,7 @@
 
 #include "report.hpp"
 #include "timed_scheduler.hpp"
-#include "troupe/actors/scheduler.hpp"
+#include "troupe/actors/assembly.hpp"
 #include "troupe/actors/system_config.hpp"
 
 namespace troupe::bench {
@@ -215,7 +215,8 @@ json figures(const job& j, std::uint64_t batches, const measured& begun, const m
 } // namespace
 
 json lease_rate(const job& j, const std::filesystem::path& folder, bool real) {
-  const scheduler::batch_plan plan{{j.data.samples, j.train.batch_size, j.train.epochs}};
+  const assembly a{j, make_workload(j)};
+  const auto& plan = a.plan();
   const auto all = std::make_shared<seen>();
   processor_meter meter;
   measured begun, over;
@@ -227,15 +228,9 @@ json lease_rate(const job& j, const std::filesystem::path& folder, bool real) {
     scheduler_actor root;
     if (real) {
       std::filesystem::create_directories(folder);
-      const auto file = folder / "journal.db";
-      run_journal::content first;
-      first.job_id = "toy";
-      first.job = to_json(j).dump();
-      scheduler_actor_options o;
-      o.work = j;
-      o.job_id = first.job_id;
-      o.plan = plan;
-      o.journal = std::make_shared<run_journal>(run_journal::create(file, first));
+      auto o = a.for_scheduler(system, {.job_id = "toy"});
+      o.journal = std::make_shared<run_journal>(
+          run_journal::create(folder / "journal.db", a.for_journal("toy")));
       o.on_end = [&ended](const run_result& r) {
         ended.set_value(r.outcome == run_result::status::finished ? "" : "failed: " + r.error);
       };

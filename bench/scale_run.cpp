@@ -12,9 +12,7 @@
 #include <unistd.h>
 
 #include "timed_scheduler.hpp"
-#include "troupe/actors/evaluator.hpp"
-#include "troupe/actors/node.hpp"
-#include "troupe/actors/scheduler.hpp"
+#include "troupe/actors/assembly.hpp"
 #include "troupe/actors/system_config.hpp"
 
 namespace troupe::bench {
@@ -121,11 +119,7 @@ json whole_run(std::uint32_t workers, std::uint32_t shards, std::uint64_t batche
   // one after the other: what is between them is measured.
   constexpr std::uint32_t epochs = 4;
   const auto j = toy_job(workers, shards, 2 * batches, mode, epochs);
-  const auto work = make_workload(j);
-  const auto data = work.load_data();
-  const scheduler::batch_plan plan{{data->train.size(), j.train.batch_size, j.train.epochs}};
-  const auto ranges =
-      scheduler::make_shard_ranges(work.make_model()->parameter_layout().size(), j.cluster.shards);
+  const assembly a{j, make_workload(j)};
   system_config config{false};
   caf::actor_system system{config};
   const mark idle;
@@ -134,10 +128,7 @@ json whole_run(std::uint32_t workers, std::uint32_t shards, std::uint64_t batche
   std::promise<run_result> ended;
   auto result = ended.get_future();
 
-  scheduler_actor_options o;
-  o.work = j;
-  o.job_id = "toy";
-  o.plan = plan;
+  auto o = a.for_scheduler(system, {.job_id = "toy"});
   o.on_end = [&ended](run_result r) { ended.set_value(std::move(r)); };
   o.emit = [&](const event& e) { // by the scheduler
     const auto* n = std::get_if<notice_event>(&e);
@@ -146,23 +137,8 @@ json whole_run(std::uint32_t workers, std::uint32_t shards, std::uint64_t batche
     if (done == nullptr || (done->epoch != 1 && done->epoch != epochs - 1)) return;
     (done->epoch == 1 ? begun : over).emplace().scheduler = meter.so_far();
   };
-  o.spawn_evaluator = [&](address_book peers) -> evaluator_actor {
-    evaluator_options e;
-    e.peers = std::move(peers);
-    e.ranges = ranges;
-    e.work = work;
-    e.data = data;
-    e.on_failure = [](const std::string& why) { std::fprintf(stderr, "%s\n", why.c_str()); };
-    return system.spawn(evaluator, std::move(e));
-  };
   scheduler_actor root = system.spawn<timed_scheduler>(std::move(o), std::ref(meter));
-  node_actor_options n;
-  n.scheduler = root;
-  n.job_id = "toy";
-  n.shards = j.cluster.shards;
-  n.workers = j.cluster.workers;
-  n.make_workload = [work](const job&) { return work; };
-  caf::anon_send(system.spawn(node, std::move(n)), begin_node{{"here", 0}});
+  const local_nodes nodes{system, a, root, "toy", nullptr};
   root = nullptr;
   if (result.wait_for(patience) != std::future_status::ready)
     throw std::runtime_error("the run did not end");
@@ -170,7 +146,7 @@ json whole_run(std::uint32_t workers, std::uint32_t shards, std::uint64_t batche
   if (r.outcome != run_result::status::finished || !started || !begun || !over)
     throw std::runtime_error("the run failed: " + r.error);
 
-  const auto measured = static_cast<double>(plan.batches_per_epoch()) * (epochs - 2);
+  const auto measured = static_cast<double>(a.plan().batches_per_epoch()) * (epochs - 2);
   const auto seconds = std::chrono::duration<double>(over->at - begun->at).count();
   return {{"workers", j.cluster.workers},
           {"batches", measured},

@@ -82,14 +82,7 @@ void node_state::on_welcome(const welcome& w) {
 auto node_state::load(const welcome& w) const -> loaded_job {
   auto spec = job_from_json(nlohmann::json::parse(w.job));
   auto work = options.make_workload(spec);
-  auto data = work.load_data();
-  auto model = work.make_model();
-  check_workload(spec, *model, *data);
-  scheduler::batch_plan plan{{data->train.size(), spec.train.batch_size, spec.train.epochs}};
-  auto orders = std::make_shared<tensor::epoch_orders>(plan.samples(), spec.seed);
-  auto ranges = scheduler::make_shard_ranges(model->parameter_layout().size(), spec.cluster.shards);
-  return {w.job_id, std::move(spec),   std::move(work),  std::move(data),
-          plan,     std::move(orders), std::move(ranges)};
+  return {w.job_id, assembly{std::move(spec), std::move(work)}};
 }
 
 void node_state::start_pulse() {

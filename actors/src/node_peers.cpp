@@ -149,7 +149,7 @@ void node_state::know(node_id id, const node_actor& node) {
 // -- what follows from a view ---------------------------------------------------------------------
 
 bool node_state::primaries_known() const {
-  for (std::uint32_t s = 0; s < job_->ranges.size(); ++s)
+  for (std::uint32_t s = 0; s < job_->roles.ranges().size(); ++s)
     if (!primary_of(shard_id{s})) return false;
   return true;
 }

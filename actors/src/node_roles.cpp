@@ -9,13 +9,6 @@ namespace {
 
 constexpr auto start_timeout = std::chrono::minutes(1);
 
-// Beyond the epochs, whose permutations are streams of the same seed.
-constexpr std::uint64_t batch_time_streams = std::uint64_t{1} << 32;
-
-caf::timespan milliseconds(double ms) {
-  return std::chrono::duration_cast<caf::timespan>(std::chrono::duration<double, std::milli>(ms));
-}
-
 std::string compute_id(worker_id id) { return "compute of " + to_string(id); }
 
 // To be called once for each of `count` roles. Answers when all have been started, or with the
@@ -63,7 +56,7 @@ caf::result<replicas_placed> node_state::on_place_replicas(const place_replicas&
     return answer;
   });
   for (auto id : p.shards) {
-    if (id.value >= job_->ranges.size())
+    if (id.value >= job_->roles.ranges().size())
       return make_error(errc::cannot_place, to_string(id) + " is not of this job");
     spawn_replica(id, p, placed);
   }
@@ -72,12 +65,11 @@ caf::result<replicas_placed> node_state::on_place_replicas(const place_replicas&
 
 void node_state::spawn_replica(shard_id id, const place_replicas& p,
                                std::function<void(caf::error)> then) {
-  const auto& range = job_->ranges[id.value];
+  const auto& range = job_->roles.ranges()[id.value];
   shard_options o;
   o.id = id;
   o.node = own_id();
-  o.core = {job_->plan, job_->spec.train.consistency, job_->spec.train.optimizer, p.workers,
-            job_->spec.train.staleness_damping};
+  o.core = job_->roles.for_shard(p.workers);
   o.core.pools = pools_of(self->system());
   o.slot = std::make_shared<shard_slot>();
   o.lease = lease_;
@@ -85,9 +77,7 @@ void node_state::spawn_replica(shard_id id, const place_replicas& p,
   o.recorder = options.recorder;
   o.instance = static_cast<std::uint16_t>(++replicas_begun_);
   if (!p.empty) {
-    auto model = job_->work.make_model();
-    tensor::aligned_vector<float> initial(model->parameter_layout().size());
-    model->initialize(job_->spec.seed, initial);
+    const auto initial = job_->roles.initial_parameters();
     o.slot->core = std::make_shared<shard_core>(
         o.core, range, std::span<const float>{initial}.subspan(range.first, range.size));
   }
@@ -136,20 +126,9 @@ void node_state::spawn_waiting_workers() {
 }
 
 void node_state::spawn_worker(worker_id id, std::function<void(caf::error)> then) {
-  bool slow = job_->spec.inject.slow_worker == static_cast<std::int64_t>(id.value);
-  cpu_compute_options c{job_->work,
-                        job_->data,
-                        job_->plan,
-                        job_->orders,
-                        job_->spec.seed,
-                        job_->spec.train.staleness_damping,
-                        slow ? job_->spec.inject.slow_factor : 1.0,
-                        milliseconds(job_->spec.inject.batch_ms_low),
-                        milliseconds(job_->spec.inject.batch_ms_high),
-                        batch_time_streams | id.value};
   child_spec spec;
   spec.id = compute_id(id);
-  spec.start = [c, id, spawn = options.spawn_compute,
+  spec.start = [c = job_->roles.for_compute(id), id, spawn = options.spawn_compute,
                 node = self->address()](caf::actor_system& system) {
     auto compute =
         spawn ? spawn(system, id, c) : compute_actor{system.spawn<caf::detached>(cpu_compute, c)};
@@ -176,26 +155,23 @@ void node_state::start_worker(worker_id id, compute_actor compute,
     ready_workers_.push_back({id, std::move(compute), std::move(then)});
     return;
   }
-  worker_options w;
-  w.id = id;
+  auto w = job_->roles.for_worker(id);
   w.compute = compute;
-  w.core = {job_->plan, job_->spec.train.consistency, job_->spec.train.optimizer, job_->ranges, {}};
   w.core.pools = pools_of(self->system());
   std::vector<shard_moved> primaries;
-  for (std::uint32_t s = 0; s < job_->ranges.size(); ++s) {
+  for (std::uint32_t s = 0; s < job_->roles.ranges().size(); ++s) {
     shard_id shard{s};
     primaries.push_back(*primary_of(shard));
     const auto own = replicas_.find(shard);
     // A replica that was dropped while it was being started has no slot.
     const auto* slot = own != replicas_.end() ? own->second.slot.get() : nullptr;
     if (slot && slot->core && slot->core->shared())
-      w.shared.push_back({shard, job_->ranges[s], slot->core->shared()});
+      w.shared.push_back({shard, job_->roles.ranges()[s], slot->core->shared()});
     else
       w.core.remote.insert(shard);
   }
   w.peers = address_book{options.scheduler, primaries};
   w.recorder = options.recorder;
-  w.duplicate_push_every = job_->spec.inject.duplicate_push_every;
   child_spec spec;
   spec.id = to_string(id);
   spec.restart = restart_when::temporary;

@@ -8,9 +8,9 @@
 #include <nlohmann/json.hpp>
 #include <xxhash.h>
 
+#include "troupe/actors/assembly.hpp"
 #include "troupe/actors/bulk_routes.hpp"
 #include "troupe/actors/connect.hpp"
-#include "troupe/actors/evaluator.hpp"
 #include "troupe/actors/node.hpp"
 #include "troupe/actors/scheduler.hpp"
 #include "troupe/actors/status_connection.hpp"
@@ -50,52 +50,16 @@ std::string default_job_id(const job& j) {
   return j.name + "-" + id;
 }
 
-// What a run needs of the job's model and data, checked.
-struct prepared {
-  std::shared_ptr<const tensor::data_split> data;
-  scheduler::batch_plan plan;
-  std::vector<scheduler::shard_range> ranges;
-};
-
-prepared prepare(const job& j, const workload& w) {
-  auto data = w.load_data();
-  auto model = w.make_model();
-  check_workload(j, *model, *data);
-  scheduler::batch_plan plan{{data->train.size(), j.train.batch_size, j.train.epochs}};
-  return {data, plan,
-          scheduler::make_shard_ranges(model->parameter_layout().size(), j.cluster.shards)};
-}
-
-scheduler_actor_options options_for(caf::actor_system& system, const job& j, const workload& w,
-                                    const prepared& p, const std::string& job_id,
-                                    run_observer* observer,
-                                    std::function<void(run_result)> on_end) {
-  scheduler_actor_options o;
-  o.work = j;
-  o.job_id = job_id;
-  o.plan = p.plan;
-  o.lease_timeout = std::chrono::duration_cast<caf::timespan>(
-      std::chrono::duration<double>(j.train.lease_timeout_seconds));
-  o.on_end = std::move(on_end);
+// How a scheduler's actor reaches the program.
+void report_to(scheduler_actor_options& o, run_observer* observer,
+               std::promise<run_result>& ended) {
   o.emit = [observer](const event& e) {
     if (observer != nullptr) observer->on_event(e);
   };
   o.on_result = [observer](const run_result& r) {
     if (observer != nullptr) observer->on_result(r);
   };
-  o.spawn_evaluator = [&system, w, p](address_book peers) -> evaluator_actor {
-    evaluator_options e;
-    e.on_failure = [to = peers.scheduler()](std::string reason) {
-      caf::anon_send(to, actor_failed{std::move(reason)});
-    };
-    e.peers = std::move(peers);
-    e.ranges = p.ranges;
-    e.work = w;
-    e.data = p.data;
-    e.pools = pools_of(system);
-    return system.spawn(evaluator, std::move(e));
-  };
-  return o;
+  o.on_end = [&ended](run_result r) { ended.set_value(std::move(r)); };
 }
 
 // A closed connection and a port that refuses: the process is gone, not cut off.
@@ -116,35 +80,17 @@ void take_numbers_given(const std::filesystem::path& file, run_journal::content&
   }
 }
 
-void use_folder(scheduler_actor_options& o, caf::actor_system& system, const prepared& p,
-                const scheduler_options& options) {
-  if (options.folder.empty()) return;
+std::shared_ptr<run_journal> open_journal(const assembly& a, const std::string& job_id,
+                                          const scheduler_options& options) {
   using enum scheduler_options::beginning;
-  auto file = options.folder / "journal.db";
-  run_journal::content first;
-  first.job_id = o.job_id;
-  first.job = to_json(o.work).dump();
+  const auto file = options.folder / "journal.db";
+  if (options.begin == journal) return std::make_shared<run_journal>(run_journal::open(file));
+  auto first = a.for_journal(job_id);
   if (options.begin == checkpoint) { // the journal is that of the run so far
     take_numbers_given(file, first);
     std::filesystem::remove(file);
   }
-  o.journal = std::make_shared<run_journal>(
-      options.begin == journal ? run_journal::open(file) : run_journal::create(file, first));
-  o.resume = options.begin == checkpoint;
-  if (options.begin == journal) o.job_id = o.journal->read().job_id;
-  archive_options a;
-  a.folder = options.folder / "checkpoints";
-  a.keep = o.work.checkpoint.keep;
-  a.job_id = o.job_id;
-  a.batches_per_epoch = p.plan.batches_per_epoch();
-  a.epochs = p.plan.epochs();
-  a.ranges = p.ranges;
-  a.recorder = o.recorder;
-  a.pools = pools_of(system);
-  o.spawn_archive = [&system, a](archive_client_actor scheduler) mutable {
-    a.scheduler = std::move(scheduler);
-    return system.spawn(archive, std::move(a));
-  };
+  return std::make_shared<run_journal>(run_journal::create(file, first));
 }
 
 // Waits for what ends a process's part. The pools of processes that have ended are closed meanwhile
@@ -165,65 +111,49 @@ run_result failed(std::string reason) {
 
 run_result train(const job& j, const workload& w, run_observer* observer, std::stop_token stop,
                  std::shared_ptr<history::recorder> recorder) {
-  auto p = prepare(j, w);
+  const assembly a{j, w};
   std::promise<run_result> ended;
   auto result = ended.get_future();
   system_config config{false};
   caf::actor_system system{config};
-  auto job_id = default_job_id(j);
-  auto o = options_for(system, j, w, p, job_id, observer,
-                       [&ended](run_result r) { ended.set_value(std::move(r)); });
+  const auto job_id = default_job_id(j);
+  auto o = a.for_scheduler(system, {.job_id = job_id, .recorder = recorder});
+  report_to(o, observer, ended);
   o.gather_timeout = std::chrono::minutes(1);
-  o.recorder = recorder;
   scheduler_actor root = system.spawn(scheduler_root, std::move(o));
-  // Replicas of a shard live on different nodes, here all in one process.
-  auto nodes = std::make_shared<std::map<std::string, node_actor>>();
-  std::vector<node_impl_actor> spawned;
-  for (std::uint32_t i = 0; i < j.cluster.replicas; ++i) {
-    node_actor_options n;
-    n.scheduler = root;
-    n.job_id = job_id;
-    n.shards = j.cluster.shards;
-    n.workers = i == 0 ? j.cluster.workers : 0;
-    n.make_workload = [w](const job&) { return w; };
-    n.recorder = recorder;
-    n.connect = [nodes](const contact& at) -> caf::expected<node_actor> {
-      return nodes->at(at.host);
-    };
-    spawned.push_back(system.spawn(node, std::move(n)));
-    nodes->emplace("this process, part " + std::to_string(i), spawned.back());
-  }
-  for (std::uint32_t i = 0; i < spawned.size(); ++i)
-    caf::anon_send(spawned[i], begin_node{{"this process, part " + std::to_string(i), 0}});
-  spawned.clear();
+  const local_nodes nodes{system, a, root, job_id, recorder};
   std::stop_callback on_stop{stop, [&root] { caf::anon_send(root, stop_training{}); }};
-  auto r = result.get();
-  nodes->clear(); // handles would keep each other alive
-  return r;
+  return result.get();
 }
 
 run_result run_scheduler(const job& j, const workload& w, const scheduler_options& options,
                          run_observer* observer, std::stop_token stop) {
-  auto p = prepare(j, w);
+  const assembly a{j, w};
   std::promise<run_result> ended;
   auto result = ended.get_future();
   system_config config{true};
   caf::actor_system system{config};
   if (auto err = try_listen(options.listen)) return failed(reason_of(err));
-  auto o = options_for(system, j, w, p, options.job_id.empty() ? default_job_id(j) : options.job_id,
-                       observer, [&ended](run_result r) { ended.set_value(std::move(r)); });
+  scheduler_place place{.job_id = options.job_id.empty() ? default_job_id(j) : options.job_id,
+                        .recorder = options.recorder};
+  std::shared_ptr<run_journal> journal;
+  if (!options.folder.empty()) try {
+      journal = open_journal(a, place.job_id, options);
+      place.job_id = journal->read().job_id;
+      place.checkpoints = options.folder / "checkpoints";
+    } catch (const std::exception& e) {
+      return failed(e.what());
+    }
+  auto o = a.for_scheduler(system, place);
+  report_to(o, observer, ended);
   o.gather_timeout = options.gather_timeout;
   o.has_ended = refuses;
-  o.recorder = options.recorder;
+  o.journal = journal;
+  o.resume = journal && options.begin == scheduler_options::beginning::checkpoint;
   bulk_routes bulk{config, system, {}, {}}; // it connects to the nodes, and they not to it
   bulk.apply(j.cluster);
   o.on_member = [&bulk](const contact& at, const node_actor& node) { bulk.keep(node.node(), at); };
-  try {
-    use_folder(o, system, p, options);
-  } catch (const std::exception& e) {
-    return failed(e.what());
-  }
-  auto job_id = o.job_id;
+  auto job_id = place.job_id;
   scheduler_actor root = system.spawn(scheduler_root, std::move(o));
   auto port = publish(system, root, options.listen);
   if (!port) {

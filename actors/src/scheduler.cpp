@@ -46,8 +46,13 @@ scheduler::known_run known_run_of(const run_journal::content& c) {
 
 } // namespace
 
+scheduler_state::~scheduler_state() {
+  if (options_.status) *options_.status = nullptr;
+}
+
 void scheduler_state::start(scheduler_actor_options o) {
   options_ = std::move(o);
+  if (options_.status) *options_.status = [this] { return status(); };
   decisions_.emplace(coordinator_options_of(options_), now());
   self->set_down_handler([this](caf::down_msg& d) { on_down(d); });
   self->set_exit_handler([this](caf::exit_msg& e) {

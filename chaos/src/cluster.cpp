@@ -4,10 +4,8 @@
 #include <algorithm>
 #include <atomic>
 
-#include <nlohmann/json.hpp>
 #include <unistd.h>
 
-#include "troupe/actors/evaluator.hpp"
 #include "troupe/actors/system_config.hpp"
 
 namespace troupe::chaos {
@@ -57,18 +55,11 @@ caf::error unreachable(const char* why) {
 
 cluster::cluster(cluster_options o)
     : options_(std::move(o)), folder_(options_.folder), sim_(simulation_options_of(options_)),
-      work_(make_workload(options_.work)) {
+      assembly_(options_.work, make_workload(options_.work)) {
   if (folder_.empty()) {
     folder_ = make_own_folder();
     own_folder_ = true;
   }
-  const auto& j = options_.work;
-  data_ = work_.load_data();
-  work_.load_data = [data = data_] { return data; }; // all would load the same
-  auto model = work_.make_model();
-  check_workload(j, *model, *data_);
-  plan_ = scheduler::batch_plan{{data_->train.size(), j.train.batch_size, j.train.epochs}};
-  ranges_ = scheduler::make_shard_ranges(model->parameter_layout().size(), j.cluster.shards);
   disk_ = std::make_shared<simulated_disk>(options_.seed, disk_stream,
                                            [this](sim_time length) { sim_.busy(length); });
   scheduler_ = &sim_.add_process("scheduler");
@@ -90,22 +81,20 @@ cluster::~cluster() {
 // -- the scheduler --------------------------------------------------------------------------------
 
 void cluster::start_scheduler(bool first) {
-  const auto& j = options_.work;
   const auto file = folder_ / "journal.db";
   if (first) {
-    storage::run_journal::content content;
-    content.job_id = job_id;
-    content.job = to_json(j).dump();
     fs::remove(file);
-    journal_ = std::make_shared<storage::run_journal>(storage::run_journal::create(file, content));
+    journal_ = std::make_shared<storage::run_journal>(
+        storage::run_journal::create(file, assembly_.for_journal(job_id)));
   } else {
     journal_ = std::make_shared<storage::run_journal>(storage::run_journal::open(file));
   }
   auto& system = scheduler_->system();
-  actors::scheduler_actor_options s;
-  s.work = j;
-  s.job_id = job_id;
-  s.plan = plan_;
+  auto s = assembly_.for_scheduler(
+      system, {.job_id = job_id,
+               .checkpoints = checkpoints,
+               .files = disk_,
+               .recorder = options_.recorder ? options_.recorder(*scheduler_) : nullptr});
   s.has_ended = [this](const contact& at) {
     auto* n = node_at(at);
     return n == nullptr || !n->where->alive();
@@ -121,27 +110,8 @@ void cluster::start_scheduler(bool first) {
   s.on_end = [this](run_result r) {
     if (scheduler_->alive()) result_ = std::move(r);
   };
-  s.lease_timeout = std::chrono::duration_cast<caf::timespan>(
-      std::chrono::duration<double>(j.train.lease_timeout_seconds));
   s.journal = journal_;
-  if (options_.recorder) s.recorder = options_.recorder(*scheduler_);
-  s.spawn_archive = [this, &system, recorder = s.recorder](actors::archive_client_actor client) {
-    return system.spawn(actors::archive,
-                        actors::archive_options{checkpoints, options_.work.checkpoint.keep, job_id,
-                                                plan_.batches_per_epoch(), plan_.epochs(), ranges_,
-                                                std::move(client), disk_, recorder});
-  };
-  s.spawn_evaluator = [this, &system](actors::address_book peers) -> actors::evaluator_actor {
-    actors::evaluator_options e;
-    e.on_failure = [to = peers.scheduler()](std::string reason) {
-      caf::anon_send(to, actors::actor_failed{std::move(reason)});
-    };
-    e.peers = std::move(peers);
-    e.ranges = ranges_;
-    e.work = work_;
-    e.data = data_;
-    return system.spawn(actors::evaluator, std::move(e));
-  };
+  s.status = status_ = std::make_shared<std::function<actors::status_report()>>();
   root_ = system.spawn(actors::scheduler_root, std::move(s));
 }
 
@@ -156,12 +126,8 @@ std::vector<scheduler::shard_view> cluster::views() const {
 }
 
 std::optional<std::string> cluster::status() const {
-  if (!root_ || !scheduler_->alive()) return std::nullopt;
-  auto* actor = caf::actor_cast<caf::abstract_actor*>(root_);
-  if (!actor->getf(caf::abstract_actor::is_initialized_flag) ||
-      actor->getf(caf::abstract_actor::is_terminated_flag))
-    return std::nullopt;
-  return static_cast<actors::scheduler_state::self_pointer>(actor)->state.status().json;
+  if (!scheduler_->alive() || !*status_) return std::nullopt;
+  return (*status_)().json;
 }
 
 // -- the nodes ------------------------------------------------------------------------------------
@@ -208,7 +174,7 @@ void cluster::spawn_node(std::size_t i, actors::scheduler_actor root) {
   n.job_id = job_id;
   n.shards = slot.share.shards;
   n.workers = slot.share.workers;
-  n.make_workload = [work = work_](const job&) { return work; };
+  n.make_workload = [work = assembly_.work()](const job&) { return work; };
   n.connect = [this, &p](const contact& at) -> caf::expected<actors::node_actor> {
     auto* other = node_at(at);
     if (other == nullptr || !other->actor) return unreachable("connection refused");
@@ -218,9 +184,10 @@ void cluster::spawn_node(std::size_t i, actors::scheduler_actor root) {
     if (!root_ || !scheduler_->alive()) return unreachable("connection refused");
     return sim_.connect(p, actors::scheduler_actor{root_});
   };
-  n.spawn_compute = [this, &p](caf::actor_system& system, actors::worker_id,
+  n.spawn_compute = [this, &p](caf::actor_system& system, actors::worker_id id,
                                actors::cpu_compute_options c) {
-    c.takes = [this, &p]() -> caf::timespan {
+    c.takes = [this, &p, id]() -> caf::timespan {
+      if (options_.batch_time_of) return options_.batch_time_of(id);
       if (options_.batch_jitter.count() <= 0) return options_.batch_time;
       const auto jitter = static_cast<std::uint64_t>(options_.batch_jitter.count());
       return options_.batch_time + sim_time(p.random().below(jitter));
@@ -248,17 +215,18 @@ void cluster::on_node_end(std::size_t i, std::uint32_t incarnation, const node_r
   auto& n = nodes_[i];
   if (!n.where->alive() || n.where->incarnation() != incarnation) return;
   n.actor = nullptr;
+  n.end = r;
   sim_.kill(*n.where);
   if (result_) return;
   if (r.outcome == node_result::status::finished) { // drained
     if (n.back_after_drain.count() > 0)
       sim_.schedule_at(sim_.now() + n.back_after_drain,
-                       [this, i] { bring_back(*nodes_[i].where); });
+                       [this, i] { start_again(*nodes_[i].where); });
     return;
   }
   const auto pause =
       std::min(last_restart_pause, first_restart_pause * (1 << std::min(n.failures++, 10u)));
-  sim_.schedule_at(sim_.now() + pause, [this, i] { bring_back(*nodes_[i].where); });
+  sim_.schedule_at(sim_.now() + pause, [this, i] { start_again(*nodes_[i].where); });
 }
 
 // -- running --------------------------------------------------------------------------------------

@@ -160,10 +160,10 @@ void cluster::end(process& p, bool power, sim_time back_after) {
     sim_.kill(p);
   if (power && &p == scheduler_) disk_->lose_power();
   if (back_after.count() > 0)
-    sim_.schedule_at(sim_.now() + back_after, [this, &p] { bring_back(p); });
+    sim_.schedule_at(sim_.now() + back_after, [this, &p] { start_again(p); });
 }
 
-void cluster::bring_back(process& p) {
+void cluster::start_again(process& p) {
   if (p.alive() || result_) return;
   sim_.restart(p, nullptr);
   if (&p == scheduler_) {

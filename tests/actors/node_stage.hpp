@@ -11,7 +11,7 @@
 
 #include "silent_peers.hpp"
 #include "troupe/actors/node.hpp"
-#include "virtual_cluster.hpp"
+#include "troupe/workload.hpp"
 
 /// One node, with its pulse and its roles. Its scheduler and the other nodes are the test's.
 namespace troupe::actors {
@@ -105,8 +105,14 @@ class node_stage : public test_system {
 
   /// The node is welcomed under this number.
   void join(std::uint32_t number = 0) {
-    root.work = integer_job(scheduler::consistency::async());
-    root.work.cluster.workers = root.work.cluster.shards = 1;
+    root.work =
+        job_from_json({{"model", {{"kind", "integer_sum"}, {"parameters", 100}}},
+                       {"data", {{"format", "integers"}, {"samples", 320}, {"held_out", 0}}},
+                       {"train",
+                        {{"epochs", 3},
+                         {"batch_size", 10},
+                         {"consistency", "async"},
+                         {"optimizer", {{"learning_rate", 1}}}}}});
     root.next_number = number;
     root_handle = keep(root.spawn(system()));
     node_actor_options o;

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "troupe/actors/assembly.hpp"
 #include "troupe/actors/compute.hpp"
 #include "troupe/actors/messages.hpp"
 #include "troupe/actors/read_lease.hpp"
@@ -15,7 +16,6 @@
 #include "troupe/runtime.hpp"
 #include "troupe/scheduler/node_membership.hpp"
 #include "troupe/scheduler/peer_directory.hpp"
-#include "troupe/scheduler/shard_ranges.hpp"
 #include "troupe/supervisor.hpp"
 #include "troupe/workload.hpp"
 
@@ -124,12 +124,7 @@ struct node_state {
 
   struct loaded_job {
     std::string id;
-    job spec;
-    workload work;
-    std::shared_ptr<const tensor::data_split> data;
-    scheduler::batch_plan plan;
-    std::shared_ptr<tensor::epoch_orders> orders;
-    std::vector<scheduler::shard_range> ranges;
+    assembly roles;
   };
   struct held_replica_of_shard {
     shard_actor actor;

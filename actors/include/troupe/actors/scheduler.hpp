@@ -46,7 +46,11 @@ struct scheduler_actor_options {
   /// Called once, before any node is told that the run is over; may be null.
   std::function<void(const run_result&)> on_result;
   std::function<void(run_result)> on_end; ///< called once, when the nodes have been told to stop
-  std::size_t lease_ahead = 4;            ///< leases that a worker holds
+  /// Reads the actor's status without a message; empty before it begins and after it has ended. To
+  /// be called by the thread that runs the actor alone, while the actor takes no message: in a
+  /// simulation. May be null.
+  std::shared_ptr<std::function<status_report()>> status = nullptr;
+  std::size_t lease_ahead = 4; ///< leases that a worker holds
   caf::timespan lease_timeout = std::chrono::minutes(2);
   caf::timespan gather_timeout = std::chrono::minutes(10);
   caf::timespan regather_patience = std::chrono::seconds(3); ///< for all roles, before some will do
@@ -103,6 +107,7 @@ using scheduler_impl_actor =
 struct scheduler_state {
   using self_pointer = scheduler_impl_actor::stateful_pointer<scheduler_state>;
   explicit scheduler_state(self_pointer self) : self(self) {}
+  ~scheduler_state();
 
   void start(scheduler_actor_options o);
   caf::result<welcome> on_hello(const hello& h);

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "troupe/actors/assembly.hpp"
 #include "troupe/actors/node.hpp"
 #include "troupe/actors/scheduler.hpp"
 #include "troupe/chaos/bad_links.hpp"
@@ -30,6 +31,8 @@ struct cluster_options {
   /// Virtual time that a batch takes, and up to so much more, drawn for each.
   sim_time batch_time = std::chrono::milliseconds(10);
   sim_time batch_jitter = std::chrono::milliseconds(2);
+  /// The same by worker, without chance. Null: as the two above say.
+  std::function<sim_time(scheduler::worker_id)> batch_time_of = nullptr;
   /// Where the journal lies; empty: in a folder of its own, in memory if the machine has such a
   /// file system, which goes with the cluster. (Checkpoints lie on the simulated disk.)
   std::filesystem::path folder = {};
@@ -88,6 +91,17 @@ class cluster {
   process& node_process(std::size_t node) { return *nodes_.at(node).where; }
   /// One process more.
   std::size_t add_node(cluster_options::node_share share);
+  /// How its actor ended the last time that it ended by itself; none while it never has.
+  const std::optional<node_result>& node_end(std::size_t node) const { return nodes_.at(node).end; }
+
+  /// SIGKILL, as `apply` does it to a target; the process stays away until it is started again.
+  void kill(process& p) { end(p, false, {}); }
+  /// Nothing while it is alive, or when the run has ended.
+  void start_again(process& p);
+
+  /// Actors of their processes, to send to from outside; null while there is none.
+  const actors::scheduler_impl_actor& root() const { return root_; }
+  const actors::node_impl_actor& node_root(std::size_t node) const { return nodes_.at(node).actor; }
 
  private:
   struct node {
@@ -97,6 +111,7 @@ class cluster {
     std::uint16_t port = 0;
     std::uint32_t failures = 0;  // in a row
     sim_time back_after_drain{}; // 0: nobody takes its place
+    std::optional<node_result> end;
   };
 
   void start_scheduler(bool first);
@@ -108,7 +123,6 @@ class cluster {
   std::vector<scheduler::shard_view> views() const;
   std::vector<process*> targets_of(const fault& f);
   void end(process& p, bool power, sim_time back_after);
-  void bring_back(process& p);
   void set_links();
   void damage_disk(const fault& f);
   void drain(process& p, sim_time back_after);
@@ -119,15 +133,13 @@ class cluster {
   std::filesystem::path folder_;
   bool own_folder_ = false;
   simulation sim_;
-  troupe::workload work_;
-  std::shared_ptr<const tensor::data_split> data_;
-  scheduler::batch_plan plan_{{1, 1, 0}};
-  std::vector<scheduler::shard_range> ranges_;
+  actors::assembly assembly_;
 
   std::shared_ptr<simulated_disk> disk_;
   std::map<disk_fault, sim_time> disk_faults_until_;
   process* scheduler_ = nullptr;
   actors::scheduler_impl_actor root_;
+  std::shared_ptr<std::function<actors::status_report()>> status_; // of root_
   std::shared_ptr<storage::run_journal> journal_;
   storage::run_journal::content last_journal_; // of a scheduler that died
   std::vector<node> nodes_;
