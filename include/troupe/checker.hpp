@@ -11,59 +11,61 @@
 
 namespace troupe::history {
 
-/// What is proved over a recorded history, and from what. A life of a shard is its time between two
-/// goings-back to a checkpoint; view numbers, which never repeat, tell whose life a replica belongs
-/// to. The changes of a life are what its replicas say they applied, by number. Nothing is inferred
-/// from the clocks of two processes: what comes after what is known within a process, by the
-/// numbers of changes, and because what was received had been sent.
+/// The rules that a recorded history is checked against. A life of a shard is the time between two
+/// rollbacks to a checkpoint; view numbers never repeat, so they tell to which life a replica
+/// belongs. The changes of a life are the changes that its replicas say they applied, by number.
+/// The checker compares no clocks of two processes. It orders two events only by the order within
+/// one process, by the numbers of changes, or because a message was sent before it was received.
 ///
-/// CHECK-1   Exactly once. A replica applies the changes of its life one by one, none left out; all
-///           that applied number n made the same change, and agree whether it brought a new batch;
-///           a batch is new once in a life, and not if the checkpoint that the life began with has
-///           it. When the run has finished, every batch of the job was applied on every shard.
-/// CHECK-2   Nothing acknowledged is lost. Whatever a primary acknowledged, or a read showed, in a
-///           view, every replica of that view has applied; a later primary of that life holds it
-///           when it takes over; it is, or repeats, a batch that was applied before it.
-/// CHECK-3   Own writes (not in bsp, where a read misses nothing). What the worker had seen
-///           acknowledged by the shard before it sent the pull is in what the shard says it
-///           contains of that worker; and what the shard says it contains, it does: of every own
-///           batch below that clock, and below the pull's, the gradient had been applied.
-/// CHECK-4   Staleness. ssp(s): at the change after which a pull at clock c was served, every
-/// worker
-///           that counted had all its pushes below c - s applied; who counts and how far each is,
-///           is computed here from the changes. bsp: a pull for step k was served from the state
-///           that step k - 1 left, or after step k + 1 was applied: then every shard had applied
-///           step k, and nothing comes of the read. A step was applied with the change that made it
-///           whole.
+/// CHECK-1   Exactly once. A replica applies the changes of its life one by one and leaves none
+///           out. All replicas that applied change number n made the same change, and agree whether
+///           the change brought a new batch. A batch is new once in a life, and never if the
+///           checkpoint that the life began with has the batch. When the run has finished, every
+///           batch of the job was applied on every shard.
+/// CHECK-2   Nothing acknowledged is lost. If a primary acknowledged a change in a view, or a read
+///           showed the change, every replica of that view has applied it, and a later primary of
+///           that life has it when that primary takes over. The change is a batch, or repeats a
+///           batch that was applied before.
+/// CHECK-3   Own writes (not in bsp, where a read misses nothing). The shard says how many of the
+///           worker's own batches a served state contains. That count includes every push that the
+///           worker had seen acknowledged by the shard before it sent the pull. The state really
+///           contains them: the gradient of every own batch below that clock, and below the pull's
+///           clock, had been applied.
+/// CHECK-4   Staleness. ssp(s): when a pull at clock c was served, every worker that counted had
+///           all its pushes below c - s applied. The checker computes from the changes which
+///           workers count and how far each of them is. bsp: a pull for step k was served from the
+///           state that step k - 1 left, or after step k + 1 was applied; in the second case every
+///           shard had applied step k, and the read has no effect. A step was applied with the
+///           change that completed the step.
 /// CHECK-5   Clocks. A worker's clock rises from batch to batch and never goes back; a clock has
-/// one
-///           batch. What a shard says it contains of a worker never goes back from change to
-///           change.
-/// CHECK-6   One primary. In a view of a shard one replica alone acknowledges and serves, the one
-///           that the scheduler decided. No read is of the past: it contains what its reader had
-///           seen acknowledged, and what had been completed before the scheduler gave a lease that
-///           its reader had received; where all processes have one clock, whatever had been
-///           acknowledged to anybody before it was served.
+///           one batch. The count of a worker's batches that a shard says it contains never goes
+///           back from change to change.
+/// CHECK-6   One primary. In a view of a shard only the replica that the scheduler decided on
+///           acknowledges and serves. No read is of the past: a read contains everything that its
+///           reader had seen acknowledged, and everything that had been completed before the
+///           scheduler gave a lease that the reader had received. If all processes have one clock,
+///           a read contains everything that had been acknowledged to any worker before the read
+///           was served.
 /// CHECK-7   Replicas equal. All hashes of states after the same change of a life are the same. An
-///           image for another replica has the changes that its maker had applied, and no more.
-/// CHECK-8   Every sample once. A batch is completed once in a life; the scheduler's count adds up
-/// to
-///           the job when the run has finished; an epoch's snapshot has all batches of the epoch.
-/// CHECK-9   One lease. A batch is leased only while nobody holds it and it is not completed,
-/// unless
-///           as a backup task of one that is held; a worker pushes only what was leased to it.
-/// CHECK-10  Checkpoints. The state that a replica makes of a checkpoint is the one that was taken;
-///           the checkpoint had been written whole; and the scheduler begins with exactly the
-///           batches that every shard's part of it has.
+///           image for another replica has exactly the changes that its maker had applied.
+/// CHECK-8   Every sample once. A batch is completed once in a life. When the run has finished, the
+///           scheduler's count adds up to the job. An epoch's snapshot has all batches of the
+///           epoch.
+/// CHECK-9   One lease. A batch is leased only if no worker has a lease on it and it is not
+///           completed, or as a backup task of a leased batch. A worker pushes only batches that
+///           were leased to that worker.
+/// CHECK-10  Checkpoints. The state that a replica makes of a checkpoint is the state that was
+///           taken. The checkpoint had been written completely. The scheduler begins with exactly
+///           the batches that every shard's part of the checkpoint has.
 /// CHECK-11  Nothing comes of nothing. A push that a replica applied was sent to that shard by its
-///           worker, at that clock. A range that a worker says is whole was served to it by the
-///           shard, for that clock and step, with the same count of its own pushes; and, in a life
-///           that began with the job, the updates that the worker takes it to contain are as many
-///           as the changes up to the one it was served after had brought.
-/// CHECK-12  What was seen acknowledged, was. Where a worker says that a shard acknowledged a batch
-///           to it, a replica of that shard says that it did.
-/// CHECK-13  What was served, was asked for. Whatever a replica served to a worker, the worker had
-///           asked that shard for, for that clock and step.
+///           worker, at that clock. A range that a worker says is whole was served to the worker by
+///           the shard, for that clock and step, with the same count of own pushes. In a life that
+///           began with the job, the updates that the worker takes the range to contain are as many
+///           as the changes had brought, up to the change after which the range was served.
+/// CHECK-12  An acknowledgement that was seen was sent. If a worker says that a shard acknowledged
+///           a batch to it, a replica of that shard says so too.
+/// CHECK-13  A range that was served was asked for. If a replica served a range to a worker, the
+///           worker had sent that shard a pull for that clock and step.
 enum class rule : std::uint8_t {
   exactly_once = 1,
   nothing_lost,
@@ -129,7 +131,7 @@ inline constexpr std::size_t rules = [] {
 /// "exactly once", "nothing acknowledged is lost", ...
 std::string name_of(rule r);
 
-/// Where an event is: which process, and which of its events.
+/// The place of an event in a history: its process, and its position among that process's events.
 struct place {
   std::uint32_t process = 0;
   std::uint32_t index = 0;
@@ -141,23 +143,23 @@ struct violation {
   place at;         ///< the event that shows it
   std::string what; ///< one line: what was expected, and what was found
   std::vector<std::string>
-      by; ///< the events that led to it, the last one shows it; a line for each
+      by; ///< the events that led to it, one line each; the last of them shows it
 };
 
-/// How often a rule could be judged. A rule that judged nothing proves nothing.
+/// How often a rule could be judged. If `judged` is 0, the check proves nothing about the rule.
 struct rule_count {
   std::uint64_t judged = 0;
-  std::uint64_t unknown = 0;    ///< could not be, because something is missing from the history
-  std::uint64_t violations = 0; ///< also those beyond `violations_kept`
+  std::uint64_t unknown = 0;    ///< not judged, because something is missing from the history
+  std::uint64_t violations = 0; ///< including those beyond `violations_kept`
 };
 
 struct report {
   std::uint64_t events = 0;
   std::uint32_t processes = 0;
-  std::uint32_t lives = 0; ///< 1 and the number of goings-back; 0: no scheduler's events
-  bool finished = false;   ///< the run has finished, as its scheduler says
-  /// What is missing: "the scheduler's events", "the events of node 3". Then rules that depend on
-  /// it count unknowns, and no violation is told that it could explain.
+  std::uint32_t lives = 0; ///< 1 + the number of rollbacks; 0: no scheduler's events
+  bool finished = false;   ///< the scheduler recorded that the run finished
+  /// What is missing: "the scheduler's events", "the events of node 3". A rule that depends on a
+  /// missing part counts unknowns. A violation that the missing part could explain is not reported.
   std::vector<std::string> missing;
   std::array<rule_count, rules> counts{}; ///< by rule, the first at 0
   std::vector<violation> violations;      ///< in the order of the rules' numbers
@@ -169,15 +171,16 @@ struct report {
 
 struct check_options {
   std::size_t violations_kept = 20; ///< of each rule
-  std::size_t events_shown = 12;    ///< that led to a violation
-  /// The times of all processes are of one clock, and nothing happens between what a process does
-  /// and its taking it down: so in a simulation. A real process can be stopped in between.
+  std::size_t events_shown = 12;    ///< at most so many events that led to a violation
+  /// True if the times of all processes come from one clock, and a process records an event at the
+  /// time of the event. This holds in a simulation. A real process can be stopped in between.
   bool one_clock = false;
 };
 
-/// Checks the history of one run: the events of all its processes, in any order of the processes,
-/// after the run has ended. A function of its arguments alone. Takes time proportional to the
-/// events, but for a factor of the number of workers at each read in ssp.
+/// Checks the history of one run, after the run has ended. `processes` holds the events of all its
+/// processes; their order does not matter. The result depends on the arguments alone. The time
+/// grows in proportion to the number of events, except that each read in ssp costs a further factor
+/// of the number of workers. May be called from several threads at once.
 report check(std::span<const process_history> processes, const check_options& options = {});
 
 } // namespace troupe::history

@@ -11,7 +11,9 @@
 
 namespace troupe::tensor {
 
-/// Some samples to compute on. Refers to memory of a data_set, a batch_buffer or the caller.
+/// Some samples to compute on. The view owns no memory: it refers to memory of a data_set, a
+/// batch_buffer or the caller, and is valid as long as that memory. If both `labels` and `targets`
+/// are empty, the samples can only be predicted from.
 struct batch_view {
   std::span<const float> features; ///< rows x feature_count, row-major
   std::size_t rows = 0;
@@ -21,7 +23,8 @@ struct batch_view {
   std::size_t target_count = 0;
 };
 
-/// Memory that data_set::gather fills; keep one per worker and no batch allocates after the first.
+/// Memory that data_set::gather fills. If a worker keeps one buffer for all its batches, only the
+/// first batch allocates. One thread at a time may use a buffer.
 struct batch_buffer {
   aligned_vector<float> features;
   std::vector<std::int32_t> labels;
@@ -35,36 +38,37 @@ enum class normalization_kind {
   per_feature ///< one mean and one scale for each feature (columns of a table)
 };
 
-/// x becomes (x - mean) * scale. Both vectors hold no value (nothing to do), one (for all features)
-/// or one per feature.
+/// x becomes (x - mean) * scale. Each vector is empty (no normalization), or has one element for
+/// all features, or one element per feature.
 struct normalization {
   std::vector<float> mean;
   std::vector<float> scale;
 
-  /// In place. Throws `error` when features.size() is no multiple of a per-feature normalization or
-  /// mean and scale differ in size.
+  /// Normalizes `features` (rows x feature_count, row-major) in place. Throws `error` if `mean` and
+  /// `scale` differ in size, or if features.size() is no multiple of a per-feature size.
   void apply(std::span<float> features) const;
 
   friend bool operator==(const normalization&, const normalization&) = default;
 };
 
-/// Samples in memory, immutable. Copies share the memory, so handing a data set to every worker of
-/// a process costs nothing, and any number of threads may read one.
+/// Samples in memory, immutable. Copies share the memory, so each worker of a process can have a
+/// copy at no cost. Any number of threads may read a data set at once.
 ///
-/// Features that come as bytes (pixels) stay bytes in memory, a quarter of what there is to fetch
-/// for a batch, and become floats when they are read.
-/// DATA-1: these are the floats that byte / 255 and then normalization::apply give, bit for bit.
+/// Features given as bytes (pixels) stay bytes in memory, at a quarter of the size of floats. They
+/// become floats when a batch is read.
+/// DATA-1  Bytes become the floats that byte / 255 and then normalization::apply give, bit for bit.
 class data_set {
  public:
-  /// What a data set is made of: features as floats or as bytes, not both. Either labels
-  /// (class_count > 0) or targets (target_count > 0) may be given, or neither (features to predict
-  /// from), never both.
+  /// The input of a data set. Features are floats or bytes, never both. Give labels
+  /// (class_count > 0) or targets (target_count > 0), never both; with neither, the samples can
+  /// only be predicted from.
   struct contents {
     std::size_t feature_count = 0;
     aligned_vector<float> features; ///< size() x feature_count
-    /// In features' place, size() x feature_count; a feature is its byte / 255, normalized by norm.
+    /// Instead of `features`, size() x feature_count. A feature is byte / 255, normalized by
+    /// `norm`.
     aligned_vector<unsigned char> bytes = {};
-    normalization norm = {}; ///< of bytes only
+    normalization norm = {}; ///< applied to `bytes` only
     std::vector<std::int32_t> labels;
     std::size_t class_count = 0;
     aligned_vector<float> targets; ///< size() x target_count
@@ -89,17 +93,18 @@ class data_set {
   const std::vector<std::string>& feature_names() const noexcept;
   /// The normalization that fits this kind of data; set by the loader.
   normalization_kind suggested_normalization() const noexcept;
-  /// What it was made of, as it is in memory.
+  /// The contents in the form in which they lie in memory.
   const contents& stored() const noexcept;
 
-  /// Rows [first, first + rows) without copying. Valid while a copy of this data set lives. Throws
-  /// `error` when they exceed size(). The first view of bytes makes floats of all of them and keeps
-  /// these too: gather() where only batches are needed.
+  /// Rows [first, first + rows) without copying. The view is valid while a copy of this data set
+  /// lives. Throws `error` if the rows exceed size(). If the features are bytes, the first call
+  /// converts all of them to floats and keeps both; use gather() where only batches are needed.
   batch_view view(std::size_t first, std::size_t rows) const;
+  /// view(0, size()).
   batch_view all() const { return view(0, size()); }
 
-  /// Copies the named rows, in that order, into `out` and returns a view of `out`. Throws `error`
-  /// when a row is not below size().
+  /// Copies the rows with these indices, in that order, into `out` and returns a view of `out`,
+  /// valid until `out` changes. Throws `error` if an index is not below size().
   batch_view gather(std::span<const std::uint32_t> rows, batch_buffer& out) const;
 
  private:
@@ -109,10 +114,10 @@ class data_set {
 };
 
 /// The mean and the inverse standard deviation of the data's features. A feature that never changes
-/// gets scale 1. No samples or kind none: the empty normalization.
+/// gets scale 1. If there are no samples or `kind` is none, the normalization is empty.
 normalization fit_normalization(const data_set& data, normalization_kind kind);
 
-/// The same samples with normalized features.
+/// A copy of the samples with normalized features. Throws `error` as normalization::apply.
 data_set normalized(const data_set& data, const normalization& norm);
 
 struct data_split {
@@ -121,9 +126,9 @@ struct data_split {
   normalization norm; ///< fitted on train alone, applied to both
 };
 
-/// Shuffles with `seed` and gives the last round(size * held_out) samples to held_out. The
-/// normalization is data.suggested_normalization() unless `kind` says otherwise. Throws `error`
-/// unless 0 <= held_out < 1 and at least one sample is left to train on.
+/// Shuffles with `seed` and gives the last round(size * held_out) samples to held_out. If `kind` is
+/// not given, the normalization is of data.suggested_normalization(). Throws `error` unless
+/// 0 <= held_out < 1 and at least one sample is left to train on.
 data_split split(data_set data, double held_out, std::uint64_t seed);
 data_split split(data_set data, double held_out, std::uint64_t seed, normalization_kind kind);
 

@@ -13,10 +13,9 @@
 
 namespace troupe {
 
-/// What a run tells its observer. Durations are in seconds of wall time since the first lease;
-/// a loss is the mean over the batches it covers.
-
-/// Something worth a line: a node joined or was lost, roles were placed, training began.
+/// The events of a run. Durations are in seconds of wall time since the first lease; a loss is the
+/// mean over the batches that the event covers.
+/// A notice for the user: a node joined or was lost, roles were placed, training began.
 struct notice_event {
   enum class kind {
     listening,
@@ -29,7 +28,7 @@ struct notice_event {
     checkpoint,
   };
   kind type;
-  std::string text; ///< one line, complete sentence without a final newline
+  std::string text; ///< one line, a complete sentence without a final newline
 };
 
 /// About every half second while training.
@@ -45,12 +44,12 @@ struct progress_event {
   scheduler::staleness_histogram staleness; ///< of the whole run so far
 };
 
-/// Once per epoch, when its last batch has been applied on every shard.
+/// Once per epoch, after the epoch's last batch was applied on every shard.
 struct epoch_event {
   std::uint32_t epoch;                      ///< from 1
   double loss;                              ///< training loss over the epoch's batches
-  std::optional<double> held_out_accuracy;  ///< none: regression, or nothing held out
-  std::optional<double> held_out_loss;      ///< none: nothing held out
+  std::optional<double> held_out_accuracy;  ///< empty: regression, or nothing held out
+  std::optional<double> held_out_loss;      ///< empty: nothing held out
   double samples_per_second;                ///< over the epoch
   scheduler::staleness_histogram staleness; ///< of the whole run so far
 };
@@ -64,10 +63,10 @@ struct finished_event {
   std::uint64_t samples;      ///< samples whose gradient was applied
   double seconds;
   std::uint64_t duplicates_dropped; ///< pushes that a shard had applied before, over all shards
-  double blocked_seconds;           ///< time pulls waited at the shards for their bound, summed
+  double blocked_seconds;           ///< time that pulls waited at the shards for the bound, summed
   scheduler::staleness_histogram staleness;
-  /// Of each worker, lost ones too, from its first lease to its last completed batch that this
-  /// scheduler heard of.
+  /// Time of each worker, including lost workers, from the worker's first lease to its last
+  /// completed batch that this scheduler counted.
   std::map<scheduler::worker_id, scheduler::time_shares> spent;
 };
 
@@ -77,7 +76,7 @@ struct interrupted_event {
   std::uint64_t batches_total;
 };
 
-/// The last event of a run that could not go on.
+/// The last event of a run that failed.
 struct failed_event {
   std::string reason; ///< one line: expected, found, where
 };
@@ -87,15 +86,15 @@ using event = std::variant<notice_event, progress_event, epoch_event, finished_e
 
 struct run_result; // runtime.hpp
 
-/// Receives a run's events, one at a time, from one thread of the runtime. Must not block for long:
-/// the scheduler waits for it.
+/// Receives the events of a run, one at a time, from one thread of the runtime. The calls must
+/// return quickly: the scheduler waits for them.
 class run_observer {
  public:
   virtual ~run_observer() = default;
   virtual void on_event(const event& e) = 0;
-  /// Called once, after the last event and before any node is told that the run is over: whoever
-  /// kills the process after this returned cannot take the result any more, and before, the nodes
-  /// still have it.
+  /// Called once, after the last event and before any node is told that the run is over. If the
+  /// process is killed before this call returns, the nodes still have the result. A result that
+  /// this call has saved cannot be lost afterwards.
   virtual void on_result(const run_result&) {}
 };
 

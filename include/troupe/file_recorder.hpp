@@ -12,19 +12,20 @@
 
 namespace troupe::history {
 
-/// Takes down events in a file, from any number of threads. A record is written straight into the
-/// page cache through a shared mapping: no system call, no lock, about as long as reading the
-/// clock.
+/// Records events in a file, from any number of threads. A record is written through a shared
+/// mapping into the page cache. This needs no system call and no lock, and takes about as long as
+/// reading the clock.
 ///
-/// FILE-1  What record() was called with before this process was killed is in the file; the page
-///         cache outlives the process. (Not the machine: nothing is flushed to disk.) The header is
-///         the first thing written.
-/// FILE-2  A record that was being written when the process was killed is recognised and left out;
-///         those of other threads before and after it are there.
-/// FILE-3  When the disk is full recording stops, this is told once, and the file says so; the
-///         caller of record() notices nothing. Room is taken before it is written to.
+/// FILE-1  If the process is killed, every event whose record() call had returned is in the file,
+///         because the page cache outlives the process. (It does not outlive the machine: nothing
+///         is flushed to disk.) The header is written first.
+/// FILE-2  A reader recognises a record that was being written when the process was killed, and
+///         leaves it out. The records of other threads before and after it are in the file.
+/// FILE-3  If the disk is full, recording stops, `on_stop` is called once, and the file says so.
+///         The caller of record() gets no error. Space is reserved before it is written to.
 ///
-/// docs/reference/history.md has the bytes. record() may be called concurrently; nothing else may.
+/// docs/reference/history.md gives the bytes. record() may be called concurrently; no other member
+/// may.
 class file_recorder : public recorder {
  public:
   struct options {
@@ -33,18 +34,19 @@ class file_recorder : public recorder {
     std::uint64_t records_at_a_time = 1u << 16; ///< the file grows by so many; a power of 2, >= 64
     std::uint64_t records_max = std::uint64_t{1} << 30;
     std::function<void(std::string)> on_stop =
-        nullptr; ///< recording stopped: why; from a recording thread
+        nullptr; ///< called with the reason when recording stopped, from a recording thread
   };
 
-  /// Makes the file. Throws error.
+  /// Creates the file. Throws `error` if the file exists or cannot be created.
   explicit file_recorder(options o);
-  /// Cuts the file to what was written and marks it as whole.
+  /// Cuts the file to its written length and marks it as complete.
   ~file_recorder() override;
   file_recorder(const file_recorder&) = delete;
   file_recorder& operator=(const file_recorder&) = delete;
 
   void record(const event& e) noexcept override;
 
+  /// Number of events recorded so far.
   std::uint64_t recorded() const noexcept;
   /// FILE-3
   bool stopped() const noexcept { return stopped_.load(std::memory_order_relaxed); }

@@ -9,30 +9,30 @@
 
 namespace troupe::history {
 
-/// A history file that cannot be written or read. One line that names the file.
+/// A history file cannot be written or read. The text is one line that names the file.
 class error : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
 };
 
-/// Reads what file_recorders and write_history wrote: files, or folders in which every file whose
-/// name ends in ".part" is one. The processes come in the order of the paths, within a folder by
-/// name.
+/// Reads files that a file_recorder or write_history wrote. A path is such a file, or a folder in
+/// which every file with a name that ends in ".part" is such a file. The result holds one entry for
+/// each process, in the order of the paths, within a folder by name.
 ///
-/// HISTORY-1  What is returned is what was recorded. A file in which a record or a header is
-///            damaged, or something is missing from what it says it holds, is refused with an
-///            `error` that names it and the offset.
-/// HISTORY-2  The part of a process that was killed is no damaged file: it ends with its last
-///            record. Killed before it wrote anything it left a ".part" of no bytes, or of zeros:
-///            a process without events, by the name of its file.
+/// HISTORY-1  The result is exactly what was recorded. If a record or a header is damaged, or the
+///            file has less than its header says, read_history throws an `error` that names the
+///            file and the offset.
+/// HISTORY-2  The part of a killed process is not damaged: it ends with the process's last record.
+///            If the process was killed before it wrote anything, its ".part" is empty or holds
+///            zeros. The result then has a process without events, with the name of the file.
 std::vector<process_history> read_history(std::span<const std::filesystem::path> paths);
 
-/// Writes all of it into one file, through a temporary name: it is there whole or not at all.
-/// Throws `error`.
+/// Writes all processes into one file. The file is written under a temporary name and then renamed,
+/// so `file` is complete or does not exist. Throws `error`.
 void write_history(const std::filesystem::path& file, std::span<const process_history> processes);
 
-/// The parts of a folder, in the order in which read_history takes them. Throws `error` for a
-/// folder that cannot be read.
+/// The ".part" files of a folder, in the order in which read_history reads them. Throws `error` if
+/// the folder cannot be read.
 std::vector<std::filesystem::path> parts_in(const std::filesystem::path& folder);
 
 } // namespace troupe::history

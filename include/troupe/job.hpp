@@ -36,7 +36,7 @@ constexpr std::string_view name_of(model_spec::kind k) {
   return {};
 }
 
-/// Where the samples come from. Paths are absolute once a job has been loaded from a file.
+/// The source of the samples. Paths are absolute once a job has been loaded from a file.
 struct data_spec {
   enum class format { idx, csv, digits, integers };
   format type = format::digits;
@@ -67,29 +67,30 @@ struct train_spec {
   std::size_t batch_size = 64;
   scheduler::consistency consistency; ///< mode with its bound or step size
   tensor::sgd_options optimizer;
-  /// Of the products of a training step; sequential models alone. See tensor::precision.
+  /// The precision of the matrix products of a training step; sequential models only. See
+  /// tensor::precision.
   tensor::precision precision = tensor::precision::fp32;
-  /// Scale a gradient down by the updates that it has not seen; see
+  /// If true, a gradient is scaled down by the number of updates that it has not seen; see
   /// tensor::staleness_scale. Has no effect in bsp, where a gradient misses nothing.
   bool staleness_damping = false;
-  /// A worker that completes no batch for so long loses those that it has on lease.
+  /// A worker that completes no batch for this time loses its leases.
   double lease_timeout_seconds = 120;
 };
 
 struct cluster_spec {
   std::uint32_t workers = 1;
   std::uint32_t shards = 1;
-  std::uint32_t replicas = 1;   ///< of each shard, on different nodes; hogwild knows only 1
-  bool shared_memory = true;    ///< processes of one host exchange parameters through it
-  bool bulk_connections = true; ///< others over connections of their own, where they can
+  std::uint32_t replicas = 1;   ///< of each shard, on different nodes; hogwild allows only 1
+  bool shared_memory = true;    ///< processes of one host exchange parameters by shared memory
+  bool bulk_connections = true; ///< other processes use connections of their own, where possible
 };
 
-/// When the state of all shards is put on disk; where is the runtime's business. Both periods 0:
-/// never. With both given, whichever comes first.
+/// When the state of all shards is saved to disk; the runtime decides where. If both periods are 0,
+/// no checkpoint is taken. If both are given, the first that expires counts.
 struct checkpoint_spec {
-  std::uint64_t every_batches = 0; ///< batches completed since the last one; 0: does not count
-  double every_seconds = 60;       ///< 0: does not count
-  std::uint32_t keep = 2;          ///< complete ones that stay on disk, at least 1
+  std::uint64_t every_batches = 0; ///< batches completed since the last checkpoint; 0: no limit
+  double every_seconds = 60;       ///< since the last checkpoint; 0: no limit
+  std::uint32_t keep = 2;          ///< complete checkpoints kept on disk, at least 1
 };
 
 /// Faults that a run inflicts on itself, for checking its guarantees. All off by default.
@@ -97,7 +98,7 @@ struct inject_spec {
   std::uint32_t duplicate_push_every = 0; ///< every n-th push of a worker is sent twice; 0: none
   std::int64_t slow_worker = -1;          ///< index of a worker made slower; -1: none
   double slow_factor = 1.0;               ///< its batches take this many times as long, >= 1
-  /// Every batch of every worker takes so much longer, drawn for each; 0: no longer than it takes.
+  /// Every batch of every worker takes longer by a time drawn from [batch_ms_low, batch_ms_high].
   double batch_ms_low = 0;
   double batch_ms_high = 0; ///< at least batch_ms_low
 };
@@ -114,8 +115,8 @@ struct job {
   inject_spec inject;
 };
 
-/// A job that cannot be run as it is written. `what()` is one line: the key, what was expected and
-/// what was found; once a file was read, also the file and its line.
+/// A job cannot be run as it is written. `what()` is one line: the key, what was expected and what
+/// was found; if a file was read, also the file and the line.
 class job_error : public std::runtime_error {
  public:
   explicit job_error(const std::string& line) : std::runtime_error(line), reason_(line) {}
@@ -134,24 +135,25 @@ class job_error : public std::runtime_error {
 };
 
 /// The job as JSON, with every default filled in. `job_from_json(to_json(j))` gives `j` back.
-/// This is the form that crosses the wire and lies in model files.
+/// This form crosses the wire and is stored in model files.
 nlohmann::json to_json(const job& j);
 
-/// Reads a job strictly: an unknown key, a wrong type and an impossible value each throw
-/// `job_error` naming the key ("train.epochs"), what was expected and what was found.
+/// Reads a job strictly. An unknown key, a wrong type or an impossible value throws `job_error`
+/// that names the key ("train.epochs"), what was expected and what was found.
 job job_from_json(const nlohmann::json& json);
 
 /// Reads a job file: TOML, or JSON where the name ends in ".json".
 /// docs/reference/job_file.md is the format.
 ///
-/// Each override is "KEY=VALUE" with a dotted key ("train.optimizer.momentum=0.5"); the value is
-/// read as a TOML value and, where it is none, taken as text ("train.consistency=bsp"). Later ones
-/// win. Relative data paths become absolute: those of the file relative to the file's folder, those
-/// of an override relative to the current folder. A file without `name` gets the file's own name.
+/// Each override is "KEY=VALUE" with a dotted key ("train.optimizer.momentum=0.5"). The value is
+/// read as a TOML value; if it is none, it is taken as text ("train.consistency=bsp"). Later
+/// overrides win. Relative data paths become absolute: paths in the file are relative to the file's
+/// folder, paths in an override to the current folder. If the file has no `name`, the job gets the
+/// file's name.
 ///
-/// Throws job_error with one line "FILE:LINE: key: expected ..., found ..."; the line number is
-/// left out where it is not known, and an override is named instead of the file where it is at
-/// fault.
+/// Throws job_error with one line "FILE:LINE: key: expected ..., found ...". The line number is
+/// left out if it is not known. If an override is wrong, the error names the override, not the
+/// file.
 job load_job(const std::filesystem::path& file, const std::vector<std::string>& overrides = {});
 
 /// The same for the JSON text of a job, as model files hold it. `where` names it in errors.

@@ -14,19 +14,22 @@ constexpr std::uint64_t mix(std::uint64_t x) noexcept {
   return x ^ (x >> 31);
 }
 
-/// xoshiro256** 1.0 (Blackman and Vigna 2018, https://prng.di.unimi.it/xoshiro256starstar.c), its
-/// state filled by SplitMix64 as its authors recommend.
+/// xoshiro256** 1.0 (Blackman and Vigna 2018, https://prng.di.unimi.it/xoshiro256starstar.c). Its
+/// state is filled by SplitMix64, as its authors recommend.
 ///
-/// RANDOM-1: the sequence of every member function is the same on every platform, compiler and
-/// standard library. std::uniform_int_distribution, std::normal_distribution and std::shuffle do
-/// not promise that, and a job must mean the same batches on every node.
+/// RANDOM-1  Every member function gives the same sequence on every platform, with every compiler
+///           and standard library. std::uniform_int_distribution, std::normal_distribution and
+///           std::shuffle do not promise that, and a job must mean the same batches on every node.
+///
+/// One thread at a time may use a generator.
 class generator {
  public:
   using result_type = std::uint64_t;
 
-  /// Two streams of the same seed are unrelated.
+  /// Two streams of the same seed are independent of each other.
   explicit generator(std::uint64_t seed, std::uint64_t stream = 0) noexcept;
 
+  /// Uniform over all 64-bit values.
   std::uint64_t operator()() noexcept;
   static constexpr std::uint64_t min() noexcept { return 0; }
   static constexpr std::uint64_t max() noexcept { return UINT64_MAX; }
@@ -41,8 +44,8 @@ class generator {
   /// Interval"). n must not be 0.
   std::uint64_t below(std::uint64_t n) noexcept;
 
-  /// Mean 0, variance 1 (Marsaglia's polar method, with a logarithm of our own: the C library's
-  /// differs between platforms in the last bit).
+  /// Normal with mean 0 and variance 1 (Marsaglia's polar method). The logarithm is computed here,
+  /// because the C library's result differs between platforms in the last bit.
   double normal() noexcept;
 
  private:

@@ -10,28 +10,30 @@
 
 namespace troupe::history {
 
-/// Takes down what the actors of one process do. A null pointer to one stands for "nothing is
-/// recorded", at the cost of a branch.
+/// Records what the actors of one process do. Where a recorder is optional, a null pointer means
+/// that nothing is recorded; this costs one branch. record() must be safe to call from several
+/// threads at once where actors run on several threads.
 ///
-/// RECORDER-1  The events of a process have one order, in which what a thread recorded before it
-///             sent a message to another comes before what that one records on receipt.
+/// RECORDER-1  The events of a process have one order. If a thread records an event and then sends
+///             a message to another thread, the event comes before the events that the receiver
+///             records on receipt.
 class recorder {
  public:
   virtual ~recorder() = default;
-  /// Keeps the event; fills in `time_ns` and `check`. Never fails towards the caller.
+  /// Keeps the event; fills in `time_ns` and `check`. Reports no error to the caller.
   virtual void record(const event& e) noexcept = 0;
 };
 
-/// What one process recorded, in its order.
+/// The events that one process recorded, in their order.
 struct process_history {
   std::string name; ///< for messages: "scheduler", "node of process 4711"
   std::vector<event> events;
-  /// Nothing is missing but what came after the process was killed. Else (its disk was full) events
-  /// that are not here may have happened.
+  /// True: every event up to the end of the process, or up to the moment it was killed, is here.
+  /// False (for example after a full disk): events that are not here may have happened.
   bool complete = true;
 };
 
-/// Keeps events in memory, for tests and simulations. One thread at a time.
+/// Keeps events in memory, for tests and simulations. One thread at a time may use it.
 class memory_recorder : public recorder {
  public:
   /// `now` gives the time of an event in nanoseconds; null: all are 0.

@@ -19,9 +19,9 @@ namespace troupe {
 using scheduler::restart_when;
 using scheduler::supervision_strategy;
 
-/// Spawns a child and returns its handle, typed or not. Called in a handler of the supervisor, for
-/// every start anew. What it throws is a failure of the child. It must not link the child to the
-/// supervisor.
+/// Spawns a child and returns its handle, typed or untyped. A handler of the supervisor calls the
+/// factory at every start of the child. If the factory throws, the child has failed. The factory
+/// must not link the child to the supervisor.
 class child_factory {
  public:
   child_factory() = default;
@@ -39,12 +39,13 @@ class child_factory {
   std::function<caf::strong_actor_ptr(caf::actor_system&)> spawn_;
 };
 
+/// How one child is started, restarted and stopped.
 struct child_spec {
   std::string id; ///< unique among the children of a supervisor; appears in messages to users
   child_factory start;
   restart_when restart = restart_when::permanent;
-  /// How long it may take to end when it is told to, before it is killed. 0: killed at once. Give a
-  /// supervisor as much as its own children may take together.
+  /// How long the child may take to end after an exit message, before it is killed. 0: it is killed
+  /// at once. Give a supervisor as much time as its own children may take together.
   caf::timespan shutdown = std::chrono::seconds(5);
 };
 
@@ -52,11 +53,11 @@ struct child_spec {
 struct supervisor_event {
   enum class kind : std::uint8_t {
     started,   ///< for the first time or again
-    failed,    ///< ended against expectation, or could not be started
-    ended,     ///< ended otherwise; `reason` is empty where that was asked for or normal
+    failed,    ///< ended unexpectedly, or could not be started
+    ended,     ///< ended otherwise; `reason` is empty if the end was requested or normal
     killed,    ///< did not end in time
-    abandoned, ///< did not even end when killed: it blocks; it may still run
-    gave_up,   ///< the supervisor did: the intensity is exceeded; `reason` is the root cause
+    abandoned, ///< did not end even when killed, because it blocks; it may still run
+    gave_up,   ///< the supervisor ends: the intensity is exceeded; `reason` is the root cause
   };
   kind what;
   std::string child; ///< its id; empty for gave_up
@@ -71,14 +72,14 @@ struct supervisor_options {
   scheduler::restart_backoff::options backoff;
   /// Uniform between 0 and 1, for the jitter of delays. Null: no jitter.
   scheduler::restart_backoff::random random;
-  caf::timespan kill_wait = std::chrono::seconds(1);     ///< for the end of a child that was killed
+  caf::timespan kill_wait = std::chrono::seconds(1);     ///< for the end of a killed child
   std::function<void(const supervisor_event&)> on_event; ///< called in the supervisor; may be null
 };
 
 enum class supervision_errc : std::uint8_t {
   gave_up = 1,     ///< a supervisor ended: more restarts than its intensity
-  bad_child,       ///< a specification without id or factory, or with the id of another child
-  no_such_child,   ///< no child of that id
+  bad_child,       ///< a specification without id or factory, or with another child's id
+  no_such_child,   ///< no child has that id
   start_failed,    ///< a temporary child could not be started
   supervisor_ends, ///< the supervisor takes no more requests
 };
@@ -90,11 +91,11 @@ bool is(const caf::error& err, supervision_errc code);
 /// the child's reason: "root/node/shard 2: the disk is full". For others, `reason_of` of errc.hpp.
 std::string root_cause(const caf::error& err);
 
-/// Makes an actor end with the text of what its handlers throw; by itself CAF passes on only that
-/// something was thrown. Call it first in the actor's function.
+/// Makes an actor end with the text of an exception that one of its handlers throws. Without this
+/// call CAF reports only that something was thrown. Call it first in the actor's function.
 void keep_exception_text(caf::scheduled_actor* self);
 
-// Messages of a supervisor. They hold functions and local handles: within a process only.
+// Messages of a supervisor. They hold functions and local handles, so they stay within a process.
 struct start_child {
   child_spec spec;
 };
@@ -129,29 +130,32 @@ using supervisor_actor = caf::typed_actor<caf::replies_to<start_child>::with<chi
 ///     which_children   children_report
 ///     an exit message  -; ends the children, then itself with that reason
 ///
-/// SUPERVISOR-1  Children are started in the order of their specifications, those of start_child
-///               after them, and stopped in reverse order, each when the one before has ended.
+/// SUPERVISOR-1  Children are started in the order of their specifications, and children of
+///               start_child after them. They are stopped in reverse order, each after the child
+///               before it has ended.
 /// SUPERVISOR-2  A child is stopped by an exit message (user_shutdown). If it has not ended after
-///               its `shutdown` it is killed, and after `kill_wait` more it is abandoned: no stop
-///               waits for ever.
-/// SUPERVISOR-3  A child that ends by itself, or whose factory throws or gives no actor, is started
-///               again as `plan_after_end` says, after the delay of its own backoff, which begins
-///               when all that had to be stopped has ended.
+///               its `shutdown`, it is killed. If it has not ended `kill_wait` later, it is
+///               abandoned. So every stop ends in bounded time.
+/// SUPERVISOR-3  If a child ends by itself, or its factory throws or gives no actor, the children
+///               that `plan_after_end` names are started again. The delay is that of the child's
+///               own backoff, and begins when all children that had to be stopped have ended.
 /// SUPERVISOR-4  At most `intensity.restarts` failures are answered within `intensity.period`, over
-///               all children. At the next one the supervisor gives up: it stops all children, then
-///               ends with `gave_up`.
-/// SUPERVISOR-5  `gave_up` holds the first failure of those within the period, which brought about
-///               the others more likely than the last. From supervisor to supervisor it grows by a
-///               name at the front of the path and by nothing else.
-/// SUPERVISOR-6  Whatever ends the supervisor, a kill or an exception included, ends its children.
+///               all children. At the next failure the supervisor gives up: it stops all children
+///               and ends with `gave_up`.
+/// SUPERVISOR-5  `gave_up` holds the first failure within the period, because the first failure is
+///               more likely to be the cause than the last. Each supervisor above adds one name at
+///               the front of the path, and nothing else.
+/// SUPERVISOR-6  If the supervisor ends for any reason, by a kill or an exception too, its children
+///               end.
 ///
-/// Normal is an end without error or with user_shutdown. A failure of a child while it is being
-/// stopped with others is told (on_event, last_reason) and does not count, as in OTP.
+/// A normal end is an end without error or with user_shutdown. If a child fails while it is being
+/// stopped with others, the failure is reported (on_event, last_reason) but does not count, as in
+/// OTP.
 ///
-/// When a supervisor is killed, what it knew (restart counts, children of start_child) is lost; its
-/// own supervisor starts it with the children of its options.
+/// If a supervisor is killed, its restart counts and the children of start_child are lost. Its own
+/// supervisor starts it again with the children of its options.
 ///
-/// An invalid specification or option ends the actor with an error that says which.
+/// An invalid specification or option ends the actor with an error that names it.
 supervisor_actor make_supervisor(caf::actor_system& system, supervisor_options options);
 
 } // namespace troupe

@@ -7,23 +7,25 @@
 
 namespace troupe::tensor {
 
-/// Bytes. A cache line, and the widest vector register of today's processors.
+/// In bytes: a cache line, and the widest vector register of today's processors.
 inline constexpr std::size_t alignment = 64;
 
-/// Where the memory of an aligned_vector comes from, when that is not the heap. Must outlive the
-/// vectors. Thread-safe.
+/// A source of memory for aligned_vector other than the heap. It must outlive the vectors that use
+/// it. Thread-safe.
 class memory_source {
  public:
-  /// At least so many bytes, from an `alignment` boundary on. Throws std::bad_alloc.
+  /// Returns at least `bytes` bytes that start on an `alignment` boundary. Throws std::bad_alloc.
   virtual void* allocate(std::size_t bytes) = 0;
+  /// Takes back memory of allocate(); `bytes` is the argument of that call.
   virtual void deallocate(void* p, std::size_t bytes) noexcept = 0;
 
  protected:
   ~memory_source() = default;
 };
 
-/// An allocator whose memory starts on an `alignment` boundary: of the heap, or of a source, which
-/// moves and swaps with its vector and which a copy of the vector does not have.
+/// An allocator whose memory starts on an `alignment` boundary. The memory comes from the heap or
+/// from a memory_source. The source moves and swaps with its vector; a copy of the vector uses the
+/// heap.
 template <class T>
 class aligned_allocator {
  public:

@@ -26,8 +26,9 @@ constexpr std::string_view name_of(mode m) {
   return {};
 }
 
-/// What a pull may miss and how a push is applied, as one value that answers the actors' questions,
-/// so that nobody else branches on the mode. The default is `async()`.
+/// A consistency mode with its parameter: which updates a pull may miss, and how a push is applied.
+/// The value answers the actors' questions, so that only this class branches on the mode. The
+/// default is `async()`.
 ///
 /// | mode    | read rule                                      | apply rule               |
 /// |---------|------------------------------------------------|--------------------------|
@@ -46,7 +47,7 @@ class consistency {
   static consistency ssp(clock_value staleness);
   /// Throws std::invalid_argument when `batches_per_step` is 0.
   static consistency bsp(std::uint32_t batches_per_step);
-  /// The value with this mode and this parameter(): what a decoder of messages and files needs.
+  /// The value with this mode and this parameter(), for decoders of messages and files.
   /// Throws std::invalid_argument for a parameter that the mode cannot have (hogwild and async: 0).
   static consistency from(mode m, std::uint64_t parameter);
 
@@ -58,20 +59,20 @@ class consistency {
   /// gives the value back.
   std::uint64_t parameter() const noexcept { return parameter_; }
 
-  /// A pull may have to wait: ssp and bsp.
+  /// Whether a pull may have to wait: ssp and bsp.
   bool bounded() const noexcept { return mode_ == mode::ssp || mode_ == mode::bsp; }
-  /// The bound in clocks; a value in ssp only (the bound of bsp is in steps, see step_buffer).
+  /// The bound in clocks, in ssp only. (The bound of bsp is in steps, see step_buffer.)
   std::optional<clock_value> staleness() const noexcept;
-  /// A value in bsp only.
+  /// The number of batches in a step, in bsp only.
   std::optional<std::uint32_t> batches_per_step() const noexcept;
 
-  /// A push is applied by itself when it arrives: all but bsp.
+  /// Whether a push is applied by itself when it arrives: all modes but bsp.
   bool applies_on_arrival() const noexcept { return mode_ != mode::bsp; }
-  /// Workers of the shard's process read and write its parameters directly: hogwild.
+  /// Whether workers of the shard's process read and write its parameters directly: hogwild.
   bool in_place() const noexcept { return mode_ == mode::hogwild; }
-  /// A worker adds its own gradients that are not applied yet to what it pulled: all but bsp, where
-  /// a read misses nothing. ssp promises it; async (and hogwild across processes) is steadier for
-  /// it.
+  /// Whether a worker adds its own gradients that are not applied yet to the parameters it pulled:
+  /// all modes but bsp, where a read misses nothing. ssp promises this; async (and hogwild across
+  /// processes) is steadier with it.
   bool own_writes_are_read() const noexcept { return mode_ != mode::bsp; }
 
   friend bool operator==(const consistency&, const consistency&) = default;

@@ -6,16 +6,16 @@
 
 namespace troupe::tensor {
 
-/// What every function of this folder throws on bad input. The text reads
-/// "[troupe::tensor::load_idx] reason (expected, found): file, offset"; the part after the colon is
-/// absent when there is no place to name. A function of another folder that speaks of the same
-/// things gives its name with the folder: "actors::decode".
+/// The exception of namespace troupe::tensor for bad input. The text reads
+/// "[troupe::tensor::load_idx] reason (expected, found): file, offset"; if no place is known, the
+/// part after the last colon is absent. A function of another namespace that throws this error
+/// gives its name with that namespace: "actors::decode".
 class error : public std::runtime_error {
  public:
   error(std::string_view function, std::string_view reason, std::string_view place = {})
       : std::runtime_error(text(function, reason, place)), reason_(reason) {}
 
-  /// Without function and place, for whoever names a better place.
+  /// The reason without function and place, for callers that add a better place.
   const std::string& reason() const noexcept { return reason_; }
 
  private:

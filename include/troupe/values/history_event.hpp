@@ -16,10 +16,10 @@ using scheduler::node_id;
 using scheduler::shard_id;
 using scheduler::worker_id;
 
-/// What can be recorded, by who records it. After the name: the fields of `event` that have a
-/// meaning, and when the record is made relative to what it tells. "Before" a message: the message
-/// leaves after the record, so its effects are never without their cause in a history, whenever the
-/// process is killed.
+/// The kinds of recorded events, grouped by the actor that records them. The comment of a kind
+/// names the fields of `event` that have a meaning, and says when the record is made. "Before" a
+/// message means: the message leaves after the record. So a history never has an effect without its
+/// cause, whenever the process is killed.
 ///
 /// New kinds go at the end of their group's numbers: the numbers are in files
 /// (docs/reference/history.md).
@@ -27,34 +27,34 @@ enum class event_kind : std::uint8_t {
   none = 0, ///< no record
 
   // A node.
-  node_entered = 1, ///< node. It was welcomed under this number; before it holds any role.
+  node_entered = 1, ///< node. The node was welcomed under this number; before it holds any role.
 
   // A worker. `worker` in all of them.
   lease_received = 16, ///< batch, clock (the floor). On receipt.
-  /// shard, clock, step. Before each `pull`, those sent again included.
+  /// shard, clock, step. Before each `pull`, repeated ones included.
   pull_sent = 17,
   /// shard, clock, step, value (own_applied), sequence (updates contained). When the range is
-  /// whole.
+  /// complete.
   parameters_landed = 18,
-  /// shard, clock, batch, view (of the primary it knows), detail (1: in place, hogwild). Before
-  /// each `push`, those sent again included.
+  /// shard, clock, batch, view (of the primary that the worker knows), detail (1: in place,
+  /// hogwild). Before each `push`, repeated ones included.
   push_sent = 19,
   acknowledgement_seen = 20, ///< shard, batch. On receipt of `pushed`, repeated ones included.
   batch_finished = 21,       ///< batch, clock (the next). Every shard has it; before `batch_done`.
 
   // A replica of a shard. `shard`, `node`, `instance` in all of them, and `view` (its present one;
   // 0: none was installed yet).
-  /// detail (1: with the state that the job begins with), clock (so many workers, 0 to clock - 1,
-  /// count from clock 0 on). First of all.
+  /// detail (1: with the state that the job begins with), clock (number of workers n: workers 0 to
+  /// n - 1 count from clock 0 on). The first record of a replica.
   replica_began = 32,
-  /// detail (role), sequence (applied), value (the last change held without a gap). When it has its
-  /// part in the view, before it acts on it.
+  /// detail (role), sequence (applied), value (the last change up to which none is missing). When
+  /// the replica has its role in the view, before it acts in that role.
   view_installed = 33,
   /// detail (change_kind), sequence, worker, clock, batch. The primary has given a change its
   /// number; before it is sent on.
   change_appended = 34,
   /// detail (change_kind), sequence, worker, clock, batch, value (1: brought a new batch). After
-  /// the change, before anybody is told of it.
+  /// the change, before any message about it.
   change_applied = 35,
   /// bsp: step, sequence. The step was applied with this change; after its change_applied.
   step_applied = 36,
@@ -73,29 +73,29 @@ enum class event_kind : std::uint8_t {
   state_hashed = 43, ///< sequence, value (hash). At a comparison (REPLICA-6).
 
   // The scheduler, and its archive.
-  /// shard (how many), node (replicas), worker (how many), batch (epochs, batches of each), detail
-  /// (scheduler::mode), value (its parameter), clock (1: goes on from a checkpoint of an earlier
-  /// history). First of all.
+  /// shard (number of shards), node (replicas), worker (number of workers), batch (epochs, batches
+  /// of each), detail (scheduler::mode), value (its parameter), clock (1: goes on from a checkpoint
+  /// of an earlier history). The first record of a scheduler.
   job_described = 64,
-  /// value (batches completed), clock (how often the scheduler was started again). It knows how
-  /// things stand and is about to lease.
+  /// value (batches completed), clock (number of restarts of the scheduler). When the scheduler has
+  /// learned the state of the cluster, before it leases.
   took_up = 65,
   node_joined = 66,    ///< node. Before `welcome`.
   node_lost = 67,      ///< node.
   view_decided = 68,   ///< shard, view, node, detail (role), sequence (place in the chain). One for
-                       ///< each member, before anybody is told of the view.
+                       ///< each member, before any message about the view.
   worker_placed = 69,  ///< worker, node.
   worker_lost = 70,    ///< worker. Before its leases are given to others.
   lease_given = 71,    ///< worker, batch, detail (1: a backup task). Before `batch_lease`.
-  lease_returned = 72, ///< worker, batch. Nobody holds it now.
-  lease_adopted = 73,  ///< worker, batch. It holds it, as it says to a restarted scheduler.
+  lease_returned = 72, ///< worker, batch. No worker has a lease on the batch now.
+  lease_adopted = 73,  ///< worker, batch. The worker reported this lease to a restarted scheduler.
   batch_completed = 74,   ///< worker, batch. For the first time.
   checkpoint_opened = 75, ///< clock (number), step (bsp). Before `take_image`.
   /// clock (number), value (batches that all have). All images are on disk; before the manifest.
   checkpoint_written = 76,
   checkpoint_failed = 77, ///< clock (number).
-  /// shard, view. All replicas of some shard are lost: what was done in this view and those before
-  /// it may be done again. One for each shard, before the roles are cleared.
+  /// shard, view. All replicas of some shard are lost. Changes made in this view and in earlier
+  /// views may be made again. One for each shard, before the roles are cleared.
   went_back = 78,
   /// clock (number of the checkpoint begun with; 0: none), value (batches that every shard has).
   /// All roles are placed; before the first lease.
@@ -104,10 +104,10 @@ enum class event_kind : std::uint8_t {
   run_ended = 81,       ///< detail (1 finished, 2 interrupted, 3 failed).
 };
 
-/// The part of a replica in a view.
+/// The role of a replica in a view.
 enum class role : std::uint8_t { none = 0, primary = 1, backup = 2, learner = 3 };
 
-/// What a change does to a shard; the numbers of actors' shard_change::kind.
+/// The kind of a change to a shard, with the numbers of actors' shard_change::kind.
 enum class change_kind : std::uint8_t {
   gradient = 0,
   repeated = 1,
@@ -121,21 +121,21 @@ inline constexpr std::uint8_t outcome_finished = 1;
 inline constexpr std::uint8_t outcome_interrupted = 2;
 inline constexpr std::uint8_t outcome_failed = 3;
 
-/// One thing that happened, in 64 bytes, which are also its bytes in a file. Which fields mean
-/// something is said at its kind; the others are as below.
+/// One recorded event, in 64 bytes; these are also its bytes in a file. The comment of its kind
+/// names the fields that have a meaning there.
 struct event {
   event_kind what = event_kind::none;
   std::uint8_t detail = 0;
-  std::uint16_t instance = 0; ///< which of its node's replicas, in the order of their making
-  std::uint32_t check = 0;    ///< of the file; the recorder's
-  std::int64_t time_ns = 0;   ///< of the recorder's clock; to be shown, and nothing else
+  std::uint16_t instance = 0; ///< number of the replica on its node, in the order of creation
+  std::uint32_t check = 0;    ///< a check sum, filled in by the recorder
+  std::int64_t time_ns = 0;   ///< of the recorder's clock; for display only
   shard_id shard = {};
   worker_id worker = {};
   node_id node = {};
   std::uint32_t view = 0;
   clock_value clock = 0;
   std::uint64_t sequence = 0;
-  batch_id batch = {}; ///< where a kind has a step instead: its two halves
+  batch_id batch = {}; ///< if the kind has a step: the step's two halves
   std::uint64_t value = 0;
 
   std::uint64_t step() const noexcept { return (std::uint64_t{batch.epoch} << 32) | batch.index; }
@@ -143,7 +143,7 @@ struct event {
 };
 static_assert(sizeof(event) == 64 && std::is_trivially_copyable_v<event>);
 
-/// A step where an event has a batch.
+/// A step in the form of a batch_id, as event::batch holds it.
 constexpr batch_id as_batch(std::uint64_t step) noexcept {
   return {static_cast<std::uint32_t>(step >> 32), static_cast<std::uint32_t>(step)};
 }

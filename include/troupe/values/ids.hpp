@@ -6,13 +6,13 @@
 #include <functional>
 #include <string>
 
-/// The names of things that cross folders and the wire. Each is its own type, so that a worker's
-/// number cannot be passed where a shard's is expected.
+/// The identities that cross folders and the wire. Each has its own type, so that the compiler
+/// rejects a worker's number where a shard's number is expected.
 namespace troupe::scheduler {
 
-/// A batch of the job: batch `index` of epoch `epoch`, both from 0. Fixed for the whole job,
-/// whoever computes it; the key under which a gradient is applied exactly once. Ordered by epoch,
-/// then index.
+/// A batch of the job: batch `index` of epoch `epoch`, both from 0. The identity is fixed for the
+/// whole job and does not depend on the worker that computes the batch. It is the key under which a
+/// gradient is applied exactly once. Ordered by epoch, then index.
 struct batch_id {
   std::uint32_t epoch = 0;
   std::uint32_t index = 0;
@@ -34,16 +34,17 @@ struct node_id {
   friend auto operator<=>(const node_id&, const node_id&) = default;
 };
 
-/// Number of a membership of one shard's replica chain; a later view has the higher number.
+/// The number of a view: one membership of a shard's replica chain. Later views have higher
+/// numbers.
 struct view_number {
   std::uint64_t value = 0;
   friend auto operator<=>(const view_number&, const view_number&) = default;
 };
 
-/// A worker's iteration: the number of batches it has completed before.
+/// A worker's clock: the number of batches that it completed before the present one.
 using clock_value = std::uint64_t;
 
-/// "batch 7 of epoch 1", both from 0, as in the identity itself.
+/// "batch 7 of epoch 1", both counted from 0.
 inline std::string to_string(batch_id id) {
   return "batch " + std::to_string(id.index) + " of epoch " + std::to_string(id.epoch);
 }

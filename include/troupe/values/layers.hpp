@@ -6,18 +6,17 @@
 
 namespace troupe::tensor {
 
-/// All are means over the rows of a batch.
+/// The loss of a sequential model: in each case a mean over the rows of a batch.
 enum class loss {
-  /// outputs >= 2 logits, labels in [0, outputs): -log softmax(z)[label]. predict() gives
+  /// At least 2 logits z, labels in [0, outputs): -log softmax(z)[label]. predict() gives
   /// probabilities.
   softmax_cross_entropy,
-  /// Logits z, targets t in [0, 1] (rows x outputs), or one output and labels 0 and 1: the mean
-  /// over
-  /// the outputs of max(z, 0) - z t + log(1 + exp(-|z|)). predict() gives sigmoid(z). A final
-  /// sigmoid
-  /// layer is folded into the loss instead of being applied twice.
+  /// Logits z and targets t in [0, 1] (rows x outputs), or one output and labels 0 and 1: the mean
+  /// over the outputs of max(z, 0) - z t + log(1 + exp(-|z|)). predict() gives sigmoid(z). A final
+  /// sigmoid layer is folded into the loss instead of being applied twice.
   binary_cross_entropy,
-  /// Targets (rows x outputs): the mean over the outputs of (z - t)^2, as PyTorch's MSELoss.
+  /// Outputs z and targets t (rows x outputs): the mean over the outputs of (z - t)^2, as PyTorch's
+  /// MSELoss.
   mean_squared_error
 };
 
@@ -33,10 +32,11 @@ constexpr std::string_view name_of(loss l) {
   return {};
 }
 
+/// One layer of a sequential model.
 struct layer_spec {
   enum class kind { dense, relu, tanh, sigmoid };
   kind type = kind::dense;
-  std::size_t units = 0; ///< dense only
+  std::size_t units = 0; ///< number of outputs; dense only
 
   friend bool operator==(const layer_spec&, const layer_spec&) = default;
 };
@@ -56,8 +56,8 @@ constexpr std::string_view name_of(layer_spec::kind k) {
   return {};
 }
 
-/// In what form the factors of a matrix product are multiplied. Parameters, gradients, sums, losses
-/// and activations other than ReLU are float32 in both.
+/// The form in which the factors of a matrix product are multiplied. Parameters, gradients, sums,
+/// losses and activations other than ReLU are float32 in both.
 enum class precision {
   fp32,
   /// Each factor is rounded to bfloat16 (8 bits of mantissa, float32's range) before it is

@@ -2,7 +2,7 @@
 
 namespace troupe::tensor {
 
-/// Of stochastic gradient descent, in the terms of torch.optim.SGD: see tensor::sgd for the formula.
+/// Options of stochastic gradient descent, as in torch.optim.SGD; tensor::sgd gives the formula.
 struct sgd_options {
   float learning_rate = 0.01f;
   float momentum = 0;

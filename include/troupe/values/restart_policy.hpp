@@ -8,19 +8,19 @@
 
 namespace troupe::scheduler {
 
-/// How often is too often: at most `restarts` within any `period`, over all children together.
+/// The limit of restarts: at most `restarts` within any `period`, over all children together.
 ///
 /// The semantics are those of Erlang/OTP's supervisor (stdlib, supervisor.erl, `add_restart`;
 /// "Supervision Principles": "If more than MaxR number of restarts occur in the last MaxT seconds,
 /// the supervisor terminates all the child processes and then itself").
 ///
-/// INTENSITY-1  A call is admitted exactly if, with it, at most `restarts` calls lie within the
-/// last
-///              `period`, both ends included: one of exactly `period` ago still counts.
-/// INTENSITY-2  A refused call counts like an admitted one.
-/// INTENSITY-3  Memory: at most `restarts` + 1 times, however many calls.
+/// INTENSITY-1  A call is admitted exactly if, with this call, at most `restarts` calls lie within
+///              the last `period`, both ends included: a call of exactly `period` ago still counts.
+/// INTENSITY-2  A refused call counts like an admitted call.
+/// INTENSITY-3  The object keeps at most `restarts` + 1 times, whatever the number of calls.
 ///
-/// Time may stand still, and a call with an earlier time than the one before counts as at the same.
+/// Time may stand still. If a call's time is earlier than the time of the call before, the earlier
+/// call's time is used. Not thread-safe.
 class restart_intensity {
  public:
   using time_point = std::chrono::steady_clock::time_point;
@@ -34,10 +34,10 @@ class restart_intensity {
   /// Throws std::invalid_argument unless the period is above zero.
   explicit restart_intensity(options o);
 
-  /// Counts a restart wanted at `now`; false when it is one too many.
+  /// Counts a restart wanted at `now`. Returns false if it exceeds the limit.
   bool admit(time_point now);
 
-  /// Calls that counted at the last call, itself included.
+  /// The number of calls within the period at the last call, that call included.
   std::size_t count() const noexcept { return times_.size(); }
 
  private:
@@ -45,18 +45,19 @@ class restart_intensity {
   std::deque<time_point> times_; // never earlier than the one before
 };
 
-/// How long to wait before one child is started again: exponential, capped, with jitter. OTP starts
-/// again at once; the delay is the "equal jitter" family of M. Brooker, "Exponential Backoff And
+/// The delay before one child is started again: exponential, capped, with jitter. (OTP starts again
+/// at once.) The delay is the "equal jitter" family of M. Brooker, "Exponential Backoff And
 /// Jitter", AWS Architecture Blog, 2015.
 ///
-/// BACKOFF-1  The k-th delay in a row is min(first * 2^(k-1), max) * (1 - jitter * u), where u is
-///            drawn anew each time: children that fail together do not come back together.
-/// BACKOFF-2  A failure at least `quiet` after the end of the delay before is the first of a new
-///            row.
+/// BACKOFF-1  The k-th delay in a row is min(first * 2^(k-1), max) * (1 - jitter * u). u is drawn
+///            anew for each delay, so that children that fail together do not come back together.
+/// BACKOFF-2  If a failure comes at least `quiet` after the end of the delay before, it is the
+///            first of a new row.
 /// BACKOFF-3  No delay is negative or above `max`, however long the row.
 ///
-/// Where `first` is large against period / restarts of the intensity, the delays alone keep the
-/// intensity from ever being exceeded, and nothing is escalated: choose them together.
+/// If `first` is large compared with period / restarts of the intensity, the delays alone keep the
+/// number of restarts below the limit, and no failure is ever escalated. Choose both together. Not
+/// thread-safe.
 class restart_backoff {
  public:
   using time_point = restart_intensity::time_point;
@@ -75,8 +76,8 @@ class restart_backoff {
   /// zero.
   explicit restart_backoff(options o);
 
-  /// The delay after a failure at `now`. Throws std::invalid_argument when the number drawn is not
-  /// between 0 and 1.
+  /// The delay after a failure at `now`. Throws std::invalid_argument if `draw` gives a number
+  /// outside [0, 1].
   duration next(time_point now, const random& draw);
 
   /// Failures in the present row.

@@ -8,14 +8,15 @@
 
 namespace troupe::scheduler {
 
-/// How stale the parameters of a run's pulls were, in clocks. A value of fixed size: copy, merge,
-/// send.
+/// The staleness of the parameters of a run's pulls, in clocks. A value of fixed size: copy, merge,
+/// send. Not thread-safe.
 ///
 /// HISTOGRAM-1  Counts, mean and maximum are exact for any staleness.
-/// HISTOGRAM-2  Merging is commutative and associative, and equals having added everything to one.
+/// HISTOGRAM-2  Merging is commutative and associative, and gives the same as adding every pull to
+///              one histogram.
 class staleness_histogram {
  public:
-  /// Staleness 0 .. exact_buckets - 1 has a bucket each; everything above shares the last one.
+  /// Staleness 0 .. exact_buckets - 1 has a bucket each; all higher values share the last bucket.
   static constexpr std::size_t exact_buckets = 32;
   using bucket_array = std::array<std::uint64_t, exact_buckets + 1>;
 
@@ -28,7 +29,7 @@ class staleness_histogram {
   };
 
   staleness_histogram() = default;
-  /// Throws std::invalid_argument when no series of `add` leads to this content.
+  /// Throws std::invalid_argument if no series of `add` leads to this content.
   explicit staleness_histogram(const content& c);
 
   void add(clock_value staleness, std::uint64_t count = 1) noexcept;
@@ -40,11 +41,11 @@ class staleness_histogram {
   /// 0 when empty.
   double mean() const noexcept;
   clock_value max() const noexcept { return content_.max; }
-  /// The lowest staleness that at least a share `q` of the pulls does not exceed, q in [0, 1];
-  /// 0 when empty. A quantile beyond the exact buckets is given as max(), an upper limit of it.
-  /// Throws std::invalid_argument for a `q` outside.
+  /// The lowest staleness that a share `q` of the pulls or more does not exceed, q in [0, 1]; 0
+  /// when empty. If the quantile lies beyond the exact buckets, the result is max(), an upper
+  /// limit. Throws std::invalid_argument if `q` is outside [0, 1].
   clock_value quantile(double q) const;
-  /// Pulls by staleness; the last bucket is everything from exact_buckets up.
+  /// Number of pulls by staleness; the last bucket counts staleness exact_buckets and more.
   const bucket_array& buckets() const noexcept { return content_.buckets; }
   const content& contents() const noexcept { return content_; }
 

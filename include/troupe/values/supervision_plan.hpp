@@ -13,21 +13,21 @@ enum class restart_when : std::uint8_t {
   temporary, ///< never; it is forgotten
 };
 
-/// Who is started again with a child that is (OTP's names).
+/// The siblings that are restarted together with a child (OTP's names).
 enum class supervision_strategy : std::uint8_t {
-  one_for_one,  ///< nobody
+  one_for_one,  ///< none
   one_for_all,  ///< all
-  rest_for_one, ///< those that were started after it
+  rest_for_one, ///< the children started after it
 };
 
-/// What a plan needs to know of a child.
+/// The state of a child that a plan depends on.
 struct supervised_child {
   restart_when restart = restart_when::permanent;
   bool up = true;       ///< has an actor
-  bool leaving = false; ///< is being stopped for good
+  bool leaving = false; ///< is being stopped and will not be started again
 };
 
-/// What to do about the end of a child, by positions in start order.
+/// The actions after the end of a child. Positions are those in start order.
 struct supervision_plan {
   bool failure = false;            ///< counts against the restart intensity
   std::vector<std::size_t> stop;   ///< first, in this order
@@ -36,16 +36,15 @@ struct supervision_plan {
   friend bool operator==(const supervision_plan&, const supervision_plan&) = default;
 };
 
-/// The plan after `ended` of `children` (in start order) ended by itself.
+/// The plan after the child at position `ended` of `children` (in start order) ended by itself.
 ///
-/// SIBLINGS-1  Nothing happens to others when the child is not to be started again.
-/// SIBLINGS-2  What is stopped is stopped in reverse start order, what is started is started in
-///             start order.
-/// SIBLINGS-3  A temporary child that is stopped with others is forgotten; a transient one that
+/// SIBLINGS-1  If the child is not to be started again, its siblings are not affected.
+/// SIBLINGS-2  Children are stopped in reverse start order and started in start order.
+/// SIBLINGS-3  A temporary child that is stopped with others is forgotten. A transient child that
 ///             had ended normally is started again with the others, as in OTP.
 /// SIBLINGS-4  A child that is leaving is in no list.
 ///
-/// Throws std::out_of_range when there is no child at `ended`.
+/// Throws std::out_of_range if there is no child at `ended`.
 supervision_plan plan_after_end(supervision_strategy strategy,
                                 const std::vector<supervised_child>& children, std::size_t ended,
                                 bool normal);

@@ -9,20 +9,20 @@
 
 namespace troupe::scheduler {
 
-/// What a worker's time goes into.
+/// The activities of a worker.
 enum class activity : std::uint8_t {
-  computing,  ///< a gradient
-  parameters, ///< waits for a pull that nothing but its way holds up
+  computing,  ///< computes a gradient
+  parameters, ///< waits for a pull that only the transfer delays
   lease,      ///< waits for a batch to compute
-  bound,      ///< waits for a pull that the mode's read rule holds up (ssp, bsp)
-  other,      ///< waits for its pushes to be confirmed; hands a batch to its compute actor and back
+  bound,      ///< waits for a pull that the mode's read rule delays (ssp, bsp)
+  other,      ///< waits for its pushes to be confirmed; exchanges a batch with its compute actor
 };
 inline constexpr std::size_t activities = static_cast<std::size_t>(activity::other) + 1;
 
-/// As the enumerator: "computing". Empty for a number that is no activity.
+/// The name of the enumerator: "computing". Empty for a number that is no activity.
 std::string_view name_of(activity a) noexcept;
 
-/// Time by activity. A value: copy, add, send. Not thread-safe.
+/// Time by activity, in nanoseconds. A value: copy, add, send. Not thread-safe.
 class time_shares {
  public:
   using duration = std::chrono::nanoseconds;
@@ -33,7 +33,7 @@ class time_shares {
   duration of(activity a) const noexcept { return spent_[static_cast<std::size_t>(a)]; }
   /// The sum over all activities.
   duration whole() const noexcept;
-  /// Of the whole, 0 to 1; 0 where there is no time.
+  /// The share of the whole, 0 to 1; 0 if the whole is 0.
   double share(activity a) const noexcept;
 
   friend bool operator==(const time_shares&, const time_shares&) = default;
@@ -49,23 +49,24 @@ class time_shares {
 ///       parameters: 2 ms, bound: 3 ms
 ///
 /// TIME-1  The activities add up to the time from the first turn to the last.
-/// TIME-2  What is attributed is taken from the interval that is open, and never more than that
-///         interval lasts.
-/// TIME-3  A clock that steps back adds nothing.
+/// TIME-2  Attributed time is taken from the open interval, and is never more than that interval
+///         lasts.
+/// TIME-3  If the clock steps back, the step adds nothing.
 ///
 /// Time is an argument. Not thread-safe.
 class time_account {
  public:
   using time_point = std::chrono::steady_clock::time_point;
 
-  /// From now on this is what it does. Closes the interval that was open.
+  /// Closes the open interval and begins an interval of activity `to`.
   void turn(activity to, time_point now) noexcept;
-  /// So much of the open interval is of that activity and not of its own. Nothing without one.
+  /// Counts `amount` of the open interval as activity `a` instead of the interval's own. Does
+  /// nothing if no interval is open.
   void attribute(activity a, time_shares::duration amount) noexcept;
 
-  /// What it does; none before the first turn.
+  /// The activity of the open interval; empty before the first turn.
   std::optional<activity> doing() const noexcept { return doing_; }
-  /// Of the closed intervals.
+  /// The time of the closed intervals.
   const time_shares& spent() const noexcept { return spent_; }
 
  private:

@@ -12,11 +12,13 @@
 
 namespace troupe::scheduler {
 
-/// A set of batches of one job: what a shard has applied, or what the scheduler knows completed.
+/// A set of batches of one job: the batches that a shard has applied, or the batches that the
+/// scheduler counts as completed. An epoch in progress takes one bit per batch; an epoch that is
+/// complete, or has no batch yet, takes no memory. A value with equality.
 /// One bit per batch of an epoch in progress; an epoch that is complete, or that has no batch yet,
 /// costs nothing. A value with equality.
 ///
-/// APPLIED-1  `insert` is true exactly once per batch, however often and in whatever order called.
+/// APPLIED-1  `insert` is true exactly once per batch, for any number and order of calls.
 /// APPLIED-2  Memory is proportional to the epochs in progress, not to the batches inserted.
 /// APPLIED-3  Two sets of the same shape are equal exactly when they hold the same batches; the
 ///            order of insertion leaves no trace.
@@ -67,7 +69,7 @@ class applied_set {
   /// std::invalid_argument when `e` is more than epochs().
   void insert_epochs_below(std::uint32_t e);
 
-  /// Bytes held by bitmaps and flags, roughly; for tests of APPLIED-2 and for diagnostics.
+  /// Approximate bytes of bitmaps and flags; for tests of APPLIED-2 and for diagnostics.
   std::size_t bytes() const noexcept;
 
   friend bool operator==(const applied_set&, const applied_set&) = default;

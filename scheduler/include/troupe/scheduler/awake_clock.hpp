@@ -5,12 +5,15 @@
 
 namespace troupe::scheduler {
 
-/// Time as far as its owner was there to watch it: what a failure detector reads. Between two looks
+/// A clock that leaves out the times in which its owner did not run. A failure detector reads this
+/// clock. Between two looks it moves by at most `longest_step`. So if the owner was stopped, or a
+/// busy machine kept it from running, the owner does not take its own absence for the silence of
+/// all others.
 /// at most `longest_step` goes by, so an owner that was stopped, or kept from running by a busy
 /// machine, does not take its own absence for the silence of all others.
 ///
-/// AWAKE-1  It never runs backwards, and never faster than the time it is told.
-/// AWAKE-2  Looked at once every `longest_step` or more often, it is exact.
+/// AWAKE-1  It never runs backwards, and never faster than the time passed to it.
+/// AWAKE-2  If it is looked at at least once every `longest_step`, it is exact.
 class awake_clock {
  public:
   using time_point = std::chrono::steady_clock::time_point;
@@ -25,7 +28,7 @@ class awake_clock {
     return awake_;
   }
 
-  /// What the last look gave.
+  /// The time of the last look.
   time_point last() const noexcept { return awake_; }
 
  private:

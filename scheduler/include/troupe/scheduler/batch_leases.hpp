@@ -16,22 +16,22 @@
 
 namespace troupe::scheduler {
 
-/// Who computes which batch. A batch is leased to a worker, comes back when the worker leaves, dies
+/// The leases of batches to workers. A batch is leased to a worker. If the worker leaves, dies or
+/// is too slow, the batch comes back and is leased again, until a worker has completed it.
+/// too slow, the batch comes back and is leased again, until a worker has completed it.
 /// or is too slow, and is leased again, until somebody has completed it.
 ///
-/// LEASES-1  Every batch of the plan is in exactly one of unleased / leased / completed at any
-/// time:
+/// LEASES-1  At any time every batch of the plan is in exactly one of unleased, leased, completed:
 ///           unleased_count() + open_count() + completed_count() == plan().total_batches().
-/// LEASES-2  A batch is leased to at most one worker at a time, and never to one that holds it.
+/// LEASES-2  A batch is leased to at most one worker at a time, and never again to its holder.
 /// LEASES-3  `complete` is true exactly once per batch; a completed batch is never leased again.
-/// LEASES-4  A batch that came back is leased before any new one, the lowest ordinal first; new
-/// ones
-///           follow in the order of the plan.
+/// LEASES-4  A batch that came back is leased before any new batch, the lowest ordinal first. New
+///           batches follow in the order of the plan.
 /// LEASES-5  Memory is proportional to the open leases, the batches that came back and the epochs
 ///           in progress, not to the batches of the job.
-/// LEASES-6  No call takes time in proportion to the workers or to the leases that it does not
-///           change, the few of one worker aside: what is asked of the oldest leases looks at no
-///           younger one.
+/// LEASES-6  The time of a call does not grow with the number of workers, nor with the leases that
+///           the call does not change, except the few leases of one worker. A query for the oldest
+///           leases looks at no younger lease.
 ///
 /// Leases run ahead of the epoch border: a worker never waits for the last batches of an epoch.
 class batch_leases {
@@ -44,63 +44,64 @@ class batch_leases {
   batch_leases(batch_leases&&) = default;
   batch_leases& operator=(const batch_leases&) = delete;
   batch_leases& operator=(batch_leases&&) = default;
-  /// A job that goes on: these are completed. Throws std::invalid_argument when they are of another
-  /// job.
+  /// The leases of a resumed job: the batches of `completed` are done. Throws std::invalid_argument
+  /// if they are of another job.
   batch_leases(batch_plan plan, applied_set completed);
 
   const batch_plan& plan() const noexcept { return plan_; }
 
-  /// Leases up to `count` batches to `worker`, in the order of LEASES-4. Fewer, or none, when no
-  /// more is available; that is not an error: leased ones may still come back.
+  /// Leases up to `count` batches to `worker`, in the order of LEASES-4. Fewer or no batches are no
+  /// error: leased batches may still come back.
   std::vector<batch_id> lease(worker_id worker, std::size_t count, time_point now);
 
-  /// `worker` has had the batch applied everywhere. True the first time. It counts whether or not
-  /// `worker` still holds the lease; the lease of whoever holds it ends. A batch that was never
-  /// leased counts too (a job that goes on from a checkpoint). Throws std::invalid_argument for a
-  /// batch that is not of the plan.
+  /// `worker` reports that every shard has applied the batch. Returns true the first time. The
+  /// report counts even if `worker` has lost the lease; the present holder's lease ends. A batch
+  /// that was never leased counts too (a job that goes on from a checkpoint). Throws
+  /// std::invalid_argument for a batch that is not of the plan.
   bool complete(batch_id batch, worker_id worker);
 
   /// Ends all leases of a worker that left, died or was replaced. The batches that came back,
   /// ascending; empty for a worker that holds none or is not known.
   std::vector<batch_id> give_back(worker_id worker);
 
-  /// Ends one lease. False, and nothing happens, when `worker` does not hold it.
+  /// Ends one lease. Returns false, without effect, if `worker` does not hold it.
   bool give_back(worker_id worker, batch_id batch);
 
   /// The workers that have held a lease for at least `timeout` at `now` without a renewal,
   /// ascending. A worker that then loses its leases (give_back) may still complete the batches.
   std::vector<worker_id> overdue(time_point now, duration timeout) const;
 
-  /// `worker` holds the batch, as it says itself to a scheduler that was started again. False, and
-  /// nothing happens, when the batch is completed, somebody else holds it, or it is not of the
-  /// plan.
+  /// Records that `worker` holds the batch, as the worker reported to a restarted scheduler.
+  /// Returns false, without effect, if the batch is completed, leased to another worker, or not of
+  /// the plan.
   bool adopt(worker_id worker, batch_id batch, time_point now);
 
-  /// The worker is alive and at work: its leases count as taken at `now`, never as older.
+  /// Renews all leases of a live worker: they count as taken at `now`, or later if they were.
   void renew(worker_id worker, time_point now);
 
   /// The batches that a worker holds, ascending.
   std::vector<batch_id> held_by(worker_id worker) const;
-  /// How many.
+  /// The number of batches that a worker holds.
   std::size_t held_count(worker_id worker) const;
-  /// Who holds the batch; none when it is not leased.
+  /// The worker that holds the batch; none if it is not leased.
   std::optional<worker_id> holder(batch_id batch) const;
   bool completed(batch_id batch) const noexcept { return completed_.contains(batch); }
 
-  /// Something can be leased now.
+  /// Whether a batch can be leased now.
   bool available() const noexcept { return !returned_.empty() || next_ < plan_.total_batches(); }
   /// The batch that `lease` would give next; none when nothing is available.
   std::optional<batch_id> peek() const;
-  /// The first batch that was never leased, and above which none was; none when all were.
+  /// The first batch such that neither it nor any later batch was ever leased; none if there is no
+  /// such batch.
   std::optional<batch_id> first_new() const;
-  /// The open lease that has gone without news of its worker for longest, and at least `age`, of
-  /// those that `idle` does not hold: what a backup of it may compute too, after J. Dean, S.
-  /// Ghemawat, "MapReduce", OSDI 2004, 3.6 "Backup Tasks". The lease stays where it is; whoever
-  /// completes the batch first ends it.
+  /// The open lease whose worker has been silent for longest, and for at least `age`, among the
+  /// leases that `idle` does not hold: `idle` may compute a backup of it (J. Dean, S. Ghemawat,
+  /// "MapReduce", OSDI 2004, 3.6 "Backup Tasks"). The lease stays with its worker; the first worker
+  /// to complete the batch ends it.
   std::optional<batch_id> straggler(worker_id idle, time_point now, duration age) const;
   /// Batches that came back and wait to be leased again.
   std::size_t returned_count() const noexcept { return returned_.size(); }
-  /// Every batch of the job is completed.
+  /// Whether every batch of the job is completed.
   bool finished() const noexcept { return completed_count() == plan_.total_batches(); }
 
   std::uint64_t unleased_count() const noexcept {

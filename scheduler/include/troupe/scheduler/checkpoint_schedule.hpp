@@ -11,17 +11,19 @@
 
 namespace troupe::scheduler {
 
-/// When the state of all shards is put on disk, and before which step.
+/// Decides when the state of all shards is saved to disk, and before which step.
 ///
 ///     idle --due, hogwild--> resting --no lease is open--> open, resting --images arrived--> open
 ///       |                                                     |                               |
 ///       +--due, other modes--> open --ended--> idle <--ended--+-------------------------------+
 ///
 /// SCHEDULE-1  One checkpoint is open at a time, and no number is given twice.
-/// SCHEDULE-2  A checkpoint is due after `every_batches` completed batches, or `every_seconds` in
-///             which a batch was completed, since training began or the last one was opened.
-/// SCHEDULE-3  In bsp every image stands before the same step, of which no batch was leased, so no
-///             shard has applied it. Where that would be the last step, none is taken.
+/// SCHEDULE-2  A checkpoint is due after `every_batches` completed batches, or after
+///             `every_seconds` in which a batch was completed. Both count from the beginning of
+///             training or from the last opened checkpoint.
+/// SCHEDULE-3  In bsp all images are of the state before the same step. No batch of that step was
+///             leased, so no shard has applied the step. If that would be the last step, no
+///             checkpoint is taken.
 /// SCHEDULE-4  In hogwild, workers write into the array without asking: nothing is leased from the
 ///             moment a checkpoint is due until its images are taken (`resting`).
 class checkpoint_schedule {

@@ -17,24 +17,24 @@ namespace troupe::scheduler {
 /// CLOCKS-1  A worker's applied clock never moves back, not even when it leaves and enters again.
 /// CLOCKS-2  A push applied ahead of an earlier one of the same worker does not move the applied
 ///           clock past the gap: pushes that overtake each other cannot break the bound.
-/// CLOCKS-3  In ssp(s), may_read(c) is true exactly when oldest() + s >= c, or nobody is live.
-/// CLOCKS-4  A worker that left holds nobody back.
-/// CLOCKS-5  A push applied while its worker was away counts when it enters again: it does not
-/// leave
-///           a gap that nothing can close.
+/// CLOCKS-3  In ssp(s), may_read(c) is true exactly when oldest() + s >= c, or no worker is live.
+/// CLOCKS-4  A worker that left delays no other worker.
+/// CLOCKS-5  If a push is applied while its worker is away, the push counts when the worker enters
+///           again: no gap remains that cannot be closed.
 ///
-/// The reader is treated like every other live worker: with pushes of its own still on the way it
-/// waits for them as far as the bound says. That its own writes are read at once is the worker's
-/// business (it adds its gradients that are not applied yet to what it pulled), not the table's.
+/// The reader is treated like every other live worker: if pushes of its own are still on the way,
+/// the reader waits for them as far as the bound says. A worker sees its own writes at once because
+/// it adds its own gradients that are not applied yet to the parameters it pulled; the table has no
+/// part in that.
 ///
-/// A worker that has nothing more to push must leave, or it holds the others back for ever; one
-/// that joins late enters at the clock it is told to count from, usually the oldest of the others.
+/// A worker that has nothing more to push must leave, or the other workers wait for it for ever. A
+/// worker that joins late enters at a given clock, usually the oldest clock of the others.
 ///
 /// CLOCKS-6  A table made from the contents of another equals it, and answers and goes on as it
 ///           would have, departed workers and pushes applied ahead of a gap included.
 class clock_table {
  public:
-  /// All that a table knows, as a plain value to be stored or sent.
+  /// The content of a table, as a plain value to be stored or sent.
   struct content {
     struct worker {
       worker_id id;
@@ -54,40 +54,41 @@ class clock_table {
 
   content contents() const;
 
-  /// A worker joins and will push at clocks `first`, `first` + 1, ...; nobody waits for pushes of
-  /// it below. For one that is live, or was, the applied clock becomes `first` if that is ahead of
-  /// it and stays otherwise. Entering below oldest() moves oldest() back: the newcomer is waited
-  /// for.
+  /// A worker joins and will push at clocks `first`, `first` + 1, ...; no read waits for its pushes
+  /// below `first`. If the worker is or was live, its applied clock becomes the higher of `first`
+  /// and the present value. If it enters below oldest(), oldest() moves back, and reads wait for
+  /// the new worker.
   void enter(worker_id worker, clock_value first);
 
-  /// The worker left, died, or has nothing more to push. False when it was not live.
+  /// The worker left, died, or has nothing more to push. Returns false if it was not live.
   bool leave(worker_id worker);
 
-  /// The push of `worker` at clock `pushed` has been applied, or dropped as applied before. With no
-  /// gap before it, the applied clock becomes at least `pushed` + 1. A push below the applied clock
-  /// changes nothing. False when the worker is not live; the late push of one that has left is kept
-  /// in mind for when it enters again, that of one that never entered is not.
+  /// The push of `worker` at clock `pushed` has been applied, or dropped as applied before. If no
+  /// gap is before it, the applied clock becomes at least `pushed` + 1. A push below the applied
+  /// clock changes nothing. Returns false if the worker is not live. The late push of a worker that
+  /// left is kept for its next enter(); the push of a worker that never entered is not.
   bool advance(worker_id worker, clock_value pushed);
 
   /// None when the worker is not live.
   std::optional<clock_value> applied(worker_id worker) const;
-  /// Every push of the worker below has been applied: its applied clock, also while it is away.
-  /// None when it never entered.
+  /// The worker's applied clock, also while it is away: every push below has been applied. None if
+  /// the worker never entered.
   std::optional<clock_value> pushes_below(worker_id worker) const;
   bool live(worker_id worker) const { return find_live(worker) != nullptr; }
   /// Ascending.
   std::vector<worker_id> live_workers() const;
 
-  /// The lowest applied clock of the live workers; none when nobody is live.
+  /// The lowest applied clock of the live workers; none if no worker is live.
   std::optional<clock_value> oldest() const;
 
   /// Whether a pull at clock `c` may be answered now, whichever worker reads. Always in async and
-  /// hogwild; in ssp by CLOCKS-3.
+  /// hogwild; in ssp by CLOCKS-3. A reader that is not live delays no other reader, but waits for
+  /// the others.
   /// Throws std::logic_error in bsp, whose read rule is step_buffer's.
   bool may_read(const consistency& mode, clock_value c) const;
 
-  /// How far the slowest live worker is behind a reader at clock `c`: max(0, c - oldest()), 0 when
-  /// nobody is live. What a pull reports to the staleness histogram.
+  /// The distance of the slowest live worker from a reader at clock `c`: max(0, c - oldest()), or 0
+  /// if no worker is live. A pull reports this value to the staleness histogram.
   clock_value staleness(clock_value c) const;
 
   friend bool operator==(const clock_table&, const clock_table&) = default;

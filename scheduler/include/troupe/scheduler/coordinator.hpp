@@ -36,12 +36,13 @@ struct coordinator_options {
   membership::options nodes = {};
   restart_intensity::options failures = {10, std::chrono::minutes(1)}; ///< of roles and nodes
   std::chrono::steady_clock::duration gather_timeout = std::chrono::minutes(10);
-  /// For all roles, before some will do.
+  /// How long a run that went back waits for enough nodes for all roles, before it begins with
+  /// fewer.
   std::chrono::steady_clock::duration regather_patience = std::chrono::seconds(3);
   std::chrono::steady_clock::duration reconcile_patience = std::chrono::seconds(5);
 };
 
-/// What a restarted scheduler knows from the journal.
+/// The state that a restarted scheduler reads from the journal.
 struct known_run {
   std::uint32_t next_node = 0;
   std::uint32_t next_worker = 0;
@@ -52,7 +53,7 @@ struct known_run {
   std::uint32_t restarts = 0; ///< this one included
 };
 
-/// A node that was a member before, and what it says that it holds.
+/// A node that was a member before, with the roles and leases that it reports.
 struct returning_node {
   node_offer offer;
   std::vector<shard_id> replicas;
@@ -60,8 +61,9 @@ struct returning_node {
 };
 
 /// The decisions of the root: which node holds which role in which view, which worker computes
-/// what, when a checkpoint is taken, when the run goes back, when it is over. Takes events and the
-/// time, returns orders; sends nothing and keeps no handle.
+/// which batch, when a checkpoint is taken, when the run goes back to a checkpoint, and when it is
+/// over. The coordinator takes events and the time and returns orders. It sends nothing and keeps
+/// no handle.
 ///
 ///     gathering --offers suffice--> placing --all placed--> training --last evaluated--> ended
 ///      |  ^                            |                     |  |  \--stop--> stopping --^
@@ -72,23 +74,24 @@ struct returning_node {
 ///
 /// The promises of its parts: SCHED-1..5 (lease_desk), SCHED-6, 7 and 9 (membership).
 ///
-/// SCHED-8  A view is in the journal before any node is told of it, so no view number is given
-///          twice, whatever process dies. Only views whose replicas wait for the images of a
-///          checkpoint are told before: until these have arrived, the journal names no replica, and
-///          a scheduler that is started again goes back to the checkpoint once more.
-/// SCHED-10 When all replicas of a shard are lost, all shards go back to the newest sound
-///          checkpoint (to the start, where there is none), with new workers; exactly the batches
-///          that not every restored shard has are leased again.
-/// SCHED-11 A scheduler that was started again leases nothing before it knows what every shard has
-///          applied and what every worker holds.
-/// SCHED-12 What was under way over a connection that broke counts as lost: a node that comes back
-///          over another connection says what it holds, and whatever it lacks is given anew.
-/// SCHED-13 The result is handed over before any node is told to stop: until then a scheduler that
-///          is started again finds the nodes with all they have.
+/// SCHED-8  A view is in the journal before it is sent to any node, so no view number is given
+///          twice, whatever process dies. The one exception is a view whose replicas wait for the
+///          images of a checkpoint: it is sent first. Until the images have arrived, the journal
+///          names no replica, and a scheduler that is started again goes back to the checkpoint
+///          once more.
+/// SCHED-10 If all replicas of a shard are lost, all shards go back to the newest sound checkpoint
+///          (or to the start, if there is none), with new workers. Exactly the batches that not
+///          every restored shard has are leased again.
+/// SCHED-11 A restarted scheduler leases nothing before it has the applied set of every shard and
+///          the leases of every worker.
+/// SCHED-12 Messages under way over a connection that broke count as lost. A node that comes back
+///          over another connection reports its roles and leases, and gets again whatever it lacks.
+/// SCHED-13 The result is handed over before any node is stopped. Until then a restarted scheduler
+///          finds the nodes with all their state.
 ///
 /// Each call appends to the orders; `take_orders` hands them over. An answer to an order of an
-/// earlier generation (from before the run went back) has no effect. A call that throws leaves the
-/// orders that it had given until then; they are to be carried out all the same.
+/// earlier generation (from before the run went back) has no effect. If a call throws, the orders
+/// that it had given until then remain, and must still be carried out. Not thread-safe.
 class coordinator {
  public:
   using time_point = std::chrono::steady_clock::time_point;
@@ -102,49 +105,52 @@ class coordinator {
 
   // -- the run ------------------------------------------------------------------------------------
 
-  /// A scheduler before this one was killed before it had placed anything, or the run begins from a
-  /// checkpoint: nodes join again, and only the numbers that were given must not be given twice.
+  /// The earlier scheduler was killed before it had placed anything, or the run begins from a
+  /// checkpoint. The nodes join again; only the ids that were given must not be given twice.
   void begin_again(const known_run& known);
-  /// A scheduler before this one was killed; the journal says how far it was.
+  /// The earlier scheduler was killed; `known` is the state in its journal.
   void take_up(const known_run& known, time_point now);
-  /// The archive is asked for checkpoints. After begin_again or take_up, if there was one of them.
+  /// Begins the run: orders a look for checkpoints. Comes after begin_again or take_up, if either
+  /// is called.
   void begin();
-  /// To be called about twice a second.
+  /// Call this about twice a second.
   void tick(time_point now);
   void stop();
   void stop_timeout();
   void fail(const std::string& reason);
-  /// An order could not be carried out, and those after it were dropped. The run fails, even when
-  /// one of them was to end it.
+  /// An order could not be carried out, and the orders after it were dropped. The run fails, even
+  /// if one of those orders was to end it.
   void break_off(const std::string& reason);
 
   // -- nodes --------------------------------------------------------------------------------------
 
   node_id node_joined(std::uint32_t shards, std::uint32_t workers, time_point now);
-  /// A node comes back over another connection. None: it is a member as before; else why not.
+  /// A node comes back over another connection. Returns none if the node is a member as before,
+  /// else the reason why it is not.
   std::optional<std::string> node_returned(const returning_node& node, time_point now);
   membership::heartbeat_answer heard(node_id node, time_point now) {
     return members_.heard(node, now);
   }
-  /// Looks at which nodes are silent, and which may leave. To be called every `nodes.look`.
+  /// Looks for silent nodes and for nodes that may leave. Call this every `nodes.look`.
   void look(time_point now);
   /// Whether connection_closed needs to know if the process has ended.
   bool asks_whether_ended(node_id node, time_point now) const;
   void connection_closed(node_id node, bool process_ended, const std::string& why, time_point now);
   void still_suspected(node_id node, std::uint64_t connection, time_point now);
-  /// An actor met what it cannot work around; `from` is the node that said so, if it was a node.
+  /// An actor met an error from which it cannot recover. `from` is the node that reported it, if a
+  /// node did.
   void actor_failed(std::optional<node_id> from, const std::string& reason, time_point now);
   void role_failed(const failed_role& f, time_point now);
-  /// None: the node is being drained. Else why it cannot be.
+  /// Returns none if the node is being drained, else the reason why it cannot be.
   std::optional<std::string> drain(node_id node, time_point now);
 
   // -- roles --------------------------------------------------------------------------------------
 
   void try_place(time_point now);
-  /// So many of the replicas asked for exist. False: of an earlier generation.
+  /// `count` of the requested replicas exist. Returns false for an order of an earlier generation.
   bool replicas_placed(const orders::place_replicas& asked, std::size_t count);
   bool workers_placed(const orders::place_workers& asked, std::size_t count, time_point now);
-  /// `unreachable`: the node did not refuse, it was not there.
+  /// `unreachable`: the node could not be reached, so it did not refuse.
   void could_not_place(node_id node, std::uint64_t generation, bool unreachable,
                        const std::string& why, time_point now);
   bool learner_placed(const orders::place_learner& asked, std::size_t count);
@@ -153,7 +159,7 @@ class coordinator {
   bool workers_added(const orders::add_workers& asked, std::size_t count, time_point now);
   void workers_not_added(const orders::add_workers& asked, const std::string& why, time_point now);
   void roles_cleared(const orders::clear_roles& asked, time_point now);
-  /// `why`: none for a node that was not there.
+  /// `why`: none if the node could not be reached.
   void roles_not_cleared(const orders::clear_roles& asked, const std::optional<std::string>& why,
                          time_point now);
   void caught_up(shard_id shard, view_number view, node_id learner, time_point now);
@@ -164,12 +170,12 @@ class coordinator {
   void batch_done(const batch_report& d, time_point now);
   void clock_entered(const orders::enter_clock& asked, clock_value clock, time_point now);
   void clock_not_entered(const orders::enter_clock& asked);
-  /// The evaluator has evaluated an epoch. Which reports are needed before `epoch_reported`; none
-  /// when the epoch does not count.
+  /// The evaluator has evaluated an epoch. Returns the reports that are needed before
+  /// `epoch_reported`; none if the epoch does not count.
   std::optional<orders::ask_reports> epoch_evaluated() const;
   void epoch_reported(std::uint64_t generation, std::uint32_t epoch, time_point now);
   void progress_reported(std::uint64_t generation, time_point now);
-  /// The evaluator has the parameters as they stand.
+  /// The evaluator has the present parameters.
   void snapshot_taken();
 
   // -- checkpoints --------------------------------------------------------------------------------
@@ -184,19 +190,19 @@ class coordinator {
   void checkpoint_loaded(const checkpoint_answer& a, time_point now);
   void images_sent(std::uint64_t generation);
   void images_arrived(std::uint64_t number, time_point now);
-  /// `error`: not empty: there is no such checkpoint.
+  /// `error`: if not empty, the checkpoint was not written.
   void checkpoint_ended(const checkpoint_schedule::finished& f, const std::string& error,
                         time_point now);
 
   // -- after a restart ----------------------------------------------------------------------------
 
-  /// The nodes that did not come back yet and are still waited for.
+  /// The nodes that have not come back and are still waited for.
   std::vector<node_id> awaited(time_point now) const;
-  /// `process_ended`: those of them that will not come back.
+  /// `process_ended`: the awaited nodes whose process has ended.
   void reconcile_look(const std::set<node_id>& process_ended, time_point now);
   void applied_reported(const orders::ask_applied& asked, const applied_set& applied,
                         time_point now);
-  /// A primary is to be asked once more.
+  /// The primary did not answer and has to be asked once more.
   void applied_unknown(const orders::ask_applied& asked);
 
   // -- questions ----------------------------------------------------------------------------------

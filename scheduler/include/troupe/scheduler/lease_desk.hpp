@@ -23,41 +23,43 @@ namespace troupe::scheduler {
 struct batch_report {
   worker_id worker;
   batch_id batch;
-  clock_value clock = 0;  ///< the worker's next one
+  clock_value clock = 0;  ///< the worker's next clock
   double loss = 0;        ///< mean over the batch
   time_shares spent = {}; ///< by the worker since its first lease
 };
 
-/// What a worker holds, as its node says when it comes back.
+/// The leases of a worker, as its node reports them when it comes back.
 struct held_leases {
   worker_id worker;
-  clock_value clock = 0; ///< its next one
+  clock_value clock = 0; ///< its next clock
   std::vector<batch_id> batches;
 };
 
-/// What may be leased.
+/// Which leases may be given.
 enum class leasing {
-  closed,    ///< nothing, and no worker enters or leaves the clocks
-  finishing, ///< nothing: the run ends when all leases did
-  resting,   ///< nothing until the images of a checkpoint are taken
+  closed,    ///< none, and no worker enters or leaves the clocks
+  finishing, ///< none: the run ends when all leases have ended
+  resting,   ///< none until the images of a checkpoint are taken
   open
 };
 
-/// Which worker computes what, which workers count in the clocks, and which epochs are evaluated.
-/// Issues the orders for it.
+/// Decides which worker computes which batch, which workers count in the clocks, and which epochs
+/// are evaluated, and issues the orders.
 ///
-/// SCHED-1  A batch is leased while it is not completed and no worker holds it (LEASES-1..3).
-/// SCHED-2  A worker without a lease does not count in the clocks; it enters them on every shard
-///          before it is leased to again. So no worker waits for an idle one. A worker enters when
-///          it has reported every batch that it was ever given: then no push of a lower clock is
-///          under way, and its clock may go on from a higher one. (In bsp a worker enters at once:
-///          clocks decide nothing there, and its batches may wait for those it is to be given.)
+/// SCHED-1  A batch is leased only if it is not completed and no worker has a lease on it
+///          (LEASES-1..3).
+/// SCHED-2  A worker without a lease does not count in the clocks. Before it gets a lease again, it
+///          enters the clocks of every shard. So no worker waits for an idle worker. A worker
+///          enters when it has reported every batch that it was ever given: then no push of a lower
+///          clock is under way, and its clock may go on from a higher value. (In bsp a worker
+///          enters at once: clocks decide nothing there, and its batches may wait for the batches
+///          it is about to get.)
 /// SCHED-3  Leases run at most one epoch ahead of the last evaluated one: a shard keeps two epochs'
 ///          snapshots at most.
-/// SCHED-4  A worker whose leases ran out gets no new one, and counts in no clock, until it
-///          completes a batch. When this holds for every worker and batches came back, one worker
-///          is revived, that is leased to all the same: the one revived least often, of equals the
-///          one that completed a batch last.
+/// SCHED-4  A worker whose leases ran out gets no new lease, and counts in no clock, until it
+///          completes a batch. If this holds for every worker and batches came back, one worker is
+///          revived: it gets leases all the same. The worker that was revived least often is
+///          chosen; of equals, the worker that completed a batch last.
 /// SCHED-5  A batch that came back is leased again at once, beyond `lease_ahead` if need be: in bsp
 ///          and ssp all workers that hold leases may be waiting for it.
 ///
@@ -94,56 +96,56 @@ class lease_desk {
 
   /// A worker with its clock at 0. `in_clocks`: the shards began with it.
   void add(worker_id id, node_id node, bool in_clocks);
-  /// A worker of before a restart says what it holds.
+  /// Adds a worker from before a restart, with the leases that its node reports.
   void add(const held_leases& told, node_id node);
   bool knows(worker_id id) const { return workers_.contains(id); }
   const std::map<worker_id, worker>& workers() const noexcept { return workers_; }
   std::vector<worker_id> on(node_id node) const;
   /// The worker is lost: it leaves the clocks, and its leases come back. Returns how many.
   std::size_t lose(worker_id id);
-  /// A worker without leases leaves the clocks and takes no part any more.
+  /// Removes a worker without leases; it leaves the clocks.
   void dismiss(worker_id id);
-  /// The worker takes no part any more; the shards are told later, by `tell_who_left`.
+  /// Removes the worker; the shards get the news later, by `tell_who_left`.
   void forget(worker_id id);
   /// The workers below `next_worker` that are not known leave the clocks: they did not come back to
   /// a restarted scheduler.
   void leave_unknown(std::uint32_t next_worker);
-  /// The run goes back: no worker takes part any more.
+  /// The run goes back: removes all workers.
   void forget_all();
-  /// A node whose connection had broken says what this worker holds: its other leases come back.
+  /// A node whose connection had broken reports the leases of a worker. Its other leases come back.
   void take_back(const held_leases& told, time_point now);
 
-  /// Tells a new primary which workers left the clocks. The primary before may have died before it
-  /// passed that on.
+  /// Orders that a new primary gets the list of workers that left the clocks. The primary before
+  /// may have died before it passed on that news.
   void tell_who_left(const primary_replica& to);
 
   // -- leases -------------------------------------------------------------------------------------
 
-  /// These batches are completed, and no others; nothing is leased.
+  /// Begins with exactly these batches completed and nothing leased.
   void begin(applied_set completed);
-  /// A restarted scheduler goes on: these workers hold what their nodes said. A worker without
+  /// A restarted scheduler goes on: `told` has the leases that the nodes reported. A worker without
   /// leases leaves the clocks.
   void take_up(const std::vector<held_leases>& told, time_point now);
-  /// One lease at a time to each worker, so that the first batches are spread over all of them.
+  /// Gives one lease to each worker at a time, so that the first batches are spread over all.
   void lease_evenly(leasing stance, time_point now);
-  /// What follows when leases may have come back: these batches first (SCHED-5), then as
+  /// Leases again after leases may have come back: these batches first (SCHED-5), then as
   /// `lease_to_all`.
   void lease_again(leasing stance, time_point now);
   /// Up to `lease_ahead` to each worker.
   void lease_to_all(leasing stance, time_point now);
   void lease_to(worker_id id, leasing stance, time_point now);
 
-  /// A batch is on every shard. True the first time, also for a worker that is not known.
+  /// Every shard has applied a batch. Returns true the first time, also for an unknown worker.
   bool complete(const batch_report& d, time_point now);
   /// SCHED-4. The leases of workers that completed nothing for `lease_timeout` come back.
   void expire(time_point now);
   const batch_leases& leases() const noexcept { return leases_; }
-  /// By workers, lost ones too.
+  /// The time spent by each worker, lost workers included.
   const std::map<worker_id, time_shares>& spent() const noexcept { return spent_; }
 
   // -- answers to enter_clock ---------------------------------------------------------------------
 
-  /// A shard let the worker enter at `clock`, `asked` having been asked for.
+  /// A shard admitted the worker to its clocks at `clock`; the order had asked for `asked`.
   void clock_entered(worker_id id, std::uint64_t entry, clock_value asked, clock_value clock,
                      leasing stance, time_point now);
   void clock_not_entered(worker_id id, std::uint64_t entry);
@@ -151,16 +153,16 @@ class lease_desk {
   // -- epochs -------------------------------------------------------------------------------------
 
   std::uint32_t evaluated_epochs() const noexcept { return evaluated_epochs_; }
-  /// At least so many.
+  /// At least `epochs` epochs have been evaluated.
   void evaluated(std::uint32_t epochs);
-  /// The last epoch's parameters are the run's result: where it was evaluated before training
-  /// begins, it is evaluated once more.
+  /// The parameters of the last epoch are the run's result. If this epoch was evaluated before
+  /// training begins, it is evaluated once more.
   void keep_result_open();
-  /// An evaluator begins: of an epoch that was complete before, the shards still have the snapshot.
+  /// An evaluator begins. The shards still have the snapshot of an epoch that was complete before.
   void begin_evaluation() { asked_epochs_ = evaluated_epochs_; }
-  /// Asks for the evaluation of complete epochs, in order. After the run went back, an epoch can be
-  /// complete while one before it, which was evaluated once, is not again: the run has not finished
-  /// then.
+  /// Orders the evaluation of complete epochs, in order. After the run went back, an epoch can be
+  /// complete while an earlier epoch, evaluated once already, is not complete again; the run has
+  /// not finished then.
   void evaluate_complete_epochs();
 
  private:

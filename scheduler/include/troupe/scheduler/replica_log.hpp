@@ -19,20 +19,22 @@ namespace troupe::scheduler {
 ///     applied 3            applied 4         applied 5
 ///        <-- acknowledged 4 --  <-- acknowledged 5 --
 ///
-/// `T` is a change; the log never looks into it. Whoever owns the log sends what `next_to_send`
-/// gives, applies what `next_to_apply` gives, and acknowledges `applied()` to the replica before.
+/// `T` is a change; the log does not read it. The owner of the log sends what `next_to_send` gives,
+/// applies what `next_to_apply` gives, and acknowledges `applied()` to the replica before it.
 ///
-/// LOG-1  Changes are numbered densely from 1; each is applied once, in the order of its number,
-///        whatever order they arrive in and however often.
-/// LOG-2  A replica without a successor applies what it has; one with a successor applies what the
-///        successor has acknowledged. So what a primary has applied, every replica of the view has.
-/// LOG-3  A change is kept until it is applied here and acknowledged by whoever is downstream.
-/// LOG-4  A new successor is sent again what it may lack: everything not applied here (all else it
-///        has, by LOG-2), or, if it was the learner before, everything it did not acknowledge.
-/// LOG-5  A learner is sent everything after the image it began with, and holds nobody back.
-/// LOG-6  But once it is awaited it does: like a successor. It may join when it has everything that
-///        is applied here, and has it from then on, so LOG-2 holds in the view with it from the
-///        first.
+/// LOG-1  Changes are numbered densely from 1. Each is applied once, in the order of its number,
+///        whatever the order and number of its arrivals.
+/// LOG-2  A replica without a successor applies each change that it has. A replica with a successor
+///        applies the changes that the successor has acknowledged. So every replica of the view has
+///        each change that a primary has applied.
+/// LOG-3  A change is kept until it is applied here and acknowledged by the replica downstream.
+/// LOG-4  A new successor is sent again every change that it may lack: all changes not applied here
+///        (it has all others, by LOG-2), or, if it was the learner before, all changes that it did
+///        not acknowledge.
+/// LOG-5  A learner is sent every change after the image it began with. It delays no other replica.
+/// LOG-6  Once the learner is awaited, it counts like a successor: changes wait for it. It may join
+///        when it has every change that is applied here, and has every such change from then on. So
+///        LOG-2 holds in the view with it from the first.
 ///
 /// Not thread-safe.
 template <class T>
@@ -48,30 +50,31 @@ class replica_log {
   explicit replica_log(std::uint64_t applied = 0)
       : last_(applied), applied_(applied), sent_(applied), acknowledged_(applied) {}
 
-  /// The highest number held without a gap below it.
+  /// The highest number up to which no change is missing.
   std::uint64_t last() const noexcept { return last_; }
   std::uint64_t applied() const noexcept { return applied_; }
-  /// Of whoever is downstream.
+  /// The last change that the replica downstream acknowledged.
   std::uint64_t acknowledged() const noexcept { return acknowledged_; }
   std::size_t held() const noexcept { return changes_.size(); }
 
-  /// Calls `visit(const T&)` for every change that is held and not applied, in order.
+  /// Calls `visit(const T&)` for every change that is held but not applied, in order.
   template <class Visit>
   void for_each_open(Visit visit) const {
     for (auto i = changes_.upper_bound(applied_); i != changes_.end(); ++i) visit(i->second);
   }
 
-  /// The replica has become primary: what lies beyond a gap is dropped. Nobody acknowledged it, and
-  /// nobody will close the gap.
+  /// The replica has become primary: changes beyond a gap are dropped. No replica acknowledged
+  /// them, and no replica will close the gap.
   void become_primary() { changes_.erase(changes_.upper_bound(last_), changes_.end()); }
 
-  /// The primary's: a new change; its number.
+  /// For the primary: appends a new change and returns its number.
   std::uint64_t append(T change) {
     changes_.emplace(++last_, std::move(change));
     return last_;
   }
 
-  /// A backup's: a change from the replica before. False for one that is held or applied already.
+  /// For a backup: a change from the replica before. Returns false if it is held or applied
+  /// already.
   bool receive(std::uint64_t number, T change) {
     if (mutant_active(mutant::log_order_ignored)) number = last_ + 1;
     if (number <= applied_ || !changes_.emplace(number, std::move(change)).second) return false;
@@ -91,16 +94,16 @@ class replica_log {
     forget();
   }
 
-  /// The learner is being sent an image that contains everything applied here.
+  /// The learner is being sent an image that contains all changes applied here.
   void learner_begins() {
     acknowledged_ = sent_ = applied_;
     learner_begun_ = true;
     learner_awaited_ = false; // it does not have the image yet
   }
 
-  /// The learner has all but the newest changes: from now on nothing is applied that it lacks.
+  /// The learner has all but the newest changes: from now on only changes that it has are applied.
   void await_learner() noexcept { learner_awaited_ = downstream_ == downstream::learner; }
-  /// It is awaited and has everything that is applied here (LOG-6).
+  /// Whether the learner is awaited and has all changes that are applied here (LOG-6).
   bool learner_may_join() const noexcept {
     return learner_awaited_ && learner_begun_ &&
            (acknowledged_ >= applied_ || mutant_active(mutant::learner_joins_early));
@@ -114,10 +117,10 @@ class replica_log {
     return std::pair{sent_, &changes_.at(sent_)};
   }
 
-  /// Sends again what was not acknowledged: it may have been lost on the way.
+  /// Sends again the changes that were not acknowledged: they may have been lost on the way.
   void send_again() noexcept { sent_ = acknowledged_; }
 
-  /// Whoever is downstream has applied everything up to `number`. True if that was news.
+  /// The replica downstream has applied all changes up to `number`. Returns true if that was news.
   bool acknowledge(std::uint64_t number) {
     number = std::min(number, last_);
     if (downstream_ == downstream::none || number <= acknowledged_) return false;
@@ -127,9 +130,8 @@ class replica_log {
     return true;
   }
 
-  /// The change to apply now; none: there is none, or the successor (or the
-  /// learner that is awaited) lacks it. To be followed by
-  /// `was_applied`.
+  /// The change to apply now. None if there is no such change, or if the successor or the awaited
+  /// learner lacks it. Call `was_applied` after applying it.
   std::optional<std::pair<std::uint64_t, const T*>> next_to_apply() const {
     const bool waits = (downstream_ == downstream::successor || learner_awaited_) &&
                        !mutant_active(mutant::acknowledged_before_backup);

@@ -20,20 +20,21 @@ struct shard_view {
   friend bool operator==(const shard_view&, const shard_view&) = default;
 };
 
-/// Which nodes hold the replicas of each shard, and in which view. Decides the next view after a
-/// loss, a placement or a learner that has caught up; who installs it, and when a learner has
-/// caught up, is the caller's business.
+/// The nodes that hold the replicas of each shard, and the views. Decides the next view after a
+/// loss, a placement or a learner that has caught up. The caller installs the view and detects that
+/// a learner has caught up.
 ///
 /// VIEWS-1  The number of a shard's view only rises: by one with every change, to the adopted one
 ///          with `adopt`. Two views of a shard that differ have different numbers.
 /// VIEWS-2  A chain never holds a node twice, and a learner is never in the chain it is to join.
-/// VIEWS-3  A shard has at most one learner, and none when its chain is empty: nobody could bring
-///          it up.
-/// VIEWS-4  `remove` never reorders: who stays keeps its place. The replica that follows a lost
-///          primary is the primary.
+/// VIEWS-3  A shard has at most one learner, and none if its chain is empty: no replica could bring
+///          the learner up.
+/// VIEWS-4  `remove` never reorders: the remaining replicas keep their order. The replica that
+///          follows a lost primary is the new primary.
 /// VIEWS-5  But for `place` and `adopt`, a chain grows at its tail alone, by the learner of its
 ///          present view.
-/// VIEWS-6  `repair` gives no node more than it offers, none that drains, and changes no chain.
+/// VIEWS-6  `repair` gives no node more replicas than its offer, gives none to a draining node, and
+///          changes no chain.
 /// VIEWS-7  Shards that no call names or concerns keep their view, number included.
 ///
 /// Every method throws std::out_of_range for a shard that is not of the job, and changes nothing
@@ -56,25 +57,25 @@ class shard_views {
   /// them is empty or holds a node twice. Chains may be shorter or longer than `replicas`.
   void place(const std::vector<std::vector<node_id>>& chains);
 
-  /// Nobody holds anything any more: every shard gets a new view, without replicas.
+  /// No node holds a replica any more: every shard gets a new view, without replicas.
   void clear();
 
-  /// What a restarted scheduler reads or is told. False, and nothing happens, when the number is
-  /// not higher than the present one. Throws std::invalid_argument for a view that breaks VIEWS-2
-  /// or VIEWS-3.
+  /// Takes over a view from the journal or from a node's report. Returns false, without effect, if
+  /// the number is not higher than the present number. Throws std::invalid_argument for a view that
+  /// breaks VIEWS-2 or VIEWS-3.
   bool adopt(shard_id shard, shard_view view);
 
-  /// The node is lost: out of every chain and learner slot. The shards it was in, ascending; each
-  /// has a new view, which may be one without replicas (VIEWS-3). The learner stays when only the
-  /// tail that brought it up was lost: the new number tells the new tail to begin anew.
+  /// The node is lost: removes it from every chain and learner slot. Returns the shards it was in,
+  /// ascending; each has a new view, possibly without replicas (VIEWS-3). If only the tail that
+  /// brought a learner up is lost, the learner stays; the new number makes the new tail begin anew.
   std::vector<shard_id> remove(node_id node);
 
-  /// One replica is lost, its node lives on. False, and nothing happens, when there is none.
+  /// One replica is lost, and its node lives on. Returns false, without effect, if it is not there.
   bool remove(shard_id shard, node_id node);
 
-  /// The learner has caught up and becomes the tail, in a new view. False, and nothing happens,
-  /// when `seen` is not the number of the present view or `learner` not its learner: the answer to
-  /// a message that was overtaken.
+  /// The learner has caught up and becomes the tail, in a new view. Returns false, without effect,
+  /// if `seen` is not the number of the present view or `learner` is not its learner: the message
+  /// was overtaken by a newer view.
   bool promote(shard_id shard, view_number seen, node_id learner);
 
   /// Gives a learner to every shard that has a replica, no learner, and fewer than `replicas`

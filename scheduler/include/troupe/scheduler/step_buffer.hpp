@@ -14,14 +14,13 @@
 
 namespace troupe::scheduler {
 
-/// Holds the pushes of a bsp shard until their step is whole. `T` is whatever a push brings (a
-/// block, a vector); the buffer never looks into it.
+/// Holds the pushes of a bsp shard until their step is complete. `T` is the payload of a push (a
+/// block, a vector); the buffer does not read it.
 ///
 /// STEP-1  `take` gives the payloads of the current step in batch order, whatever order they came
-/// in,
-///         each exactly once; steps are taken in order, none is left out.
-/// STEP-2  A batch is kept at most once: a repeated one, or one of a step already taken, is refused
-///         and its payload dropped.
+///         in, each exactly once. Steps are taken in order, and none is left out.
+/// STEP-2  A batch is kept at most once. A repeated batch, or a batch of a step that was taken, is
+///         refused, and its payload is dropped.
 /// STEP-3  may_read(k) holds exactly when every step below k has been taken.
 template <class T>
 class step_buffer {

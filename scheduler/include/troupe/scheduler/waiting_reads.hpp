@@ -9,13 +9,13 @@
 
 namespace troupe::scheduler {
 
-/// Whose reads wait at a shard, in the order in which they can be admitted: by clock, in bsp by
-/// step. Whatever admits a read admits all before it, so that a shard that looks for reads to
-/// answer after every change need not ask about everybody who waits.
+/// The readers that wait at a shard, in the order in which their reads can be admitted: by clock,
+/// in bsp by step. If a read is admitted, every read before it is admitted too. So a shard that
+/// looks for reads to answer after a change need not ask about every waiting reader.
 ///
-/// READS-1  Each reader waits with one read at most: the one added last.
-/// READS-2  take_admitted asks about the reads that it admits and about one more, whoever else
-///          waits.
+/// READS-1  Each reader waits with one read at most: the read added last.
+/// READS-2  take_admitted asks about the reads that it admits and about one more, however many
+///          readers wait.
 ///
 /// `Reader`: an ordered value.
 template <class Reader>
@@ -28,7 +28,7 @@ class waiting_reads {
     by_order_.emplace(order, reader);
   }
 
-  /// It waits no more. Nothing for one that does not.
+  /// Ends the wait of a reader. Does nothing if the reader does not wait.
   void remove(const Reader& reader) {
     const auto known = by_reader_.find(reader);
     if (known == by_reader_.end()) return;
