@@ -1,6 +1,7 @@
 // What a node holds: replicas and workers.
 #include "troupe/actors/address_book.hpp"
 #include "troupe/actors/node.hpp"
+#include "troupe/actors/system_config.hpp"
 #include "troupe/actors/worker.hpp"
 
 namespace troupe::actors {

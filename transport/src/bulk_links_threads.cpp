@@ -189,10 +189,11 @@ void bulk_links::hear(std::uint64_t number) {
   std::string why;
   const auto next = greet(g, why);
   if (next == wants_input || next == wants_output) {
+    const std::uint32_t events = next == wants_input ? EPOLLIN : EPOLLOUT;
     epoll_event e{};
-    e.events = next == wants_input ? EPOLLIN : EPOLLOUT;
+    e.events = events;
     e.data.u64 = number;
-    if (e.events != std::exchange(g.events, e.events))
+    if (events != std::exchange(g.events, events))
       ::epoll_ctl(reads_.fd(), EPOLL_CTL_MOD, fd, &e);
     return;
   }
