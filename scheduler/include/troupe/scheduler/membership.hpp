@@ -58,7 +58,7 @@ class membership {
     std::uint32_t failures = 0;   ///< of its roles
   };
 
-  /// What a heartbeat is answered with.
+  /// The answer to a heartbeat.
   struct heartbeat_answer {
     bool seen = false;               ///< the node may extend its read lease
     std::optional<std::string> lost; ///< the node is no member: the reason
@@ -78,7 +78,7 @@ class membership {
   void come_back(const node_offer& offer, time_point now);
   /// False: the node is no member.
   bool lose(node_id node, const std::string& why);
-  /// All who are not present are forgotten.
+  /// Forgets all members that are not present.
   void forget_absent();
 
   heartbeat_answer heard(node_id node, time_point now);
