@@ -92,8 +92,6 @@ struct archive_options {
 /// Writes checkpoints to disk and reads them back. No other actor touches the folder while a run
 /// lasts. The archive lives in the scheduler's process. It reads and writes in its handlers, and
 /// holds a thread of the pool meanwhile.
-/// lasts. Lives in the scheduler's process; writes in its handlers and so holds a thread of the
-/// pool meanwhile.
 ///
 ///     message              answer
 ///     open_checkpoint      images_arrived, checkpoint_ended (messages of their own)

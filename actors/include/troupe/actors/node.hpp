@@ -70,9 +70,6 @@ using node_impl_actor =
 /// values decide what follows from an event: scheduler::node_membership (NODE-3, NODE-4) and
 /// scheduler::peer_directory (NODE-5, NODE-6, NODE-7). The actor passes events to them and carries
 /// out their answers.
-/// follows from an event is decided by two values: scheduler::node_membership (NODE-3, NODE-4) and
-/// scheduler::peer_directory (NODE-5, NODE-6, NODE-7). The actor tells them what has happened and
-/// sends what they answer.
 ///
 ///     message         answer
 ///     begin_node      sends hello to the scheduler

@@ -31,9 +31,6 @@ using pulse_impl_actor = pulse_actor::extend<caf::reacts_to<beat>>;
 /// data and connects. It runs on the thread pool of the shards and workers (which has more threads
 /// than there are actors that block), because a heartbeat should vouch for them: on a thread of its
 /// own it would go on in a process whose actors are all stuck.
-/// and connects; and on the pool of threads that shards and workers run on (which has more threads
-/// than there are actors that block), because a heartbeat is worth something only while these run:
-/// on a thread of its own it would beat on in a process whose actors are all stuck.
 ///
 ///     message          what it does
 ///     beat             sends a heartbeat, and the next beat after `period`

@@ -89,10 +89,6 @@ using scheduler_impl_actor =
 /// SCHED-1 to SCHED-13 and the phases of a run. This actor makes events of messages and carries out
 /// the coordinator's orders at the end of each handler. It keeps what the coordinator has no part
 /// of: handles, addresses, the journal, the archive, the evaluator.
-/// checkpoints, ends the run. What it does is decided by scheduler::coordinator, which has the
-/// promises SCHED-1 to SCHED-13 and the phases of a run. This actor makes events of messages,
-/// carries out the coordinator's orders at the end of each handler, and keeps what the coordinator
-/// does not know: handles, addresses, the journal, the archive, the evaluator.
 ///
 ///     message           answer
 ///     hello             welcome, or errc::protocol_mismatch, job_mismatch, not_a_member

@@ -34,9 +34,6 @@ using scheduler::shard_id;
 /// the batches before it are pushed and the parameters for the batch after it are pulled. Landed
 /// parameters go to the compute actor at once, so that it passes from one batch to the next without
 /// a wait:
-/// before it are being pushed and the parameters for the one after it are being pulled; what has
-/// landed is handed to the compute actor at once, which goes from one batch to the next without
-/// waiting for anybody:
 ///
 ///     pull(n+1)   |-> . . . . . . ->| landed: n+1 is handed over
 ///     compute     |======== n ===============|======== n+1 ============|
