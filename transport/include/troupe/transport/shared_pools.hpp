@@ -34,8 +34,8 @@ struct shared_bytes {
 };
 
 /// The pool that a process fills and those of other processes that it reads. Each actor system has
-/// such pools of its own, and hands them to whatever uses them. A pool is a file in
-/// memory without a name, cut into slots; each slot counts those who hold it, in all processes:
+/// such pools of its own, and hands them to the code that uses them. A pool is a file in memory
+/// without a name, cut into slots. Each slot counts its holders in all processes:
 ///
 ///     filled by copy()        read in another process
 ///       slot: 1 holder

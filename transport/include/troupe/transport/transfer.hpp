@@ -48,8 +48,8 @@
 ///            transfer of at most a window's size, is kept in place if the receiver asks for that.
 namespace troupe::transport {
 
-/// Chosen by whoever asks for the transfer, unique within the job: the asker's number in the upper
-/// 32 bits, a counter below.
+/// The number of a transfer, chosen by the asker and unique within the job: the asker's number in
+/// the upper 32 bits, a counter below.
 using transfer_id = std::uint64_t;
 
 /// Names the two ends of a transfer to each other. To a shard: a worker by its index, the evaluator
@@ -62,7 +62,7 @@ inline constexpr peer_number first_replica_peer = peer_number{1} << 31;
 
 /// The replica on the node of this number.
 constexpr peer_number replica_peer(std::uint32_t node) { return first_replica_peer + node; }
-/// A replica or the archive: whoever sends changes and images.
+/// The sender of changes and images: a replica or the archive.
 constexpr bool is_replica_peer(peer_number n) {
   return n >= first_replica_peer && n != evaluator_peer;
 }
