@@ -82,13 +82,13 @@ enum class rule : std::uint8_t {
   asked
 };
 
-/// A rule as files name it, and as reports say it.
+/// The words for a rule: `name` in files, `sentence` in reports.
 struct rule_words {
   std::string_view name;
   std::string_view sentence;
 };
 
-/// Empty for a value that is no rule.
+/// The words for `r`; empty for a value that is no rule.
 constexpr rule_words words_of(rule r) {
   switch (r) {
   case rule::exactly_once:
@@ -121,14 +121,14 @@ constexpr rule_words words_of(rule r) {
   return {};
 }
 
-/// How many rules there are.
+/// The number of rules.
 inline constexpr std::size_t rules = [] {
   std::size_t n = 0;
   while (!words_of(static_cast<rule>(n + 1)).name.empty()) ++n;
   return n;
 }();
 
-/// "exactly once", "nothing acknowledged is lost", ...
+/// The sentence for `r`: "exactly once", "nothing acknowledged is lost", ...
 std::string name_of(rule r);
 
 /// The place of an event in a history: its process, and its position among that process's events.

@@ -117,7 +117,8 @@ class data_set {
 /// gets scale 1. If there are no samples or `kind` is none, the normalization is empty.
 normalization fit_normalization(const data_set& data, normalization_kind kind);
 
-/// A copy of the samples with normalized features. Throws `error` as normalization::apply.
+/// A copy of the samples with normalized features. Throws `error` if `norm` does not fit
+/// feature_count().
 data_set normalized(const data_set& data, const normalization& norm);
 
 struct data_split {

@@ -26,6 +26,7 @@ struct model_spec {
   std::size_t parameters = 0;                              ///< integer_sum: number of parameters
 };
 
+/// The name in job files: "sequential". Empty for a value that is no enumerator; likewise below.
 constexpr std::string_view name_of(model_spec::kind k) {
   switch (k) {
   case model_spec::kind::sequential:

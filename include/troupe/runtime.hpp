@@ -109,7 +109,8 @@ struct node_result {
 node_result run_node(const node_options& options, std::stop_token stop = {});
 
 /// The state of a running cluster as JSON text; docs/reference/status.md describes every field.
-/// Throws std::runtime_error with one line if the scheduler does not answer within `timeout`.
+/// Throws std::runtime_error with one line if the scheduler cannot be reached or does not answer
+/// within `timeout`.
 std::string query_status(const endpoint& scheduler, std::chrono::milliseconds timeout);
 
 /// Asks a scheduler to move all roles off this node and then let the node end. Returns once the

@@ -5,12 +5,13 @@
 #include <optional>
 #include <string_view>
 
-/// The words of enumerations in files, messages and errors. Such an enumeration counts from 0 and has
-/// a constexpr `name_of` in its namespace: a switch without a default, empty for a value that is no
-/// enumerator. It is the one list of names, and one that lacks an enumerator does not compile.
+/// The names of enumerators in files, messages and errors. Such an enumeration counts from 0 and
+/// has a constexpr `name_of` in its namespace: a switch without a default that gives an empty text
+/// for a value that is no enumerator. This switch is the only list of the names. If it lacks an
+/// enumerator, it does not compile.
 namespace troupe {
 
-/// The names of all enumerators, in their order.
+/// The names of all enumerators, in their order, as a std::array.
 template <class Enum>
 inline constexpr auto names_of = [] {
   constexpr auto count = [] {
@@ -23,7 +24,7 @@ inline constexpr auto names_of = [] {
   return names;
 }();
 
-/// The enumerator of this name; none for any other text.
+/// The enumerator of this name; none if no enumerator has it.
 template <class Enum>
 constexpr std::optional<Enum> value_of(std::string_view name) {
   for (std::size_t i = 0; i < names_of<Enum>.size(); ++i)

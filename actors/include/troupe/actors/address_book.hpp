@@ -8,17 +8,18 @@
 
 namespace troupe::actors {
 
-/// Whether two handles are one. Two that CAF finds equal, for they name the same actor, may belong
-/// to different connections to its process; then what is sent to the older one is lost.
+/// Whether two handles are the same handle. CAF finds two handles equal if they name the same
+/// actor; they may still belong to different connections to its process. A message to the older
+/// handle is then lost.
 template <class Handle>
 bool same_handle(const Handle& a, const Handle& b) {
   return caf::actor_cast<caf::actor_control_block*>(a) ==
          caf::actor_cast<caf::actor_control_block*>(b);
 }
 
-/// Role and index to the actor that fills it now. The only place where an actor finds its peers, so
-/// that a replaced one (or a link under test) is swapped in here and nowhere else. A plain value,
-/// owned by one actor.
+/// Maps role and index to the actor that fills the role now. Actors find their peers only here, so
+/// a replaced actor (or a link under test) is exchanged here and nowhere else. A plain value, owned
+/// by one actor.
 class address_book {
  public:
   address_book() = default;
@@ -36,8 +37,8 @@ class address_book {
   view_number view(shard_id id) const { return shards_.at(id.value).view; }
 
   void use(scheduler_actor scheduler) { scheduler_ = std::move(scheduler); }
-  /// True when another actor is the primary now, or the same one over another connection. A view
-  /// below the one known changes nothing.
+  /// Returns true if the primary is now another actor, or the same actor over another connection. A
+  /// view below the known view changes nothing.
   bool replace(const shard_moved& moved) {
     auto& known = shards_.at(moved.shard.value);
     if (moved.view < known.view) return false;

@@ -58,11 +58,11 @@ struct images_arrived {
 struct checkpoint_ended {
   std::uint64_t number = 0;
   std::uint64_t batches = 0; ///< that every shard has
-  std::string error;         ///< not empty: there is no such checkpoint
+  std::string error;         ///< if not empty: the checkpoint was not written
 };
-/// The open checkpoint will not become whole.
+/// The open checkpoint will not be completed.
 struct give_up_checkpoint {};
-/// Internal: time to look at what is not acknowledged.
+/// Internal: time to look at images that are not acknowledged.
 struct archive_tick {};
 
 /// The scheduler, as its archive knows it.
@@ -89,9 +89,9 @@ struct archive_options {
   std::shared_ptr<transport::shared_pools> pools = nullptr; ///< null: no memory is shared
 };
 
-/// Puts checkpoints on disk and gives them back: the only one who touches the folder while a run
-/// lasts. Lives in the scheduler's process; writes in its handlers and so holds a thread of the
-/// pool meanwhile.
+/// Writes checkpoints to disk and reads them back. No other actor touches the folder while a run
+/// lasts. The archive lives in the scheduler's process. It reads and writes in its handlers, and
+/// holds a thread of the pool meanwhile.
 ///
 ///     message              answer
 ///     open_checkpoint      images_arrived, checkpoint_ended (messages of their own)
@@ -100,12 +100,12 @@ struct archive_options {
 ///     load_checkpoint      checkpoint_loaded
 ///     send_images          images_sent, once every replica uses its image
 ///
-/// ARCHIVE-1  A checkpoint that fails leaves those before it as they are.
-/// ARCHIVE-2  One checkpoint is open at a time; an image of another one is dropped.
+/// ARCHIVE-1  If a checkpoint fails, the checkpoints before it stay as they are.
+/// ARCHIVE-2  One checkpoint is open at a time; an image of another checkpoint is dropped.
 /// ARCHIVE-3  An image that is handed out is sent again until its replica uses it, or others are
 ///            handed out instead.
 ///
-/// When it dies, so does the scheduler.
+/// If the archive dies, the scheduler dies too.
 struct archive_state {
   using self_pointer = archive_impl_actor::stateful_pointer<archive_state>;
   explicit archive_state(self_pointer self) : self(self) {}

@@ -27,15 +27,16 @@ struct shared_range {
   std::shared_ptr<tensor::shared_parameters> array;
 };
 
-/// compute -> whoever it computes for: the gradient is final from element `first` on.
+/// From the compute actor to the task's listener: the gradient is final from element `first` on.
 struct gradient_ready {
   std::uint64_t attempt = 0; ///< of the task
   std::size_t first = 0;
 };
 using gradient_listener = caf::typed_actor<caf::reacts_to<gradient_ready>>;
 
-/// One batch to compute. Stays within a process: buffers are handed over, not copied, and nobody
-/// else touches them until the answer, but to read what a `gradient_ready` called final.
+/// One batch to compute. It stays within a process: buffers are handed over, not copied. Until the
+/// answer only the compute actor uses the buffers; the listener may read the elements that a
+/// `gradient_ready` called final.
 struct compute_task {
   worker_core::compute_order order;
   std::vector<shared_range> shared;
@@ -50,8 +51,9 @@ struct computed {
   caf::timespan took{};           ///< by the compute actor's clock
 };
 
-/// Computes gradients; CPU and GPU answer alike. Tasks are computed in the order they come, and one
-/// begins when the one before it has been answered: what that one wrote it may read (WORKER-8).
+/// Computes gradients. Every kind of compute actor gives the same answers. Tasks are computed in
+/// the order of their arrival. A task begins after the task before it has been answered, so it may
+/// read the results of that task (WORKER-8).
 using compute_actor = caf::typed_actor<caf::replies_to<compute_task>::with<computed>>;
 
 struct cpu_compute_options {
@@ -70,7 +72,7 @@ struct cpu_compute_options {
   std::function<caf::timespan()> takes = {};
 };
 
-/// Internal: a result was held back for long enough.
+/// Internal: the delay of a result is over.
 struct held_back {};
 using cpu_compute_actor = compute_actor::extend<caf::reacts_to<held_back>>;
 

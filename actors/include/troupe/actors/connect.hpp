@@ -15,8 +15,8 @@ namespace troupe::actors {
 /// for ever for a port that accepts but says nothing. So a plain non-blocking connect tries the
 /// address first, and CAF's own handshake runs under the same deadline.
 ///
-/// Errors, all errc::unreachable with one line that names the address: nobody listens, no answer in
-/// time, something other than a Troupe process of this protocol's interface.
+/// Errors, all errc::unreachable with one line that names the address: no process listens, no
+/// answer in time, something other than a Troupe process of this protocol's interface.
 caf::expected<caf::strong_actor_ptr> connect(caf::actor_system& system, const endpoint& at,
                                              std::chrono::milliseconds timeout,
                                              std::set<std::string> interface);
@@ -41,7 +41,7 @@ caf::expected<std::uint16_t> publish(caf::actor_system& system, const Handle& ha
 /// of another host, ...), in words: what CAF reports does not tell them apart.
 caf::error try_listen(const endpoint& at);
 
-/// Whether the host of `at` refuses a connection to that port: nobody listens there any more.
+/// Whether the host of `at` refuses a connection to that port: no process listens there any more.
 /// Anything else, silence within `timeout` included, is false.
 bool connection_refused(const endpoint& at, std::chrono::milliseconds timeout);
 

@@ -15,10 +15,10 @@ enum class errc : std::uint8_t {
   protocol_mismatch, ///< the peer speaks another protocol version
   job_mismatch,      ///< the peer belongs to another job
   not_a_member,      ///< no node of that number takes part, or the job is over
-  cannot_place,      ///< the node cannot hold what it was asked to
-  not_primary,       ///< only the primary of a shard does this
-  no_such_shard,     ///< no replica of that shard lives here
-  unreachable,       ///< nobody answers at an address
+  cannot_place,      ///< the node cannot hold the requested roles
+  not_primary,       ///< only the primary of a shard answers this request
+  no_such_shard,     ///< this node has no replica of that shard
+  unreachable,       ///< no process answers at an address
   exception,         ///< an actor's handler threw
 };
 
@@ -27,7 +27,7 @@ std::string to_string(errc code);
 /// `text` is one line for the user: expected, found, where.
 caf::error make_error(errc code, std::string text = {});
 
-/// Whether somebody answered with `make_error`; else nobody did, or CAF in their place.
+/// Whether the error was made by `make_error`. Other errors come from CAF: no actor answered.
 bool is_refusal(const caf::error& err);
 
 /// For an actor's exception handler: tells `on_failure` "WHO failed: WHAT" and gives the error that

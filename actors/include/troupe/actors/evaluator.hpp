@@ -25,14 +25,14 @@ struct evaluator_options {
   std::shared_ptr<transport::shared_pools> pools = nullptr; ///< null: no memory is shared
 };
 
-/// Internal: time to look at what is unanswered.
+/// Internal: time to look at unanswered requests.
 struct evaluator_tick {};
 using evaluator_impl_actor = evaluator_actor::extend<caf::reacts_to<evaluator_tick>>;
 
 /// Fetches the parameters of an epoch from all shards, evaluates them on the held-out samples and
-/// answers the scheduler with epoch_evaluated; one request after the other. Evaluates in
-/// its handler and so holds a thread of the system's pool for a while (not a thread of its own, see
-/// system_config). When it dies the run fails.
+/// answers the scheduler with epoch_evaluated; one request after the other. It evaluates in its
+/// handler, and holds a thread of the system's pool meanwhile (not a thread of its own, see
+/// system_config). If the evaluator dies, the run fails.
 struct evaluator_state {
   using self_pointer = evaluator_impl_actor::stateful_pointer<evaluator_state>;
   explicit evaluator_state(self_pointer self) : self(self) {}

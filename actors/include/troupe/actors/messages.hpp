@@ -159,7 +159,7 @@ struct role_failed {
 /// node -> worker: what do you hold? Answer: `leases_held`.
 struct lease_request {};
 
-/// node -> whoever talks with the scheduler: it is this one now.
+/// node -> its pulse, replicas and workers: the scheduler is this actor now.
 struct use_scheduler {
   scheduler_actor scheduler;
 };
@@ -313,7 +313,7 @@ struct become_replica {
   view_number view;
   bool primary = false;
   bool learning = false; ///< not in the chain yet
-  /// Who is sent the changes; null: nobody (the tail without a learner).
+  /// The replica that the changes are sent to; null: none (the tail without a learner).
   shard_actor downstream;
   node_id downstream_node = no_node;
   bool downstream_learns = false;
@@ -424,8 +424,8 @@ bool is_sent_again(std::string_view name);
 
 } // namespace troupe::actors
 
-// CAF finds these by the namespace of the type. They are compiled once, in messages.cpp, and not with
-// every file that sends the message.
+// CAF finds these by the namespace of the type. They are compiled once, in messages.cpp, and not
+// with every file that sends the message.
 #define TROUPE_DECLARE_INSPECT(space, name, ...)                                                   \
   namespace troupe::space {                                                                        \
   caf::error inspect(caf::serializer& f, name& x);                                                 \

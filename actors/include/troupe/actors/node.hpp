@@ -23,10 +23,10 @@ namespace troupe::actors {
 
 struct node_actor_options {
   scheduler_actor scheduler;
-  std::string job_id;        ///< empty: any
-  std::uint32_t shards = 0;  ///< offered: replicas that it can hold
-  std::uint32_t workers = 0; ///< offered
-  /// The workload of a job. May throw: the node then fails with the reason.
+  std::string job_id;        ///< empty: any job
+  std::uint32_t shards = 0;  ///< number of replicas that the node offers to hold
+  std::uint32_t workers = 0; ///< number of workers that the node offers to run
+  /// Makes the workload of a job. If it throws, the node fails with the reason.
   std::function<workload(const job&)> make_workload;
   /// Reaches the node at a contact; may block for a bounded time. Null: all roles are in this
   /// process.
@@ -44,7 +44,7 @@ struct node_actor_options {
 struct begin_node {
   contact at;
 };
-/// Internal: a supervisor's event, and what a factory made.
+/// Internal: a supervisor's event, and the actor that a factory made.
 struct child_event {
   supervisor_event event;
 };
@@ -57,7 +57,7 @@ struct try_scheduler {};
 struct resolve_again {
   shard_id shard;
 };
-/// Internal, from the pulse: the scheduler took this node for lost.
+/// Internal, from the pulse: the scheduler declared this node lost.
 struct was_lost {
   std::string reason;
 };
@@ -66,10 +66,10 @@ using node_impl_actor =
                        caf::reacts_to<compute_started>, caf::reacts_to<try_scheduler>,
                        caf::reacts_to<resolve_again>, caf::reacts_to<was_lost>>;
 
-/// One process's part in a job: holds replicas and runs workers as the scheduler places them. What
-/// follows from an event is decided by two values: scheduler::node_membership (NODE-3, NODE-4) and
-/// scheduler::peer_directory (NODE-5, NODE-6, NODE-7). The actor tells them what has happened and
-/// sends what they answer.
+/// One process's part in a job: holds replicas and runs workers as the scheduler places them. Two
+/// values decide what follows from an event: scheduler::node_membership (NODE-3, NODE-4) and
+/// scheduler::peer_directory (NODE-5, NODE-6, NODE-7). The actor passes events to them and carries
+/// out their answers.
 ///
 ///     message         answer
 ///     begin_node      sends hello to the scheduler
@@ -90,8 +90,8 @@ using node_impl_actor =
 /// NODE-2  When compute actors fail more often than the supervisor's intensity, the node fails with
 ///         the first cause, and the scheduler places its roles elsewhere.
 ///
-/// It loads data and connects in its handlers and holds its thread meanwhile. When it dies, its
-/// children die with it. Its heartbeat is an actor of its own (`pulse`).
+/// The node loads data and connects in its handlers and holds its thread meanwhile. If the node
+/// dies, its children die with it. Its heartbeat is an actor of its own (`pulse`).
 struct node_state {
   using self_pointer = node_impl_actor::stateful_pointer<node_state>;
   explicit node_state(self_pointer self) : self(self) {}

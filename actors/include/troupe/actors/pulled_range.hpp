@@ -14,25 +14,27 @@ namespace troupe::actors {
 
 using transport::placed_blocks;
 
-/// What is left to do with a range of a worker's parameters between its pull and its use.
+/// The remaining work on a range of a worker's parameters between its pull and its use.
 ///
-/// PULLED-1 After `settle` each element is what was pulled less `step` times each own gradient, one
-///          after the other, wherever the pull left it.
-/// PULLED-2 A range is settled once, however often that is asked: its copies know of each other. So
-///          a batch that is computed anew, because its compute actor died, subtracts nothing twice.
+/// PULLED-1 After `settle` each element is the pulled value less `step` times each own gradient,
+///          one after the other, wherever the pull left the value.
+/// PULLED-2 A range is settled once, however often `settle` is called, because its copies share
+///          that state. So a batch that is computed anew after its compute actor died subtracts
+///          nothing twice.
 struct pulled_range {
   scheduler::shard_range range; ///< of the flat parameter vector
-  /// What was kept of the pull (TRANSFER-8): whole floats, by byte offset in the range. The rest
-  /// lies in the parameters.
+  /// The blocks of the pull that were kept (TRANSFER-8): whole floats, by byte offset in the range.
+  /// The rest of the range is in the parameters.
   placed_blocks kept;
-  /// Of the whole model's size, in the order of their clocks: what the pull lacks (WORKER-4).
+  /// The gradients that the pull lacks (WORKER-4), each of the whole model's size, in the order of
+  /// their clocks.
   std::vector<std::shared_ptr<const tensor::aligned_vector<float>>> own_writes;
   float step = 0; ///< by which gradients are subtracted
   std::shared_ptr<std::atomic<bool>> settled = std::make_shared<std::atomic<bool>>(false);
 };
 
-/// Does it, in one pass. `parameters` are those of the whole model and do not overlap with what is
-/// read. Any thread.
+/// Settles the range in one pass. `parameters` are those of the whole model and do not overlap with
+/// the memory that is read. May be called from any thread.
 void settle(const pulled_range& pulled, std::span<float> parameters);
 
 } // namespace troupe::actors

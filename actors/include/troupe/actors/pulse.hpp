@@ -15,7 +15,7 @@ struct pulse_options {
   node_id node;
   scheduler_actor scheduler;
   caf::timespan period = std::chrono::milliseconds(250);
-  /// A scheduler that answers nothing for so long is given up: longer than one that was killed
+  /// If the scheduler answers nothing for this time, it is given up. Longer than a killed scheduler
   /// needs to be started again.
   caf::timespan patience = std::chrono::seconds(60);
   std::shared_ptr<read_lease> lease;                  ///< extended with every answer; may be null
@@ -27,10 +27,10 @@ struct pulse_options {
 struct beat {};
 using pulse_impl_actor = pulse_actor::extend<caf::reacts_to<beat>>;
 
-/// A node's heartbeat. An actor of its own, because the node holds its thread while it loads data
-/// and connects; and on the pool of threads that shards and workers run on (which has more threads
-/// than there are actors that block), because a heartbeat is worth something only while these run:
-/// on a thread of its own it would beat on in a process whose actors are all stuck.
+/// A node's heartbeat. It is an actor of its own because the node holds its thread while it loads
+/// data and connects. It runs on the thread pool of the shards and workers (which has more threads
+/// than there are actors that block), because a heartbeat should vouch for them: on a thread of its
+/// own it would go on in a process whose actors are all stuck.
 ///
 ///     message          what it does
 ///     beat             sends a heartbeat, and the next beat after `period`
@@ -38,11 +38,12 @@ using pulse_impl_actor = pulse_actor::extend<caf::reacts_to<beat>>;
 ///     declared_lost    tells the node: the scheduler goes on without it
 ///     use_scheduler    asks that one from now on
 ///
-/// PULSE-1 It beats from the node's welcome to the node's end, whatever the node itself does.
+/// PULSE-1 The pulse beats from the node's welcome to the node's end, whatever the node itself
+///         does.
 ///
-/// When a scheduler is given up and which reads an answer allows is decided by
-/// scheduler::heartbeat_log (PULSE-2, PULSE-3). The pulse is linked to its node. It says nothing
-/// about a single actor that hangs while others run.
+/// scheduler::heartbeat_log decides when a scheduler is given up and which reads an answer allows
+/// (PULSE-2, PULSE-3). The pulse is linked to its node. If a single actor hangs while others run,
+/// the pulse does not notice.
 struct pulse_state {
   using self_pointer = pulse_impl_actor::stateful_pointer<pulse_state>;
   explicit pulse_state(self_pointer self) : self(self) {}

@@ -5,21 +5,22 @@
 
 namespace troupe::actors {
 
-/// How long the primaries of a node may answer reads. The node's heartbeat extends it with each
-/// answer of the scheduler, which gives the node's shards to others only when it has run out; so a
-/// primary that was replaced while it hung answers nothing from the past.
+/// The time until which the primaries of a node may answer reads. Each answer of the scheduler to
+/// the node's heartbeat extends it. The scheduler gives the node's shards to other nodes only after
+/// the lease has run out. So a primary that was replaced while it hung answers nothing from the
+/// past.
 ///
-/// LEASE-1  A heartbeat sent at t and answered allows reads until t + length: counted from before
-///          the scheduler heard it, by the clock of the node alone.
-/// LEASE-2  The scheduler replaces a node that may still run, one that is drained too, no earlier
-///          than `length` after the last heartbeat that it answered it, counted from after it was
-///          sent.
+/// LEASE-1  If a heartbeat sent at t is answered, reads are allowed until t + length. The time
+///          counts from before the scheduler received the heartbeat, by the node's own clock.
+/// LEASE-2  If a node may still run, drained or not, the scheduler replaces it no earlier than
+///          `length` after it answered the node's last heartbeat; this time counts from after that
+///          heartbeat was sent.
 ///
 /// Thread-safe.
 class read_lease {
  public:
   using clock = std::chrono::steady_clock;
-  /// Shorter than any silence that the failure detector acts on (PHI-3), so that it delays nothing.
+  /// Shorter than any silence that the failure detector acts on (PHI-3): it delays no replacement.
   static constexpr clock::duration length = std::chrono::milliseconds(1250);
 
   void extend(clock::time_point until) noexcept {

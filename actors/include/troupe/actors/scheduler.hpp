@@ -85,10 +85,10 @@ using scheduler_impl_actor =
                             caf::reacts_to<checkpoint_ended>>;
 
 /// The root: takes nodes in, places replicas and workers, decides views, leases batches, takes
-/// checkpoints, ends the run. What it does is decided by scheduler::coordinator, which has the
-/// promises SCHED-1 to SCHED-13 and the phases of a run. This actor makes events of messages,
-/// carries out the coordinator's orders at the end of each handler, and keeps what the coordinator
-/// does not know: handles, addresses, the journal, the archive, the evaluator.
+/// checkpoints, ends the run. scheduler::coordinator makes the decisions; it has the promises
+/// SCHED-1 to SCHED-13 and the phases of a run. This actor makes events of messages and carries out
+/// the coordinator's orders at the end of each handler. It keeps what the coordinator has no part
+/// of: handles, addresses, the journal, the archive, the evaluator.
 ///
 ///     message           answer
 ///     hello             welcome, or errc::protocol_mismatch, job_mismatch, not_a_member
@@ -103,7 +103,7 @@ using scheduler_impl_actor =
 ///     status_request    status_report
 ///     drain_request     drain_accepted, or errc::not_a_member, cannot_place
 ///
-/// It is not on the data path: while it is away workers go on with the leases they hold.
+/// The scheduler is not on the data path: while it is away, workers go on with their leases.
 struct scheduler_state {
   using self_pointer = scheduler_impl_actor::stateful_pointer<scheduler_state>;
   explicit scheduler_state(self_pointer self) : self(self) {}
@@ -147,7 +147,7 @@ struct scheduler_state {
 
   time_point now() const { return self->clock().now(); }
   void begin_from_journal();
-  /// None: the node is a member as before. Else why it is not.
+  /// Returns none if the node is a member as before, else the reason why it is not.
   std::optional<std::string> take_back(const hello& h);
   void on_down(const caf::down_msg& d);
   void fail(const std::string& reason);
@@ -155,7 +155,7 @@ struct scheduler_state {
 
   // scheduler_orders.cpp
   struct executor; // has a function for each order
-  /// Carries out all orders given so far. After an exception the rest of them is dropped.
+  /// Carries out all orders given so far. After an exception the other orders are dropped.
   void carry_out_orders();
   shard_actor replica(const scheduler::primary_replica& of) const;
   /// Asks for all reports; when they are there, or will not come, calls `then` and carries out the

@@ -20,9 +20,9 @@
 
 namespace troupe::actors {
 
-/// The state of a replica, as far as its node shares it with workers of the same process (hogwild).
+/// The part of a replica's state that its node shares with workers of the same process (hogwild).
 struct shard_slot {
-  std::shared_ptr<shard_core> core; ///< null: it waits for an image
+  std::shared_ptr<shard_core> core; ///< null: the replica waits for an image
 };
 
 struct shard_options {
@@ -31,7 +31,7 @@ struct shard_options {
   std::uint16_t instance = 0; ///< which of its node's replicas, for the history
   shard_core::options core;   ///< for a state that comes as an image
   std::shared_ptr<shard_slot> slot;
-  std::shared_ptr<const read_lease> lease; ///< null: one that never runs out
+  std::shared_ptr<const read_lease> lease; ///< null: a lease that never runs out
   scheduler_actor scheduler;
   std::shared_ptr<history::recorder> recorder;          ///< may be null
   caf::timespan resend_after = std::chrono::seconds(2); ///< to the next replica
@@ -65,21 +65,22 @@ using shard_impl_actor =
 ///     take_image         replica_image and its parts, to the archive
 ///     applied_request    applied_report, or errc::not_primary
 ///
-/// REPLICA-1  A primary applies, acknowledges and shows nothing that another replica of its view
-///            lacks (LOG-2); so nothing that was acknowledged or seen is lost while one lives.
+/// REPLICA-1  A primary applies, acknowledges and shows only changes that every other replica of
+///            its view has (LOG-2). So a change that was acknowledged or seen is not lost while one
+///            replica lives.
 /// REPLICA-2  A change or an acknowledgement of a view below the replica's own is refused. A change
-///            of a view above waits until that view is installed here; an acknowledgement of one is
-///            dropped, for with the view everything open is sent again.
+///            of a later view waits until that view is installed here. An acknowledgement of a
+///            later view is dropped, because with the view all open changes are sent again.
 /// REPLICA-3  A primary answers reads only while its read lease holds (LEASE-1).
-/// REPLICA-4  What only a primary may answer waits at a backup, in case its becoming primary has
-///            not reached it yet.
-/// REPLICA-5  A learner is in no view's chain until it has everything that any replica of the view
-///            has applied (LOG-6).
-/// REPLICA-6  Every few seconds all replicas of a chain hash their states after the same change.
-/// One
-///            that differs from the one before it is reported (`diverged`), and replaced.
+/// REPLICA-4  A request that only a primary may answer waits at a backup, because the view that
+///            makes this backup the primary may still be on its way.
+/// REPLICA-5  A learner is in no view's chain until it has every change that any replica of the
+///            view has applied (LOG-6).
+/// REPLICA-6  Every few seconds all replicas of a chain hash their states after the same change. A
+///            replica that differs from the replica before it is reported (`diverged`) and
+///            replaced.
 ///
-/// When it dies, so does its copy; the view's other replicas go on without it.
+/// When a replica dies, its copy is lost; the other replicas of the view go on without it.
 struct shard_state {
   using self_pointer = shard_impl_actor::stateful_pointer<shard_state>;
   explicit shard_state(self_pointer self) : self(self) {}
@@ -124,7 +125,7 @@ struct shard_state {
     pull request;
     caf::actor_clock::time_point since;
   };
-  /// What is to happen once the change of this number is applied.
+  /// The action that follows when the change of this number is applied.
   struct owed_answer {
     std::uint64_t sequence = 0;
     transfer_id came_as = 0;

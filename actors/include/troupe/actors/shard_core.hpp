@@ -37,57 +37,58 @@ using scheduler::worker_id;
 /// A gradient's bytes: float blocks by byte offset.
 using gradient_blocks = placed_blocks;
 
-/// Stands where the number of updates that a gradient's parameters contained is not known.
+/// The value for an unknown number of updates in a gradient's parameters.
 inline constexpr std::uint64_t unknown_updates = UINT64_MAX;
 
-/// What can happen to the state of a shard. Every replica makes the same changes in the same order
-/// (replica_log) and so has the same state, bit for bit.
+/// A change to the state of a shard. Every replica makes the same changes in the same order
+/// (replica_log), so all replicas have the same state, bit for bit.
 struct shard_change {
   enum class kind : std::uint8_t {
     gradient, ///< of a batch that was new to the primary
-    repeated, ///< a batch came again: nothing but its worker's clock moves
+    repeated, ///< a batch came again: only its worker's clock moves
     in_place, ///< hogwild: a worker of this process has applied it to the shared array
     enter,    ///< a worker counts in the clocks from `clock` on
     leave,    ///< a worker no longer counts
-    compare,  ///< changes nothing: each replica says what its state is after it
+    compare,  ///< changes nothing: each replica reports its state after this change
   };
   kind what = kind::gradient;
   worker_id worker;
   clock_value clock = 0;
   batch_id batch;
-  /// The updates in the parameters that the gradient was computed from.
+  /// The number of updates in the parameters that the gradient was computed from.
   std::uint64_t seen_updates = unknown_updates;
   gradient_blocks gradient;
 };
 
 /// The state of one shard and its rules; no CAF, no I/O. The actor around it receives, asks, sends.
 ///
-/// SHARD-1  A batch's gradient is applied once: a batch that is in the applied set is never applied
-///          again, whoever pushes it.
-/// SHARD-2  `async`, `ssp`: a batch is applied when its change is. `bsp`: it is kept until its step
-///          is whole; then the mean of the step's gradients, summed in batch order, is applied
-///          once. The result depends on nothing else: not on who pushed, when, or how bytes were
-///          cut.
+/// SHARD-1  A batch's gradient is applied once: a batch in the applied set is never applied again,
+///          whichever worker pushes it.
+/// SHARD-2  `async`, `ssp`: a batch is applied with its change. `bsp`: a gradient is kept until its
+///          step is complete; then the mean of the step's gradients, summed in batch order, is
+///          applied once. Nothing else affects the result: neither the workers that pushed, nor the
+///          times, nor the cut of the bytes.
 /// SHARD-3  A snapshot never changes.
 /// SHARD-4  The snapshot of an epoch is the range at the moment when the epoch's last batch had
 ///          been applied. (In `async` and `ssp` batches of the next epoch may be in it.) The newest
 ///          two are kept.
 /// SHARD-5  `ssp(s)`: a read at clock c is admitted only while every live worker's applied clock is
 ///          at least c - s. `bsp`: a read for step k only when step k-1 has been applied.
-/// SHARD-6  With staleness damping a gradient is scaled by staleness_scale of the updates that were
-///          applied between the read it was computed from and its own application.
+/// SHARD-6  With staleness damping a gradient is scaled by staleness_scale(n), where n is the
+///          number of updates between the read that it was computed from and its own application.
 /// SHARD-7  `bsp`: a read for step k gets exactly the parameters that step k-1 left, also from a
-///          shard that has applied step k already. When a worker is lost between two shards'
-///          acceptances of its batch, one of them is a step ahead, and whoever computes the batch
-///          again must see the same parameters on both. (No shard can be two steps ahead of
-///          another: the step after next needs parameters of the next from all.)
+///          shard that has applied step k already. If a worker is lost after one shard accepted its
+///          batch and before another did, the first shard can be a step ahead. The worker that
+///          computes the batch again must see the same parameters on both. (No shard can be two
+///          steps ahead of another, because the step after next needs parameters of the next step
+///          from all shards.)
 /// SHARD-8  The state after a change is a function of the state before and the change: replicas
 ///          that make the same changes are equal bit for bit.
 /// SHARD-9  After a restore onto other ranges the parts of a range may have applied different
-///          batches. A batch is then applied to the parts that lack it, and the parts become one
-///          when they have the same.
+///          batches. A batch is then applied to the parts that lack it. Parts with equal sets
+///          become one part.
 ///
-/// Not thread-safe, but for the shared array of `hogwild`, which workers of the same process use.
+/// Not thread-safe, except the shared array of `hogwild`, which workers of the same process use.
 class shard_core {
  public:
   struct options {
@@ -101,27 +102,27 @@ class shard_core {
 
   /// `initial`: the parameters of `range`.
   shard_core(const options& o, scheduler::shard_range range, std::span<const float> initial);
-  /// Goes on from an image; `workers` of the options is ignored. Throws std::invalid_argument when
+  /// Continues from an image; `workers` of the options is ignored. Throws std::invalid_argument if
   /// the image is of another job's shape.
   shard_core(const options& o, const shard_image& image);
 
   std::size_t size() const noexcept { return range_.size; }
 
-  /// Every part of the range has applied the batch (bsp: keeps it).
+  /// Whether every part of the range has applied the batch (bsp: keeps it).
   bool applied(batch_id batch) const noexcept;
-  /// What every part of the range has applied.
+  /// The batches that every part of the range has applied.
   scheduler::applied_set applied_everywhere() const;
 
   /// Throws std::invalid_argument for a batch that is not of the job or bytes that do not cover the
   /// range: such a change must not be made.
   void check(const shard_change& change) const;
 
-  /// Makes a change that passed the check. True if it brought a batch that was new.
+  /// Makes a change that passed the check. Returns true if it brought a new batch.
   bool make(const shard_change& change);
 
   /// Whether the mode lets a worker at this clock (bsp: for this step) read now (SHARD-5).
   bool may_read(clock_value clock, std::uint64_t step) const;
-  /// What a read that may be served gets.
+  /// The answer to an admitted read.
   struct reading {
     snapshot parameters;
     clock_value own_applied = 0;    ///< the reader's clocks below are contained
@@ -129,12 +130,12 @@ class shard_core {
     bool before_last_step = false;  ///< bsp: as they were then (SHARD-7)
   };
   reading read(worker_id worker, clock_value clock, std::uint64_t step) const;
-  /// bsp: a read misses nothing, whatever the clocks say.
+  /// True in bsp: a read misses nothing, whatever the clocks say.
   bool reads_are_exact() const noexcept { return steps_.has_value(); }
 
-  /// The range now.
+  /// The present parameters of the range.
   snapshot current() const;
-  /// As it was when the epoch's last batch had been applied; null: not complete yet, or too old.
+  /// The range when the epoch's last batch had been applied; null: not complete yet, or too old.
   snapshot of_epoch(std::uint32_t epoch) const;
 
   /// The whole state. What is large is shared, not copied, but for hogwild, where the caller sees

@@ -12,20 +12,20 @@ namespace troupe::actors {
 using storage::snapshot;
 using transport::shareable_array;
 
-/// Floats that are written in place as long as nobody holds a snapshot of them, and copied once
-/// when somebody does.
+/// An array of floats that is written in place while no snapshot of it is held, and copied once
+/// when a snapshot is held.
 ///
 /// ARRAY-1  A snapshot never changes, however the array goes on.
-/// ARRAY-2  Taking a snapshot costs nothing; the first write after it copies, into memory of an
-///          earlier snapshot that was let go if there is some.
-/// ARRAY-3  Whoever writes every element copies nothing: it reads the old values where they are and
-///          writes the new ones into such memory; into their own place while nobody holds a
-///          snapshot.
-/// ARRAY-4  However many snapshots were held at a time, the array keeps the memory of few for
-/// later.
+/// ARRAY-2  Taking a snapshot costs nothing. The first write after it copies, into the memory of an
+///          earlier, released snapshot if there is one.
+/// ARRAY-3  A write of every element copies nothing: it reads the old values in place and writes
+///          the new values into such memory. If no snapshot is held, the new values replace the old
+///          values in place.
+/// ARRAY-4  Whatever the number of snapshots held at a time, the array keeps only the memory of a
+///          few for later.
 ///
-/// One owner takes snapshots and writes; the snapshots may be read and let go by any thread, and by
-/// other processes of the host, to whom they are lent where they lie (shareable_array.hpp).
+/// One owner takes snapshots and writes. Any thread may read and release a snapshot, and so may
+/// other processes of the host, to which snapshots are lent in place (shareable_array.hpp).
 class snapshot_array {
  public:
   snapshot_array() : snapshot_array(std::span<const float>{}) {}

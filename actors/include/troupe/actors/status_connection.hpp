@@ -11,7 +11,7 @@ namespace troupe::actors {
 /// One connection to a scheduler, for many questions. One thread at a time.
 class status_connection {
  public:
-  /// Throws std::runtime_error with one line when nobody answers there within `timeout`.
+  /// Throws std::runtime_error with one line if no scheduler answers there within `timeout`.
   status_connection(const endpoint& scheduler, std::chrono::milliseconds timeout);
   ~status_connection();
   status_connection(const status_connection&) = delete;

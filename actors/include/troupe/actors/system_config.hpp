@@ -16,10 +16,10 @@ namespace troupe::actors {
 /// A CAF configuration with every Troupe message registered and the settings that measured best on
 /// small machines: one shared run queue, no extra deserializer threads.
 ///
-/// Only actors that talk to nobody outside their process may be spawned detached (cpu_compute is):
-/// CAF 0.17.6 keeps a reference to a detached actor that has sent to another process, sometimes for
-/// ever, and then the system's destructor waits for its thread for ever (seen in a third of the
-/// runs of a two-worker job whose nodes were detached, in none of 60 since).
+/// Only actors that exchange no message with other processes may be spawned detached, as
+/// cpu_compute: CAF 0.17.6 keeps a reference to a detached actor that has sent to another process,
+/// sometimes for ever, and then the system's destructor waits for its thread for ever (seen in a
+/// third of the runs of a two-worker job whose nodes were detached, in none of 60 since).
 ///
 /// `networked`: load CAF's middleman. CAF's own file and command-line options are not read.
 class system_config : public caf::actor_system_config {
@@ -41,7 +41,7 @@ class system_config : public caf::actor_system_config {
 
 /// The pools of an actor system; null if it was not made from a system_config.
 std::shared_ptr<transport::shared_pools> pools_of(const caf::actor_system& system);
-/// The same for whoever turns messages into bytes and back; `context` may be null.
+/// The same for code that turns messages into bytes and back; `context` may be null.
 transport::shared_pools* pools_of(const caf::execution_unit* context);
 
 } // namespace troupe::actors

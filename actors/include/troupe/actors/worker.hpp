@@ -23,12 +23,12 @@ struct worker_options {
   worker_core::options core;
   std::vector<shared_range> shared;       ///< hogwild: the shards of this process
   std::uint32_t duplicate_push_every = 0; ///< fault injection; 0: off
-  /// What is unanswered is sent again, and each further time after twice as long.
+  /// An unanswered request is sent again, each further time after twice as long.
   caf::timespan resend_after = std::chrono::seconds(3);
   std::shared_ptr<history::recorder> recorder; ///< may be null
 };
 
-/// Internal: time to look at what is unanswered.
+/// Internal: time to look at unanswered requests.
 struct resend_tick {};
 /// Internal, from its node: the compute actor was started again.
 struct use_compute {
@@ -53,11 +53,11 @@ using worker_impl_actor =
 ///     use_compute   has the batches in hand computed again, by that one
 ///     gradient_ready  pushes the ranges that are final (WORKER-7)
 ///
-/// Pulls and pushes of which nothing has moved for `resend_after` are sent again, the next time
-/// after twice as long, so that what is slow is not made slower; shards tell
-/// repeated ones by their batch. When it dies, its leases go back and nothing is lost: a gradient
-/// in part applied is completed by whoever gets the batch next. What it cannot work around (a model
-/// that throws) ends it, with that as its reason.
+/// If no part of a pull or push has moved for `resend_after`, it is sent again, each further time
+/// after twice as long, so that a slow peer is not made slower. Shards recognise repeated pushes by
+/// their batch. When the worker dies, its leases go back and nothing is lost: the next worker that
+/// computes the batch completes a gradient that only some shards applied. An error from which the
+/// worker cannot recover (a model that throws) ends the worker, with the error as its reason.
 struct worker_state {
   using self_pointer = worker_impl_actor::stateful_pointer<worker_state>;
   explicit worker_state(self_pointer self) : self(self) {}

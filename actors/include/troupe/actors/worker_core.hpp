@@ -30,43 +30,45 @@ using scheduler::batch_id;
 using scheduler::clock_value;
 using scheduler::shard_id;
 
-/// What one worker does next; no CAF, no I/O. One batch computes while the gradients of the batches
-/// before it are being pushed and the parameters for the one after it are being pulled; what has
-/// landed is handed to the compute actor at once, which goes from one batch to the next without
-/// waiting for anybody:
+/// Decides what one worker does next; no CAF, no I/O. While one batch computes, the gradients of
+/// the batches before it are pushed and the parameters for the batch after it are pulled. Landed
+/// parameters go to the compute actor at once, so that it passes from one batch to the next without
+/// a wait:
 ///
 ///     pull(n+1)   |-> . . . . . . ->| landed: n+1 is handed over
 ///     compute     |======== n ===============|======== n+1 ============|
 ///     push(n)                                |-> . . . . pushed
 ///     pull(n+2)                              |-> . . . . . . ->| landed: n+2 is handed over
 ///
-/// WORKER-1 The lowest lease held is handed over next, each at the next clock; in that order they
-///          are computed. (In bsp a lease that comes back from a lost worker may be of an earlier
-///          step than those held, and these wait for it.)
-/// WORKER-2 One pull is open at most, for the clock and step of the batch that is handed over next;
-///          when a lease of an earlier step comes in, the open pull is given up for another.
-/// WORKER-3 At most `max_in_flight` batches are in the compute actor's hands or computed but not
-///          applied on every shard; of these at most `max_in_hand` are in its hands.
+/// WORKER-1 The lowest lease held is handed over next, each lease at the next clock. Batches are
+///          computed in that order. (In bsp a lease that comes back from a lost worker may be of an
+///          earlier step than the leases held; these wait for it.)
+/// WORKER-2 At most one pull is open, for the clock and step of the batch that is handed over next.
+///          If a lease of an earlier step comes in, the open pull is replaced by another.
+/// WORKER-3 At most `max_in_flight` batches are in the compute actor's hands, or computed but not
+///          applied on every shard. At most `max_in_hand` of these are in the compute actor's
+///          hands.
 /// WORKER-4 `ssp`: own writes are read. A pull that overlaps the computation of own gradients
-/// cannot
-///          contain them, so their first-order effect is subtracted locally before the parameters
-///          are used. (Ho et al. 2013, "More effective distributed ML via a stale synchronous
-///          parallel parameter server": read-my-writes.)
+///          cannot contain them, so their first-order effect is subtracted locally before the
+///          parameters are used. (Ho et al. 2013, "More effective distributed ML via a stale
+///          synchronous parallel parameter server": read-my-writes.)
 /// WORKER-5 `bsp`: the batches of one step are computed from one pull.
-/// WORKER-6 A batch that is leased to it again while it computes it, or while its gradient is under
-///          way (it had it as a backup task, and whoever held it was lost), is not computed again:
-///          one clock of a batch would never be whole on the shards that have the other.
-/// WORKER-7 A gradient is final from its end towards its beginning. A remote shard is pushed its
-///          range as soon as that is final, once; the shard of the first parameters, and those
-///          whose array is shared, when the computation has ended. A computation that begins anew
-///          writes into other memory, and what no shard has confirmed is pushed anew.
-/// WORKER-8 A batch that is handed over begins when the one before it has been computed. So the own
-///          gradients that it subtracts are final then, that of the batch before it among them.
-///          Those that are computed anew are so in the same order, each with the new gradients of
-///          those before it.
-/// WORKER-9 A pull goes into no memory that a batch in hand computes with. So the pull for the one
-///          after two in hand begins when the first of them has been computed: what is computed
-///          with is as fresh as if batches were handed over one by one.
+/// WORKER-6 A batch may be leased to the worker again while the worker computes it or its gradient
+///          is under way. (The worker had it as a backup task, and the holder of the lease was
+///          lost.) The batch is then not computed again: some shards would have one clock of the
+///          batch and some the other, and neither would ever be complete.
+/// WORKER-7 A gradient is final from its end towards its beginning. The range of a remote shard is
+///          pushed once, as soon as it is final. The shard of the first parameters, and shards
+///          whose array is shared, get theirs when the computation has ended. A computation that
+///          begins anew writes into other memory, and every range that no shard has confirmed is
+///          pushed anew.
+/// WORKER-8 A batch that is handed over begins when the batch before it has been computed. So the
+///          own gradients that it subtracts are final then, including that of the batch before it.
+///          Batches that are computed anew keep their order, and each subtracts the new gradients
+///          of the batches before it.
+/// WORKER-9 A pull writes into no memory that a batch in hand computes with. If two batches are in
+///          hand, the pull for the next begins when the first of them has been computed. So the
+///          parameters are as fresh as if batches were handed over one by one.
 ///
 /// Not thread-safe.
 class worker_core {
@@ -85,7 +87,7 @@ class worker_core {
 
   explicit worker_core(options o);
 
-  /// More to compute. An idle worker whose clock is below `clock_floor` goes on from there.
+  /// Adds a batch to compute. An idle worker whose clock is below `clock_floor` continues there.
   void lease(const std::vector<batch_id>& batches, clock_value clock_floor);
 
   struct pull_order {
@@ -96,9 +98,9 @@ class worker_core {
   /// The pull to begin now, if any. The caller fills `target` for every remote shard and reports
   /// each by `landed`.
   std::optional<pull_order> begin_pull();
-  /// The remote shard's range lies in the target but for what of it was kept elsewhere;
-  /// `own_applied`: own clocks below it are contained; `seen_updates`: how many updates it
-  /// contains, to come back with the gradient.
+  /// The shard's range is in `target`, except the blocks passed in `kept`. `own_applied`: the range
+  /// contains own clocks below this clock. `seen_updates`: the number of updates that the range
+  /// contains, to be returned with the gradient.
   void landed(shard_id shard, clock_value own_applied, std::uint64_t seen_updates,
               placed_blocks kept = {});
 
@@ -106,7 +108,7 @@ class worker_core {
     clock_value clock;
     batch_id batch;
     std::shared_ptr<tensor::aligned_vector<float>> parameters;
-    /// To be settled before they are computed with; null: nothing is.
+    /// Ranges to be settled before use; null: none.
     std::shared_ptr<const std::vector<pulled_range>> pulled;
     std::shared_ptr<tensor::aligned_vector<float>> gradient; ///< to be filled
     /// Where ranges begin that can be pushed before the end, ascending: ready() wants to be told
@@ -121,28 +123,28 @@ class worker_core {
     batch_id batch;
     std::shared_ptr<const tensor::aligned_vector<float>> gradient;
     std::vector<std::uint64_t> seen_updates; ///< by shard; remote ones: of the parameters used
-    std::vector<shard_id> shards;            ///< to whom it goes now
+    std::vector<shard_id> shards;            ///< the shards that the gradient goes to now
   };
-  /// The gradient of the first batch in hand is final from element `first` on. None: no range
-  /// became final.
+  /// The gradient of the first batch in hand is final from element `first` on. Returns none if no
+  /// range became final.
   std::optional<push_order> ready(std::size_t first);
   /// The first batch in hand is computed: its gradient goes to every shard that lacks it.
   push_order computed();
-  /// The batches in hand are lost and to be handed over anew, in this order.
+  /// The compute actor lost the batches in hand: hand them over anew, in this order.
   std::vector<compute_order> compute_again();
 
-  /// True when with this shard all have the batch, for the first time.
+  /// Returns true when this shard was the last to get the batch, for the first time.
   bool pushed(shard_id shard, batch_id batch);
 
-  /// What some shards have not confirmed: to be sent again after a while.
+  /// The batches that some shards have not confirmed: send them again after a while.
   struct unconfirmed {
     push_order push;
     std::vector<shard_id> missing;
   };
   std::vector<unconfirmed> unconfirmed_pushes() const;
 
-  /// Why it computes nothing. While it computes: `other`, for what its compute actor does not say
-  /// it was at work.
+  /// The activity of the worker while it does not compute. While it computes: `other`, for the time
+  /// in which the compute actor does not report work.
   scheduler::activity waits_for() const;
 
   clock_value next_clock() const noexcept { return next_clock_; }

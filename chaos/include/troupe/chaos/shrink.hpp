@@ -27,9 +27,8 @@ struct shrink_result {
 ///
 /// SHRINK-1  The result fails, if `failing` does: `still_fails(result.faults)` was true. The
 ///           predicate is never asked about `failing` itself, nor twice about the same schedule.
-/// SHRINK-2  The faults of the result are faults of `failing`, in their order, but for what was
-/// made
-///           simpler of them; none begins at another time.
+/// SHRINK-2  The faults of the result are faults of `failing`, in their order, except that some are
+///           simpler. None begins at another time.
 /// SHRINK-3  The same arguments and answers give the same result.
 shrink_result shrink(const schedule& failing,
                      const std::function<bool(const schedule&)>& still_fails,

@@ -15,8 +15,6 @@ namespace troupe::scheduler {
 /// A set of batches of one job: the batches that a shard has applied, or the batches that the
 /// scheduler counts as completed. An epoch in progress takes one bit per batch; an epoch that is
 /// complete, or has no batch yet, takes no memory. A value with equality.
-/// One bit per batch of an epoch in progress; an epoch that is complete, or that has no batch yet,
-/// costs nothing. A value with equality.
 ///
 /// APPLIED-1  `insert` is true exactly once per batch, for any number and order of calls.
 /// APPLIED-2  Memory is proportional to the epochs in progress, not to the batches inserted.

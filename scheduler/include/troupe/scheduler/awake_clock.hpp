@@ -9,8 +9,6 @@ namespace troupe::scheduler {
 /// clock. Between two looks it moves by at most `longest_step`. So if the owner was stopped, or a
 /// busy machine kept it from running, the owner does not take its own absence for the silence of
 /// all others.
-/// at most `longest_step` goes by, so an owner that was stopped, or kept from running by a busy
-/// machine, does not take its own absence for the silence of all others.
 ///
 /// AWAKE-1  It never runs backwards, and never faster than the time passed to it.
 /// AWAKE-2  If it is looked at at least once every `longest_step`, it is exact.

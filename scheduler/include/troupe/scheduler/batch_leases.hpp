@@ -18,8 +18,6 @@ namespace troupe::scheduler {
 
 /// The leases of batches to workers. A batch is leased to a worker. If the worker leaves, dies or
 /// is too slow, the batch comes back and is leased again, until a worker has completed it.
-/// too slow, the batch comes back and is leased again, until a worker has completed it.
-/// or is too slow, and is leased again, until somebody has completed it.
 ///
 /// LEASES-1  At any time every batch of the plan is in exactly one of unleased, leased, completed:
 ///           unleased_count() + open_count() + completed_count() == plan().total_batches().

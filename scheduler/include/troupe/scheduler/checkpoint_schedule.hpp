@@ -66,11 +66,11 @@ class checkpoint_schedule {
 
   /// The number of the open checkpoint.
   std::optional<std::uint64_t> opened() const;
-  /// SCHEDULE-4. Nothing is to be leased.
+  /// SCHEDULE-4. True: no batch may be leased.
   bool resting() const;
-  /// Of the open checkpoint. True: the rest is over.
+  /// The images of the open checkpoint were taken. Returns true if the rest is over.
   bool images_arrived(std::uint64_t number);
-  /// False: another one is open, or none is.
+  /// The checkpoint ended. Returns false if it was not the open checkpoint.
   bool ended(std::uint64_t number);
   /// The images of the open checkpoint were stored.
   void finish(const finished& f) { last_ = f; }
@@ -78,7 +78,7 @@ class checkpoint_schedule {
   void forget() { state_ = idle{}; }
 
   const std::optional<finished>& last() const noexcept { return last_; }
-  /// When the last one was opened, or training began.
+  /// The time at which the last checkpoint was opened, or training began.
   time_point marked_at() const noexcept { return marked_at_; }
 
  private:

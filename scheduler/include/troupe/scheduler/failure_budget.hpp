@@ -17,7 +17,7 @@ class failure_budget {
 
   explicit failure_budget(restart_intensity::options o) : intensity_(o) {}
 
-  /// Counts a failure. None: the run goes on; else why it cannot.
+  /// Counts a failure. Returns none if the run goes on, else the reason why it cannot.
   std::optional<std::string> spend(const std::string& reason, time_point now) {
     if (intensity_.count() == 0 || first_.empty()) first_ = reason;
     if (!intensity_.admit(now)) return "failures came too often to go on; the first was: " + first_;

@@ -22,10 +22,10 @@ namespace troupe::scheduler {
 ///          when it is silent beyond its detector's threshold (PHI-1..3), or when its connection
 ///          closed and its read lease has run out. Time in which the scheduler itself did not run
 ///          is not counted as silence of a node (AWAKE-1).
-/// SCHED-7  A loss is final. A lost node that comes back is told of the loss at its first
-///          heartbeat, and nothing that the node or its workers say changes the run. (After the run
-///          went back to a checkpoint, a batch of a lost worker may no longer be on every shard. It
-///          is leased again, and every shard that has it drops it.)
+/// SCHED-7  A loss is final. If a lost node comes back, the answer to its first heartbeat declares
+///          it lost, and nothing that the node or its workers say changes the run. (After a
+///          rollback, a batch of a lost worker may no longer be on every shard. It is leased again,
+///          and shards that have it drop it.)
 /// SCHED-9  No view without a node is installed while that node may hold an unexpired read lease:
 ///          a node that leads a shard and is to leave gets no more answers to its heartbeats, and
 ///          is relieved `read_lease` after the last heartbeat that was answered (LEASE-2).
@@ -58,7 +58,7 @@ class membership {
     std::uint32_t failures = 0;   ///< of its roles
   };
 
-  /// What a heartbeat is answered with.
+  /// The answer to a heartbeat.
   struct heartbeat_answer {
     bool seen = false;               ///< the node may extend its read lease
     std::optional<std::string> lost; ///< the node is no member: the reason
@@ -78,7 +78,7 @@ class membership {
   void come_back(const node_offer& offer, time_point now);
   /// False: the node is no member.
   bool lose(node_id node, const std::string& why);
-  /// All who are not present are forgotten.
+  /// Forgets all members that are not present.
   void forget_absent();
 
   heartbeat_answer heard(node_id node, time_point now);

@@ -25,7 +25,7 @@ namespace troupe::scheduler {
 ///         fails after `patience`. A node that is no member, or that cannot reach a scheduler
 ///         again, ends when its scheduler is lost.
 /// NODE-4  A node that was declared lost drops every role before it joins again, under a new
-///         number. It does so once, however often it is told.
+///         number. It does so once, however often the news arrives.
 class node_membership {
  public:
   using time_point = std::chrono::steady_clock::time_point;

@@ -31,7 +31,7 @@ class phi_accrual {
     std::size_t window = 100; ///< times between heartbeats that are remembered
     /// The first estimate: two times of mean `expected`, with a deviation of a quarter of it.
     duration expected = std::chrono::milliseconds(250);
-    /// A silence that means nothing: a busy machine keeps a process waiting for as long.
+    /// The acceptable pause: a busy machine keeps a process waiting for as long.
     duration pause = std::chrono::seconds(1);
     duration mean_max = std::chrono::milliseconds(500);
     duration deviation_min = std::chrono::milliseconds(100);

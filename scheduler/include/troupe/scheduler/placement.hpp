@@ -9,7 +9,7 @@
 
 namespace troupe::scheduler {
 
-/// What a node is ready to hold. A replica of a shard takes the place of one shard.
+/// The offer of a node. A replica of a shard takes the place of one shard.
 struct node_offer {
   node_id node;
   std::uint32_t shards = 0;
@@ -17,7 +17,7 @@ struct node_offer {
   friend bool operator==(const node_offer&, const node_offer&) = default;
 };
 
-/// Which node holds what.
+/// The nodes of all replicas and workers.
 struct placement {
   std::vector<std::vector<node_id>> chains; ///< by shard index: its replicas, primary first
   std::vector<node_id> workers;             ///< by worker index

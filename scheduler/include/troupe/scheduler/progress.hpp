@@ -13,23 +13,22 @@
 
 namespace troupe::scheduler {
 
-/// How far a job is and how fast it goes: the figures of its progress line and epoch events. Told
-/// of each batch once (see batch_leases::complete). A loss given is the mean over its batch's
-/// samples; means over several batches weigh each by its number of samples.
+/// The progress and speed of a job: the figures of its progress line and epoch events. Each batch
+/// is reported once (see batch_leases::complete). A given loss is the mean over the batch's
+/// samples; a mean over several batches weighs each batch by its number of samples.
 ///
 /// PROGRESS-1  The mean loss of a complete epoch is the mean over the epoch's samples.
-/// PROGRESS-2  A loss that is not finite enters no sum; the first such batch is kept by name.
+/// PROGRESS-2  A loss that is not finite enters no sum; the id of the first such batch is kept.
 /// PROGRESS-3  The durations of the complete epochs add up to the time from the start to the last
 ///             completion of an epoch.
-/// PROGRESS-4  Restored from its contents, it goes on with the same counts, losses and durations,
-///             as if no time had passed in between: the time for which nobody was there to look
-///             is in no duration.
+/// PROGRESS-4  A restored object goes on with the same counts, losses and durations, as if no time
+///             had passed in between: no duration contains the time between the two processes.
 class job_progress {
  public:
   using time_point = std::chrono::steady_clock::time_point;
   using seconds = std::chrono::duration<double>;
 
-  /// What happened since the last call of take_recent (since the start, for the first).
+  /// The figures since the last call of take_recent (since the start, for the first call).
   struct recent {
     std::uint64_t batches = 0;
     std::uint64_t samples = 0;
@@ -37,7 +36,8 @@ class job_progress {
     double samples_per_second = 0;   ///< 0 when no time has passed
   };
 
-  /// What outlives the process: no point in time, since a clock may begin anew with it.
+  /// The content to be saved. It has no point in time, because a new process may have another
+  /// clock.
   struct content {
     struct epoch {
       double loss_sum = 0;             ///< of loss * samples, over the batches with a finite loss
@@ -54,18 +54,18 @@ class job_progress {
   };
 
   explicit job_progress(batch_plan plan);
-  /// Goes on from `known` at `now` (PROGRESS-4). What is recent, and with it the rate behind
-  /// time_left, begins anew. Throws std::invalid_argument for a content that no job of this plan
-  /// can have.
+  /// Continues from `known` at `now` (PROGRESS-4). The recent figures, and with them the rate
+  /// behind time_left, begin anew. Throws std::invalid_argument for a content that no job of this
+  /// plan can have.
   job_progress(batch_plan plan, const content& known, time_point now);
 
   /// All of it at `now`.
   content contents(time_point now) const;
 
-  /// Counts what was completed while nobody was there to be told: an epoch of which `completed` has
-  /// more batches than are counted gets its count, without a loss for those that are new. One of
-  /// which it has fewer stays as it is. Nothing for a set with nothing new. Throws
-  /// std::invalid_argument when the set is of another job.
+  /// Counts the batches that were completed while no scheduler ran. If `completed` has more batches
+  /// of an epoch than are counted, the epoch gets that count, without a loss for the new batches.
+  /// If it has fewer, the epoch stays as it is. Throws std::invalid_argument if the set is of
+  /// another job.
   void catch_up(const applied_set& completed, time_point now);
 
   const batch_plan& plan() const noexcept { return plan_; }
@@ -74,9 +74,9 @@ class job_progress {
   /// completion starts it.
   void start(time_point now);
 
-  /// A batch was completed, for the first time. False when its loss is NaN or infinite
+  /// A batch was completed, for the first time. Returns false if its loss is NaN or infinite
   /// (PROGRESS-2); the batch counts as completed all the same. Throws std::invalid_argument for a
-  /// batch that is not of the plan and std::logic_error when its epoch has all its batches already.
+  /// batch that is not of the plan, and std::logic_error if all batches of its epoch are counted.
   bool complete(batch_id batch, double loss, time_point now);
 
   /// The first batch whose loss was not finite.
@@ -94,8 +94,9 @@ class job_progress {
 
   /// Mean loss over the batches of epoch `e` completed so far; none before the first.
   std::optional<double> epoch_loss(std::uint32_t e) const noexcept;
-  /// From the completion of the epoch that was completed before it (the start, for the first) to
-  /// its own; none while it is not complete. Epochs overlap, so this is not the age of its batches.
+  /// The time from the completion of the epoch that was completed before it (the start, for the
+  /// first) to its own completion; none while the epoch is not complete. Epochs overlap, so this is
+  /// not the age of its batches.
   std::optional<seconds> epoch_duration(std::uint32_t e) const noexcept;
   /// The epoch's samples by its duration; none while it is not complete, 0 when no time has passed.
   std::optional<double> epoch_samples_per_second(std::uint32_t e) const noexcept;

@@ -82,9 +82,9 @@ class replica_log {
     return true;
   }
 
-  /// Who is downstream from now on. `same`: it was there before, in the same role or as the
-  /// learner; then only what it did not acknowledge is sent again. A new learner begins with
-  /// `learner_begins`.
+  /// Sets the replica downstream. `same`: it was downstream before, in the same role or as the
+  /// learner; then only the changes that it did not acknowledge are sent again. A new learner
+  /// begins with `learner_begins`.
   void install(downstream kind, bool same) {
     downstream_ = kind;
     if (!same) acknowledged_ = applied_;
@@ -109,8 +109,8 @@ class replica_log {
            (acknowledged_ >= applied_ || mutant_active(mutant::learner_joins_early));
   }
 
-  /// The next change for whoever is downstream; none: there is nobody, or it was sent everything.
-  /// Valid until the next call that changes the log.
+  /// The next change for the replica downstream. None if there is no such replica, or if it was
+  /// sent every change. Valid until the next call that changes the log.
   std::optional<std::pair<std::uint64_t, const T*>> next_to_send() {
     if (downstream_ == downstream::none || !learner_begun_ || sent_ >= last_) return std::nullopt;
     ++sent_;

@@ -43,13 +43,13 @@ struct placing {
   std::size_t awaited = 0; ///< answers of nodes
 };
 
-/// A scheduler that was started again waits for the nodes to come back, then asks every primary
-/// what it has applied.
+/// A restarted scheduler waits for the nodes to come back, then asks every primary for its applied
+/// set.
 struct reconciling {
   std::vector<held_leases> held = {};
   std::uint64_t round = 0;                      ///< of asking all; 0: none yet
   std::map<shard_id, applied_set> applied = {}; ///< as told in this round
-  /// What every shard has applied; none until all have answered.
+  /// The batches that every shard has applied; none until all have answered.
   std::optional<applied_set> completed(std::uint32_t shards) const;
 };
 

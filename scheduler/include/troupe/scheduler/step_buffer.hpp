@@ -77,8 +77,8 @@ class step_buffer {
   /// The lowest step that has not been taken; plan().total_steps() when all have.
   std::uint64_t current_step() const noexcept { return current_step_; }
 
-  /// A pull for step `step` may be answered: every step before it has been taken (and, by a caller
-  /// that applies what it takes at once, applied).
+  /// Whether a pull for step `step` may be answered: every step before it has been taken. (The
+  /// caller applies a step at once when it takes it.)
   bool may_read(std::uint64_t step) const noexcept {
     return current_step_ + (mutant_active(mutant::step_read_early) ? 1 : 0) >= step;
   }

@@ -36,8 +36,8 @@ class waiting_reads {
     by_reader_.erase(known);
   }
 
-  /// Those that may read now, ascending; they wait no more. `admitted(reader)`: whether its read is
-  /// admitted, false for every read that comes after one for which it is false.
+  /// Removes and returns the readers that may read now, ascending. `admitted(reader)`: whether its
+  /// read is admitted; once it is false for a read, it is false for every later read.
   template <class Admitted>
   std::vector<Reader> take_admitted(Admitted admitted) {
     std::vector<Reader> result;

@@ -15,7 +15,7 @@
 
 namespace troupe::storage {
 
-/// What a checkpoint says of itself.
+/// The description of a checkpoint, as its manifest holds it.
 struct checkpoint_manifest {
   struct shard_file {
     std::string file; ///< within the checkpoint's folder: "shard-0.image"
@@ -47,12 +47,12 @@ struct checkpoint_manifest {
 /// `xxh64`) and `checksum`, the XXH64 of the same object without it, written without spaces and
 /// with its keys in order. Hashes are 16 hex digits.
 ///
-/// CHECKPOINT-1  A file is there whole, and has survived a power failure, or it is not there.
-/// CHECKPOINT-2  A set is removed only when `keep` newer ones are wholly on disk.
-/// CHECKPOINT-3  What load_newest returns is, bit for bit, what was written as one set. A set in
-///               which anything is missing, cut off, changed or does not fit is refused by the name
-///               of the file, and the one before it is tried.
-/// CHECKPOINT-4  Only folders whose names are numbers as above are ever looked into or removed.
+/// CHECKPOINT-1  A file is complete and survives a power failure, or it does not exist.
+/// CHECKPOINT-2  A set is removed only when `keep` newer sets are completely on disk.
+/// CHECKPOINT-3  load_newest returns, bit for bit, what was written as one set. If anything in a
+///               set is missing, cut off, changed or inconsistent, the set is refused by the name
+///               of the file, and the set before it is tried.
+/// CHECKPOINT-4  Only folders with such numbers as names are ever read or removed.
 ///
 /// One store at a time may write into a folder. Not thread-safe; every call may wait for the disk.
 class checkpoint_store {

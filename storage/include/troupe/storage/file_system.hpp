@@ -11,11 +11,11 @@
 
 namespace troupe::storage {
 
-/// The files that actors read and write, so that a test can lose, tear and damage them. The
-/// operations are those of a disk with a power switch: what was written survives it once it was
-/// synced, and a name once its folder was.
+/// The files of actors as an interface, so that a test can lose, tear and damage them. The
+/// operations are those of a disk with a power switch: written bytes survive a power failure once
+/// they were synced, and a name once its folder was synced.
 ///
-/// Every function may wait for the disk and throws tensor::error with the path and the reason.
+/// Every function may wait for the disk. Throws tensor::error with the path and the reason.
 class file_system {
  public:
   struct status {
@@ -30,26 +30,26 @@ class file_system {
   bool exists(const std::filesystem::path& path) {
     return look(path).what != status::kind::missing;
   }
-  /// The names in a folder, in any order; none when it does not exist.
+  /// The names in a folder, in any order; empty if it does not exist.
   virtual std::vector<std::string> list(const std::filesystem::path& folder) = 0;
-  /// The file's first bytes.size() bytes. Gives how many there were.
+  /// Reads the file's first bytes.size() bytes. Returns the number of bytes read.
   virtual std::size_t read(const std::filesystem::path& file, std::span<std::byte> bytes) = 0;
-  /// A file of this content, in the place of one that is there.
+  /// Writes a file of this content; replaces an existing file.
   virtual void write(const std::filesystem::path& file, std::span<const std::byte> bytes) = 0;
-  /// What was written into it survives from here on.
+  /// Syncs the file: the bytes written so far survive a power failure.
   virtual void sync(const std::filesystem::path& file) = 0;
-  /// In the place of a file that is there.
+  /// Renames a file; replaces an existing file of the new name.
   virtual void rename(const std::filesystem::path& from, const std::filesystem::path& to) = 0;
-  /// Its names, and that others are gone, survive from here on.
+  /// Syncs the folder: its present names, and the removal of others, survive a power failure.
   virtual void sync_folder(const std::filesystem::path& folder) = 0;
-  /// With its parents, which survive; nothing when it is there.
+  /// Makes a folder and its parents, which survive a power failure. Does nothing if it exists.
   virtual void make_folder(const std::filesystem::path& folder) = 0;
-  /// True if there was one.
+  /// Removes a file. Returns true if it existed.
   virtual bool remove(const std::filesystem::path& file) = 0;
   virtual void remove_all(const std::filesystem::path& path) = 0;
 };
 
-/// The machine's.
+/// The file system of the machine.
 std::shared_ptr<file_system> real_files();
 
 /// Puts a file of this content in the place of `path`: written under a temporary name, synced,

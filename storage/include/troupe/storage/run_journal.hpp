@@ -17,8 +17,7 @@ struct sqlite3;
 
 namespace troupe::storage {
 
-/// A journal that cannot be made, opened or written. `what()` is one line that begins with the
-/// path.
+/// A journal cannot be made, opened or written. `what()` is one line that begins with the path.
 class journal_error : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
@@ -30,23 +29,23 @@ class journal_in_use : public journal_error {
   using journal_error::journal_error;
 };
 
-/// What a scheduler must know again after it was killed, in one SQLite database.
+/// The state that a restarted scheduler needs, in one SQLite database.
 ///
-/// JOURNAL-1  Each save is one transaction: a reader after any end of the process, or of the
-///            machine, finds a state that was saved, never a part of one.
-/// JOURNAL-2  What a save has returned for is on the disk (write-ahead log, synchronous=FULL).
+/// JOURNAL-1  Each save is one transaction. After any end of the process or the machine, a reader
+///            finds a state that was saved, never a part of one.
+/// JOURNAL-2  When a save returns, its state is on the disk (write-ahead log, synchronous=FULL).
 /// JOURNAL-3  At most one living process has a journal open. The lock is the kernel's: a killed
-///            process loses it, one that is stopped keeps it.
-/// JOURNAL-4  A save that throws leaves the state of the save before in the file. What a save that
-///            the disk refused was to say is on the disk with the next that succeeds.
+///            process loses it, a stopped process keeps it.
+/// JOURNAL-4  If a save throws, the file keeps the state of the save before. The state of a save
+///            that the disk refused is on the disk with the next save that succeeds.
 /// JOURNAL-5  next_node, next_worker and the numbers of views never fall: an id is not given twice.
-/// JOURNAL-6  A file that holds anything but what was saved is not opened: every state carries a
+/// JOURNAL-6  A file with any other content than a saved state is not opened: every state carries a
 ///            checksum.
 ///
-/// Throws journal_error where a line below says so or when the disk refuses, and
-/// std::invalid_argument for a save that cannot be meant (JOURNAL-5, a NaN, a gap). Not safe for
-/// concurrent use. While it is open, nothing else of this process may open the file: closing it
-/// would end the lock, as POSIX has it.
+/// Throws journal_error where a line below says so or if the disk refuses. Throws
+/// std::invalid_argument for a save that contradicts the state (JOURNAL-5, a NaN, a gap). Not safe
+/// for concurrent use. While the journal is open, no other code of this process may open the file:
+/// by POSIX rules, closing the file there would end the lock.
 class run_journal {
  public:
   struct node_entry {
@@ -90,10 +89,10 @@ class run_journal {
   const content& read() const noexcept { return content_; }
   const std::filesystem::path& file() const noexcept { return file_; }
 
-  /// A node that joined, or one that is known and has come back with other particulars.
-  /// `next_node` is above every id given so far, its own included.
+  /// Saves a node that joined, or a known node that came back with other data. `next_node` is above
+  /// every id given so far, including this one.
   void save_node(const node_entry& node, std::uint32_t next_node);
-  /// Nothing for one that is not known.
+  /// Does nothing for an unknown node.
   void save_node_gone(scheduler::node_id node);
   /// The new views of some shards, in one transaction. Each number is higher than the shard's
   /// before, or the view is the same. The first save names every shard from 0.

@@ -15,11 +15,12 @@
 
 namespace troupe::storage {
 
-/// Parameters of a range as they stood at one moment; never written again.
+/// Parameters of a range at one moment; never written again.
 using snapshot = std::shared_ptr<const tensor::aligned_vector<float>>;
 
-/// A part of a shard's range that has applied the same batches. There is more than one after a
-/// restore onto other ranges: what came from different shards may have applied different batches.
+/// A part of a shard's range whose parameters have applied the same batches. After a restore onto
+/// other ranges there is more than one part, because the parts of different shards may have applied
+/// different batches.
 struct image_segment {
   std::uint64_t first = 0; ///< within the range
   std::uint64_t size = 0;
@@ -27,14 +28,13 @@ struct image_segment {
   friend bool operator==(const image_segment&, const image_segment&) = default;
 };
 
-/// All that a shard knows, at one moment between two changes, as a value.
+/// The whole state of a shard at one moment between two changes, as a value.
 ///
-/// IMAGE-1  What decode returns is what was encoded, floats bit for bit (NaN included).
-/// IMAGE-2  Bytes that were cut off, lengthened or changed anywhere, and lengths that cannot be
-///          true, are refused with the reason; no memory is taken on the word of an unchecked
-///          length.
-/// IMAGE-3  state_hash is equal exactly for images that hold the same state bit for bit (but for
-///          64-bit collisions): what replicas of a shard must agree on.
+/// IMAGE-1  decode returns exactly the encoded image, floats bit for bit (NaN included).
+/// IMAGE-2  Bytes that were cut off, lengthened or changed anywhere, and impossible lengths, are
+///          refused with the reason. No memory is allocated for a length that was not checked.
+/// IMAGE-3  state_hash is equal exactly for images with the same state bit for bit (except for
+///          64-bit collisions). Replicas of a shard must have equal hashes.
 /// IMAGE-4  reshard neither loses nor changes a parameter, a velocity or an applied batch of one.
 ///
 /// A well-formed image has `range.size` floats in every snapshot that is there, and segments that

@@ -14,18 +14,17 @@
 
 namespace troupe::transport {
 
-/// A ref-counted, immutable view of contiguous raw bytes: how parameters and gradients travel.
-/// Within a process a copy shares the memory; between processes it is a length and one raw write,
-/// so NaN, infinities and subnormals cross unharmed, or, between processes of one host that share
-/// memory, where the bytes lie in it. Received blocks are 64-byte aligned; a block cut from a
-/// larger buffer is as aligned as its place in it.
+/// A ref-counted, immutable view of contiguous raw bytes: the form in which parameters and
+/// gradients travel. Within a process a copy shares the memory. Between processes a block is a
+/// length and one raw write, so NaN, infinities and subnormals are unchanged; between processes of
+/// one host that share memory it is the place of the bytes in that memory. Received blocks are
+/// 64-byte aligned. A block cut from a larger buffer is as aligned as its place in the buffer.
 ///
 /// BLOCK-1 A block on the wire holds at most `max_bytes`; a longer length is refused before
-/// anything
-///         is allocated for it.
+///         anything is allocated for it.
 /// BLOCK-2 The bytes never change while any block refers to them: the owner must not write.
-/// BLOCK-3 Shared memory that cannot be read makes a block that says so, and no error: whoever gets
-///         it asks for the bytes themselves.
+/// BLOCK-3 If shared memory cannot be read, the block says so (`unreadable`), and this is no error:
+///         the receiver asks for the bytes themselves.
 ///
 /// Thread-safety: like std::shared_ptr; the bytes may be read from any thread.
 class block {
@@ -38,8 +37,8 @@ class block {
   block(std::shared_ptr<const void> owner, const void* data, std::uint32_t size)
       : owner_(std::move(owner)), data_(static_cast<const std::byte*>(data)), size_(size) {}
 
-  /// The same for what came from another process: its memory is a receive buffer, which whoever
-  /// sent it waits for.
+  /// The same for bytes that came from another process. Their memory is a receive buffer, and the
+  /// sender waits until it is free.
   static block received(std::shared_ptr<const void> owner, const void* data, std::uint32_t size) {
     block b{std::move(owner), data, size};
     b.received_ = true;
@@ -53,7 +52,7 @@ class block {
     return b;
   }
 
-  /// A fresh block and where to fill it in, before anybody else holds a copy.
+  /// A fresh block and the memory to fill in, before any other copy of the block exists.
   static std::pair<block, std::byte*> writable(std::uint32_t size) {
     if (size == 0) return {block{}, nullptr};
     auto buffer =
@@ -76,19 +75,19 @@ class block {
     return b;
   }
 
-  /// It goes to another process through shared memory.
+  /// Whether the block goes to another process through shared memory.
   bool lent() const noexcept { return lent_; }
 
-  /// It came through shared memory that this process cannot read; `size()` is 0.
+  /// Whether the block came through shared memory that this process cannot read; `size()` is 0.
   bool unreadable() const noexcept { return unreadable_; }
 
   /// It came from another process: holding it longer than it takes to read keeps others waiting.
   bool received() const noexcept { return received_; }
 
-  /// It came through shared memory.
+  /// Whether the block came through shared memory.
   bool borrowed() const noexcept { return borrowed_; }
 
-  /// What keeps the bytes alive.
+  /// The owner that keeps the bytes alive.
   const std::shared_ptr<const void>& owner() const noexcept { return owner_; }
   std::span<const std::byte> bytes() const noexcept { return {data_, size_}; }
   std::uint32_t size() const noexcept { return size_; }
@@ -105,8 +104,7 @@ class block {
   std::optional<shared_descriptor> lend(shared_pools* pools) const {
     return lent_ && pools != nullptr ? pools->lend(bytes()) : std::nullopt;
   }
-  /// The block that another process lent; one that is `unreadable` where these pools cannot map it,
-  /// or are null.
+  /// The block that another process lent. It is `unreadable` if `pools` is null or cannot map it.
   static block borrow(const shared_descriptor& d, shared_pools* pools) {
     block b;
     if (auto found = pools != nullptr ? pools->open(d) : std::nullopt) {

@@ -43,27 +43,28 @@ struct bulk_part {
 ///          <--------------------- greeting{0, "B"} ---------
 ///                             <--------------------            part, part ...
 ///
-/// Two, since reading and writing take turns at a socket: over one, both ways at once were half as
-/// fast as over two (docs/notes/wire.md). Who connected makes both anew when one breaks.
+/// There are two, because reading and writing take turns at a socket: over one connection, both
+/// ways at once took twice as long (docs/notes/wire.md). If one of the two breaks, the end that
+/// connected makes both anew.
 ///
 /// Three threads, however many peers and parts there are: one connects, one writes, one accepts and
-/// reads. A peer that is slow or stopped holds nobody else up: no socket blocks.
+/// reads. A slow or stopped peer delays no other peer: no socket blocks.
 ///
-/// Parts of one connection arrive in the order in which they were sent, after or before whatever
-/// is said elsewhere. Whether a part has arrived its receiver says, elsewhere; what is on its way
-/// when a connection breaks may be lost (`broke`).
+/// Parts of one connection arrive in the order in which they were sent. Their order relative to
+/// messages on other connections is not defined. The receiver confirms parts elsewhere. If a
+/// connection breaks, the parts on their way may be lost (`broke`).
 ///
-/// BULK-2 Of whoever has not named the token nothing but 128 bytes is read, within
-///        `greeting_timeout`; at most `guests_max` are heard at once. The token is random and told
-///        over the connection that the peers have anyway.
-/// BULK-3 What is malformed (BULK-1) or refused closes its own connection, with a line to `tell`,
-///        and changes nothing else. A part for a receiver that is not there is read and dropped.
-/// BULK-4 What waits to be written is what was sent and nobody credited: it holds the sender's
-///        memory, no copy. What was read is held by its receiver alone.
-/// BULK-5 A connection that breaks, or cannot be made, is tried again `retries` times, each time
-///        after twice as long, then left alone until the next `keep`.
+/// BULK-2 From a connection that has not named the token, only 128 bytes are read, within
+///        `greeting_timeout`; at most `guests_max` such connections are open at once. The token is
+///        random and travels over the connection that the peers have anyway.
+/// BULK-3 A malformed (BULK-1) or refused frame closes its own connection, with a line to `tell`,
+///        and changes nothing else. A part for an unknown receiver is read and dropped.
+/// BULK-4 Only parts that were sent and are not credited wait to be written; they use the sender's
+///        memory without a copy. Only the receiver holds a part that was read.
+/// BULK-5 If a connection breaks or cannot be made, it is tried again `retries` times, each time
+///        after twice as long, and then only after the next `keep`.
 ///
-/// Thread-safe, but for the constructor and destructor.
+/// Thread-safe, except the constructor and destructor.
 class bulk_links {
  public:
   struct options {

@@ -14,7 +14,7 @@
 
 namespace troupe::transport {
 
-/// What a call of a stream came to.
+/// The result of a call of a stream.
 struct stream_result {
   enum class outcome : std::uint8_t {
     moved,
@@ -23,7 +23,7 @@ struct stream_result {
     ended         ///< the connection is closed or broken
   };
   outcome what = outcome::moved;
-  std::size_t bytes = 0; ///< that moved
+  std::size_t bytes = 0; ///< number of bytes that moved
 };
 
 /// A stream of bytes over a connected socket that does not block: plain TCP, or TLS over it. The
@@ -54,13 +54,13 @@ class byte_stream {
   virtual stream_result flush() { return {}; }
   virtual bool has_input() const { return false; }
   virtual void read_ahead() {}
-  /// Why it ended, for the user; empty: the other end is gone.
+  /// The reason of the end, for the user; empty if the other end is gone.
   virtual std::string why() const { return {}; }
 
-  /// Ends the connection. Calls under way and later ones come to `ended`.
+  /// Ends the connection. Calls under way and later calls return `ended`.
   void shut_down() noexcept;
   const tcp_socket& socket() const noexcept { return socket_; }
-  /// Leaves it to somebody else to close the socket.
+  /// Gives up ownership of the socket: the caller closes it.
   void release_socket() noexcept { socket_.release(); }
 
  private:
@@ -69,7 +69,7 @@ class byte_stream {
 
 enum class stream_side : std::uint8_t { connecting, accepting };
 
-/// Makes the stream of a connection; one that is refused comes to `ended`. Called from any thread.
+/// Makes the stream of a connection; a refused connection gives `ended`. Called from any thread.
 using stream_maker = std::function<std::unique_ptr<byte_stream>(tcp_socket, stream_side)>;
 
 /// Plain TCP.

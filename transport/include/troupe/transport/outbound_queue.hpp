@@ -41,9 +41,9 @@ class outbound_queue {
   /// The peer took in `parts` parts of the transfer; more than are on their way count as all.
   /// `key`: the peer's (shared_pools::key), 0 if it could not read them (TRANSFER-5).
   void credit(transfer_id id, std::uint32_t parts, std::uint64_t key);
-  /// The peer of this key needs no more of the transfer: it has answered it.
+  /// The peer of this key has answered the transfer, so it needs no further part.
   void settle(transfer_id id, std::uint64_t key);
-  /// Forgets everything that is to be sent or on its way; what is known of the peer stays.
+  /// Forgets all parts that wait or are on their way; the key and the lane of the peer stay.
   void clear();
   /// The same, and forgets which way parts take: another counterpart is reached.
   void forget() {

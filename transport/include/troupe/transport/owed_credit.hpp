@@ -22,7 +22,7 @@ class owed_credit {
   /// The transfer is whole, and no answer will say so.
   void close(transfer_id id);
   void clear();
-  /// What is to be sent now, as credit of `from` (TRANSFER-5, TRANSFER-6).
+  /// The credit to send now, as credit of `from` (TRANSFER-5, TRANSFER-6).
   std::vector<credit> due(peer_number from);
 
  private:

@@ -53,9 +53,9 @@ class peer {
   /// answers.
   std::uint64_t key() const noexcept { return key_of(pools_); }
 
-  /// The counterpart is reached over this lane, or by messages alone if it is null.
+  /// Sets the lane over which the counterpart is reached; null: by messages alone.
   void reach_over(std::shared_ptr<bulk_lane> lane) { out_.use(std::move(lane)); }
-  /// Another counterpart has taken the place of the one before.
+  /// Another counterpart replaces the counterpart (PEER-3).
   void moved(std::shared_ptr<bulk_lane> lane);
 
   // -- what goes to the counterpart
@@ -68,7 +68,7 @@ class peer {
     announce(out_.next_of(id));
     flush(post);
   }
-  /// Of a transfer that was announced without parts.
+  /// The parts of a transfer that was announced without parts.
   template <class Post>
   void send(outbound_transfer t, Post&& post) {
     add(std::move(t));
@@ -86,12 +86,12 @@ class peer {
     out_.add(parts);
     flush(post);
   }
-  /// Posts what may go now, also what was lost with a bulk connection.
+  /// Posts the parts that may go now, and the parts that a broken bulk connection lost.
   template <class Post>
   void flush(Post&& post) {
     while (auto next = out_.next()) post(std::move(*next));
   }
-  /// Takes credit, and posts what may go now.
+  /// Takes credit, and posts the parts that may go now.
   template <class Post>
   void take(const credit& c, Post&& post) {
     out_.credit(c.transfer, c.parts, c.key);
@@ -99,11 +99,11 @@ class peer {
   }
   /// The counterpart has the transfer; `key` came with its answer.
   void answered(transfer_id id, std::uint64_t key) { out_.settle(id, key); }
-  /// The transfer is not wanted any more.
+  /// Gives up a transfer.
   void give_up(transfer_id id) { out_.cancel(id); }
-  /// What was sent did not arrive.
+  /// The sent parts did not arrive (PEER-4).
   void lost() { out_.clear(); }
-  /// Bytes that wait to be sent.
+  /// The number of bytes that wait to be sent.
   std::uint64_t waiting() const noexcept { return out_.waiting(); }
 
   // -- what comes from the counterpart
@@ -113,7 +113,7 @@ class peer {
     owes_ = true;
     owed_.clear();
   }
-  /// Every part counts, also one that nobody wants (TRANSFER-3).
+  /// Counts every part towards the credit, also a part that fits no transfer (TRANSFER-3).
   void take(const part& p) {
     if (owes_) owed_.add(p);
   }
@@ -124,7 +124,7 @@ class peer {
   }
   /// An answer of this end goes to the counterpart, with `key()`.
   void answer(transfer_id id) { owed_.settle(id); }
-  /// The transfer is whole and no answer will say so: its credit is due.
+  /// The transfer is complete and gets no answer: its credit is due.
   void whole(transfer_id id) { owed_.close(id); }
 
  private:

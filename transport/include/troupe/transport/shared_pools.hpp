@@ -11,13 +11,13 @@
 
 #include "troupe/values/aligned.hpp"
 
-/// Memory that processes of one host share, so that bytes go from one to the other with a single
-/// copy, or none. Knows no CAF.
+/// Memory that processes of one host share, so that bytes go from one process to another with a
+/// single copy, or none. Knows no CAF.
 namespace troupe::transport {
 
-/// Where bytes lie in a pool, as a message says it to another process of the host.
+/// The place of bytes in a pool, in the form in which a message carries it to another process.
 struct shared_descriptor {
-  std::uint32_t process = 0; ///< that made the pool
+  std::uint32_t process = 0; ///< the process that made the pool
   std::uint32_t file = 0;    ///< its descriptor there
   std::uint64_t token = 0;   ///< of the pool, random
   std::uint32_t slot = 0;
@@ -26,7 +26,7 @@ struct shared_descriptor {
   friend bool operator==(const shared_descriptor&, const shared_descriptor&) = default;
 };
 
-/// Bytes in a pool; they stay as they are as long as `owner` is held.
+/// Bytes in a pool. They do not change while `owner` is held.
 struct shared_bytes {
   std::shared_ptr<const void> owner;
   const std::byte* data = nullptr;
@@ -34,36 +34,33 @@ struct shared_bytes {
 };
 
 /// The pool that a process fills and those of other processes that it reads. Each actor system has
-/// such pools of its own, and hands them to whatever uses them. A pool is a file in
-/// memory without a name, cut into slots; each slot counts those who hold it, in all processes:
+/// such pools of its own, and hands them to the code that uses them. A pool is a file in memory
+/// without a name, cut into slots. Each slot counts its holders in all processes:
 ///
 ///     filled by copy()        read in another process
 ///       slot: 1 holder
 ///       lend(): 2 holders  -- descriptor in a message -->  open(): takes the second over
-///       let go: 1 holder                                   lends it on, or lets go: the slot is
-///       free
+///       let go: 1 holder                                   lends it on, or lets go: it is free
 ///
-/// POOL-1  A slot is written by the process of its pool alone, when nobody holds it. So bytes do
-/// not
-///         change under whoever reads them, also when the reader was stopped for an hour.
-/// POOL-2  A holder that was killed, or a descriptor that was lost on its way, leaves its slot
-/// taken.
-///         When no slot is free and the pool is older than `pool_patience`, another pool takes its
-///         place; the old one is gone when the last holder lets go.
-/// POOL-3  A descriptor is believed when the file has this pool's form and token and the bytes lie
-///         within a slot; the file cannot shrink under a reader (sealed).
+/// POOL-1  Only the process of a pool writes a slot, and only while the slot has no holder. So
+///         bytes do not change under a reader, even if the reader was stopped for an hour.
+/// POOL-2  A killed holder, or a descriptor that was lost on its way, leaves its slot taken. If no
+///         slot is free and the pool is older than `pool_patience`, another pool takes its place.
+///         The old pool is gone when its last holder lets go.
+/// POOL-3  A descriptor is accepted only if the file has this pool's form and token and the bytes
+///         lie within a slot. The file cannot shrink under a reader (sealed).
 /// POOL-4  Nothing stays behind: the file ends with the processes that have it open, and a reader
 ///         closes the pools of processes that ended (`sweep`).
-/// POOL-5  An array (`arrays`) is a run of slots that its owner holds and alone writes, and only
-///         what it has not lent or `held_elsewhere` denies. Parts of it that lie within a slot are
-///         lent like copies. What somebody else still holds when the array ends is taken until they
+/// POOL-5  An array (`arrays`) is a run of slots. Only the owner writes to an array, and only while
+///         `held_elsewhere` is false. Parts of an array that lie within a slot are lent like
+///         copies. When the array ends, the parts that other processes hold stay taken until these
 ///         let go. Arrays have at most three quarters of a pool's slots.
 ///
 /// Thread-safe.
 class shared_pools {
  public:
   struct options {
-    std::uint32_t slots = 1024;          ///< takes memory as it is used
+    std::uint32_t slots = 1024;          ///< memory is taken only as slots are used
     std::uint32_t slot_bytes = 1u << 20; ///< a multiple of 4096
     std::uint64_t pool_patience_ms = 5'000;
     std::uint32_t least_array_bytes = 32 * 1024; ///< smaller arrays lie on the heap
@@ -84,12 +81,12 @@ class shared_pools {
   /// Who this process is to others that may share memory with it: its host, its user and its
   /// number; 0 while it shares nothing.
   std::uint64_t key() const noexcept;
-  /// Whether a process of this key may be able to read this one's pool: same host and user, another
-  /// process.
+  /// Whether a process of this key may be able to read this process's pool: same host and user,
+  /// another process.
   bool shares_with(std::uint64_t key) const noexcept;
 
-  /// Copies at most a slot's bytes into the pool. None: no slot is free, or there is no such
-  /// memory.
+  /// Copies at most a slot's bytes into the pool. Returns none if no slot is free or the pool
+  /// cannot be made.
   std::optional<shared_bytes> copy(std::span<const std::byte> bytes);
   /// Memory for arrays that other processes of the host can read without a copy, or of the heap:
   /// for less than `least_array_bytes`, while this process shares nothing, and when the pool is
@@ -97,10 +94,10 @@ class shared_pools {
   tensor::memory_source& arrays() noexcept { return arrays_source_; }
   /// Whether another process holds a part of the array that begins here.
   bool held_elsewhere(const void* array) const;
-  /// Whether the array that begins here lies in a pool that was replaced: a new one would be shared
-  /// again.
+  /// Whether the array that begins here lies in a pool that was replaced. A new array would be
+  /// shared again.
   bool outdated(const void* array) const;
-  /// How many bytes from here on lie in one slot of this process's pool; 0: it does not lie there.
+  /// The number of bytes from here on in one slot of this process's pool; 0 outside the pool.
   std::uint32_t left_in_slot(const std::byte* data) const;
 
   /// Whether these bytes lie in a pool, of this process or another.
@@ -108,13 +105,15 @@ class shared_pools {
   /// Whether `lend` would lend these bytes: they lie in one slot of a pool that can still be
   /// opened.
   bool can_lend(std::span<const std::byte> bytes) const;
-  /// Makes whoever opens the descriptor a holder too. None: see `can_lend`.
+  /// Lends the bytes: the process that opens the descriptor becomes a holder too. Returns none if
+  /// `can_lend` is false.
   std::optional<shared_descriptor> lend(std::span<const std::byte> bytes);
-  /// What another process lent; to be called once for a descriptor. None: it cannot be had here
-  /// (another host, a process that has ended, a descriptor that fits nothing).
+  /// Opens the bytes that another process lent. Call it once for a descriptor. Returns none if the
+  /// bytes cannot be had here (another host, a process that has ended, a descriptor that fits
+  /// nothing).
   std::optional<shared_bytes> open(const shared_descriptor& d);
 
-  /// Closes what nobody needs any more: pools of processes that ended or made another one.
+  /// Closes the pools of processes that ended or made another pool.
   void sweep();
 
   /// Figures for tests.

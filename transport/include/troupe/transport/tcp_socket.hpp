@@ -54,10 +54,10 @@ int wait_for_socket(int fd, short events, std::chrono::steady_clock::time_point 
 /// Whether the other end is within a host or a rack: less than a millisecond away.
 bool is_near(int connected);
 
-/// What the kernel is told to keep of what is sent to one that is near (SO_SNDBUF, of which Linux
-/// makes twice): it is written and read within one core's second cache. The kernel's own choice,
-/// several MB, is not, and both ways at once the bytes take half as long again
-/// (docs/notes/wire.md). Farther away more may be needed.
+/// The size of the kernel's send buffer for a near peer (SO_SNDBUF; Linux doubles it). Bytes in a
+/// buffer of this size are written and read within one core's second cache. The kernel's own choice
+/// is several MB; then, with both ways at once, the bytes take half as long again
+/// (docs/notes/wire.md). A farther peer may need more.
 inline constexpr int near_send_buffer = 192 << 10;
 
 /// The port that a listening socket has been given; 0: none.

@@ -28,29 +28,28 @@
 /// `least_bulk_bytes` go over a connection of their own (`bulk_lane`) while there is one;
 /// announcements, credit and what is small are always messages.
 ///
-/// TRANSFER-1 Offsets and lengths of parts are multiples of a float's size but for the end of the
-///            transfer, and parts do not overlap.
+/// TRANSFER-1 Offsets and lengths of parts are multiples of a float's size, except at the end of
+///            the transfer. Parts do not overlap.
 /// TRANSFER-2 At most `window` parts are on their way to one peer at any time, whatever the number
 ///            of transfers: memory in flight is bounded however slow the peer is.
-/// TRANSFER-3 A part that does not fit what is expected (unknown id, other total, out of range,
-///            repeated) changes nothing and is still credited as others are.
+/// TRANSFER-3 A part that does not fit (unknown id, other total, out of range, repeated) changes
+///            nothing and is still credited like other parts.
 /// TRANSFER-4 Parts may arrive in any order and before the message that announces them.
-/// TRANSFER-5 A part that the receiver cannot read because it cannot have the memory it lies in is
-///            credited at once, with key 0. The sender shares nothing with this peer from then on,
-///            and sends again what was on its way.
-/// TRANSFER-6 A receiver owes credit for less than half a window, so a sender never starves: of a
-///            full window that has arrived, more than half is credited, whether answers come or
-///            not.
-/// TRANSFER-7 What was on its way over a bulk connection that broke is sent again, over another one
-///            or as messages, when its sender looks next. Credit counts parts and does not name
-///            them: where it counted one that was lost, whoever asked for the transfer asks again.
-/// TRANSFER-8 What came as bytes is copied as it is taken in, so that its buffer is free again.
-///            What lies in this process anyway, or is lent in shared memory and of a transfer of
-///            a window's size at most, is kept as it is by whom asks for that.
+/// TRANSFER-5 If the receiver cannot map the memory of a part, it credits the part at once, with
+///            key 0. From then on the sender shares nothing with this peer, and sends again the
+///            parts that were on their way.
+/// TRANSFER-6 A receiver owes credit for less than half a window, so a sender never starves: when a
+///            full window has arrived, more than half of it is credited, with answers or without.
+/// TRANSFER-7 If a bulk connection breaks, the parts on their way are sent again, over another
+///            connection or as messages, when their sender looks next. Credit counts parts and does
+///            not name them: if it counted a lost part, the asker of the transfer asks again.
+/// TRANSFER-8 A part that came as bytes is copied when it is taken in, so that its buffer is free
+///            again. A part that lies in this process anyway, or is lent in shared memory by a
+///            transfer of at most a window's size, is kept in place if the receiver asks for that.
 namespace troupe::transport {
 
-/// Chosen by whoever asks for the transfer, unique within the job: the asker's number in the upper
-/// 32 bits, a counter below.
+/// The number of a transfer, chosen by the asker and unique within the job: the asker's number in
+/// the upper 32 bits, a counter below.
 using transfer_id = std::uint64_t;
 
 /// Names the two ends of a transfer to each other. To a shard: a worker by its index, the evaluator
@@ -63,7 +62,7 @@ inline constexpr peer_number first_replica_peer = peer_number{1} << 31;
 
 /// The replica on the node of this number.
 constexpr peer_number replica_peer(std::uint32_t node) { return first_replica_peer + node; }
-/// A replica or the archive: whoever sends changes and images.
+/// The sender of changes and images: a replica or the archive.
 constexpr bool is_replica_peer(peer_number n) {
   return n >= first_replica_peer && n != evaluator_peer;
 }
