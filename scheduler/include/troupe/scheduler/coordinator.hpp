@@ -46,7 +46,7 @@ struct coordinator_options {
 struct known_run {
   std::uint32_t next_node = 0;
   std::uint32_t next_worker = 0;
-  std::vector<node_offer> nodes;
+  std::vector<node_offer> nodes = {};
   std::vector<shard_view> views; ///< by shard; empty: nothing was ever placed
   std::uint32_t evaluated_epochs = 0;
   job_progress::content progress;
@@ -183,7 +183,7 @@ class coordinator {
   struct checkpoint_answer {
     std::uint64_t generation = 0;
     std::uint64_t next_number = 1;
-    std::optional<loaded_checkpoint> found;
+    std::optional<loaded_checkpoint> found = {};
     std::vector<std::string> refused; ///< one line for each newer set that is not sound
     std::string error;                ///< the folder cannot be read
   };

@@ -60,8 +60,8 @@ class membership {
 
   /// The answer to a heartbeat.
   struct heartbeat_answer {
-    bool seen = false;               ///< the node may extend its read lease
-    std::optional<std::string> lost; ///< the node is no member: the reason
+    bool seen = false;                    ///< the node may extend its read lease
+    std::optional<std::string> lost = {}; ///< the node is no member: the reason
   };
 
   membership(options o, time_point begun);
