@@ -74,8 +74,8 @@ class fixture : public test_system {
   std::uint64_t newest() const {
     std::vector<storage::checkpoint_store::refused> refused;
     const auto found = storage::checkpoint_store{folder.path(), 2}.load_newest(refused);
+    if (!found) return 0; // an open one may lie there, unfinished
     CHECK(refused.empty());
-    if (!found) return 0;
     const auto number = found->manifest.number;
     CHECK(same(found->images.at(0), sample_image(0, 5, static_cast<float>(number))));
     CHECK(same(found->images.at(1), sample_image(5, 4, static_cast<float>(number))));

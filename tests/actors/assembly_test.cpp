@@ -154,6 +154,8 @@ TEST_CASE("ASSEMBLY-1: each key of a job that acts in an actor reaches the actor
 TEST_CASE("ASSEMBLY-1: whether a key acts in an actor's options is known of every key of a job") {
   names known{// Above, as one.
               "inject.slow_factor", "inject.slow_worker",
+              // Of train.consistency, below.
+              "train.staleness", "train.batches_per_step",
               // Of the workload.
               "model", "data.format", "data.samples", "train.precision",
               // The scheduler has the job as a whole, and asks these of it.
