@@ -135,7 +135,7 @@ TEST_CASE("bsp stays bitwise the same though a worker is lost, at any instant") 
       recorded_cluster c(options_for(j, seed, {{1, 1}, {1, 1}, {1, 0}, {0, 1}}, time));
       if (seed > 0) {
         c.run_until([&] { return all<notice_event>(c).size() > 4; });
-        c.run_steps(seed * 9);
+        c.run_steps(seed * 8);
         REQUIRE_FALSE(c.result());
         c.kill(3);
       }
