@@ -193,8 +193,7 @@ void bulk_links::hear(std::uint64_t number) {
     epoll_event e{};
     e.events = events;
     e.data.u64 = number;
-    if (events != std::exchange(g.events, events))
-      ::epoll_ctl(reads_.fd(), EPOLL_CTL_MOD, fd, &e);
+    if (events != std::exchange(g.events, events)) ::epoll_ctl(reads_.fd(), EPOLL_CTL_MOD, fd, &e);
     return;
   }
   auto heard = std::move(guests_.extract(number).mapped());
