@@ -27,6 +27,23 @@ void send_at_once(int socket) {
   ::setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
 
+// A port below those that the kernel gives to outgoing connections. Otherwise a connection of
+// another test could take the same port of 127.0.0.1 before the process behind the link listens.
+std::uint16_t next_port() {
+  static std::uint16_t next = static_cast<std::uint16_t>(20000 + ::getpid() % 10000);
+  return next++;
+}
+
+int bound_socket(const std::string& host, std::uint16_t port) {
+  const int socket = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  const auto address = address_of(host, port);
+  if (socket >= 0 &&
+      ::bind(socket, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0)
+    return socket;
+  if (socket >= 0) ::close(socket);
+  return -1;
+}
+
 void pass_on(int from, int to) {
   char buffer[1 << 16];
   for (;;) {
@@ -45,14 +62,16 @@ void pass_on(int from, int to) {
 } // namespace
 
 breakable_link::breakable_link(const std::string& host) {
-  listener_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  auto address = address_of(host, 0);
-  socklen_t size = sizeof address;
-  if (listener_ < 0 || ::bind(listener_, reinterpret_cast<sockaddr*>(&address), size) != 0 ||
-      ::listen(listener_, 16) != 0 ||
-      ::getsockname(listener_, reinterpret_cast<sockaddr*>(&address), &size) != 0)
+  for (int attempt = 0; attempt < 200 && listener_ < 0; ++attempt) {
+    const auto port = next_port();
+    const int probe = bound_socket("127.0.0.1", port);
+    if (probe < 0) continue;
+    ::close(probe);
+    listener_ = bound_socket(host, port);
+    port_ = port;
+  }
+  if (listener_ < 0 || ::listen(listener_, 16) != 0)
     throw std::system_error(errno, std::generic_category(), "cannot listen at " + host);
-  port_ = ntohs(address.sin_port);
   acceptor_ = std::thread([this] { accept_all(); });
 }
 

@@ -8,21 +8,21 @@
 
 namespace troupe::cli_test {
 
-/// Stands between two processes: passes on what is sent to its port on to another port of this
-/// host, until the connections are broken, as by a network that fails and comes back. Both ends
-/// live on and see a connection that closed; whoever connects again gets through.
+/// Stands between two processes and passes bytes on, until the test breaks the connections like a
+/// network that fails for a moment. Both processes live on and see a closed connection. A new
+/// connection gets through.
 class breakable_link {
  public:
-  /// `host`: an address of this host. Listens at a free port of it.
+  /// Listens at `host`, an address of this machine, at a port that is free there and at 127.0.0.1.
   explicit breakable_link(const std::string& host);
   ~breakable_link();
   breakable_link(const breakable_link&) = delete;
   breakable_link& operator=(const breakable_link&) = delete;
 
   std::uint16_t port() const noexcept { return port_; }
-  /// To where connections lead from now on: a port of 127.0.0.1.
+  /// New connections lead to this port of 127.0.0.1.
   void lead_to(std::uint16_t port);
-  /// Closes all connections there are; how many that were.
+  /// Closes all open connections and returns their number.
   std::size_t break_all();
 
  private:

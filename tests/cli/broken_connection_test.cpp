@@ -1,8 +1,11 @@
 // A network that fails for a moment: every process lives on, and so does the run.
 #include "breakable_link.hpp"
 
+#include <chrono>
+#include <exception>
 #include <filesystem>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include <catch2/catch.hpp>
@@ -46,6 +49,20 @@ struct cluster_by_hand {
     }
   }
 
+  /// If the epoch does not begin in time, the failure shows the output of every process.
+  void wait_for_epoch(std::size_t epoch) {
+    try {
+      scheduler->wait_for_line("epoch ", epoch);
+    } catch (const std::exception& e) {
+      std::string all = e.what();
+      for (auto& node : nodes) {
+        node->read_until(std::chrono::steady_clock::now() + std::chrono::seconds(1));
+        all += "\n--- node " + std::to_string(node->pid()) + "\n" + node->out() + node->err();
+      }
+      FAIL(all);
+    }
+  }
+
   void check_exact(const std::string& mode) {
     const auto result = scheduler->finish();
     INFO(result.out << result.err);
@@ -69,7 +86,7 @@ TEST_CASE("SCHED-12: connections to the scheduler break, nobody is lost and the 
   breakable_link link("127.0.0.1");
   cluster_by_hand cluster(mode, link, {{{}, "3", "0"}, {{}, "3", "0"}, {{}, "0", "4"}});
   for (const std::size_t epoch : {2, 15, 30}) {
-    cluster.scheduler->wait_for_line("epoch ", epoch);
+    cluster.wait_for_epoch(epoch);
     CHECK(link.break_all() >= 3);
   }
   cluster.check_exact(mode);
@@ -93,7 +110,7 @@ TEST_CASE("NODE-6: connections between nodes break, nobody is lost and the sum i
   }
   cluster_by_hand cluster(mode, to_scheduler, processes);
   for (const std::size_t epoch : {2, 15, 30}) {
-    cluster.scheduler->wait_for_line("epoch ", epoch);
+    cluster.wait_for_epoch(epoch);
     std::size_t broken = 0;
     for (auto& link : links) broken += link->break_all();
     CHECK(broken >= 3);
