@@ -22,13 +22,14 @@ constexpr std::size_t arriving_max = 256;
 
 void shard_state::on_become(const become_replica& b) {
   if (b.view < part_.view) return;
-  if (b.view > part_.view && (image_ || (part_.downstream_learns && !learner_has_image_)))
+  if (b.view > part_.view &&
+      (image_.header || (part_.downstream_learns && !downstream_.learner_has_image)))
     reached(probe::view_during_image);
   // Or reached again, over another connection.
   const bool reached_now =
       b.view == part_.view && b.downstream && !same_handle(b.downstream, part_.downstream);
   if (b.view == part_.view && !reached_now) { // from a scheduler that was started again
-    told_caught_up_ = false;
+    downstream_.told_caught_up = false;
     tell_if_caught_up();
     return;
   }
@@ -38,11 +39,11 @@ void shard_state::on_become(const become_replica& b) {
                     part_.downstream_node == b.downstream_node &&
                     part_.downstream.address() == b.downstream.address();
   if (was_primary && !b.primary) owed_answers_.clear();
-  const bool has_image = same && (!part_.downstream_learns || learner_has_image_);
+  const bool has_image = same && (!part_.downstream_learns || downstream_.learner_has_image);
   if (part_.downstream) peers_.erase(downstream_peer());
-  if (b.learning && !part_.learning) image_taken_ = false;
+  if (b.learning && !part_.learning) image_.taken = false;
   const auto previous = std::exchange(part_, b).view;
-  sent_as_.clear();
+  downstream_.sent_as.clear();
   const auto part = b.primary    ? history::role::primary
                     : b.learning ? history::role::learner
                                  : history::role::backup;
@@ -52,11 +53,11 @@ void shard_state::on_become(const become_replica& b) {
           .value = log_.last()});
   using enum log::downstream;
   log_.install(!b.downstream ? none : b.downstream_learns ? learner : successor, has_image);
-  told_caught_up_ = false;
+  downstream_.told_caught_up = false;
   if (b.downstream) introduce(downstream_peer(), b.downstream);
   if (b.primary && !was_primary) {
-    upstream_ = nullptr;
-    came_as_.clear();
+    upstream_.handle = nullptr;
+    upstream_.came_as.clear();
     took_over_ = was_backup;
     if (was_backup) reached(probe::took_over);
     if (was_backup && log_.last() > log_.applied()) reached(probe::took_over_with_open_changes);
@@ -67,7 +68,7 @@ void shard_state::on_become(const become_replica& b) {
   }
   drop_changes_before(previous);
   auto early = std::exchange(early_, {});
-  if (auto image = std::exchange(early_image_, std::nullopt)) on_image(*image);
+  if (auto image = std::exchange(image_.early, std::nullopt)) on_image(*image);
   if (b.downstream && b.downstream_learns && !has_image) bring_up_learner();
   pump();
   tell_if_caught_up();
@@ -85,7 +86,7 @@ void shard_state::on_become(const become_replica& b) {
 void shard_state::drop_changes_before(view_number previous) {
   std::erase_if(changes_, [&](const auto& entry) {
     const auto& [id, change] = entry;
-    if (early_image_ && early_image_->transfer == id) return false;
+    if (image_.early && image_.early->transfer == id) return false;
     auto announced = std::ranges::find(early_, id, &replicate::transfer);
     if (announced != early_.end()) return announced->view < part_.view;
     return change.header.has_value() || change.since < previous;
@@ -109,7 +110,7 @@ void shard_state::on_replicate(const replicate& r) {
     changes_.erase(r.transfer);
     return;
   }
-  const bool waits_for_image = part_.learning && !core() && !image_;
+  const bool waits_for_image = part_.learning && !core() && !image_.header;
   if (r.view > part_.view || waits_for_image) {
     reached(probe::change_came_early);
     early_.push_back(r);
@@ -118,12 +119,12 @@ void shard_state::on_replicate(const replicate& r) {
   }
   if (part_.primary && !mutant_active(mutant::old_view_accepted)) return;
   introduce(r.sender, r.from);
-  upstream_ = r.from;
-  upstream_peer_ = r.sender;
+  upstream_.handle = r.from;
+  upstream_.peer = r.sender;
   if (r.sequence <= log_.applied()) {
     reached(probe::change_repeated);
     changes_.erase(r.transfer);
-    came_as_[r.sequence] = r.transfer;
+    upstream_.came_as[r.sequence] = r.transfer;
     acknowledge();
     return;
   }
@@ -132,7 +133,7 @@ void shard_state::on_replicate(const replicate& r) {
     return;
   }
   if (mutant_active(mutant::acknowledged_before_whole))
-    self->send(upstream_, replicated{options.id, part_.view, r.sequence, own_peer()});
+    self->send(upstream_.handle, replicated{options.id, part_.view, r.sequence, own_peer()});
   arriving_as(r.transfer).header = r;
   for (const auto& p : r.first) take_replica_part(p);
   receive_if_whole(r.transfer);
@@ -143,8 +144,8 @@ shard_state::arriving_change& shard_state::arriving_as(transfer_id id) {
 }
 
 void shard_state::take_replica_part(const part& p) {
-  if (image_ && p.transfer == image_->transfer) {
-    if (image_bytes_.add(p)) use_image_if_whole();
+  if (image_.header && p.transfer == image_.header->transfer) {
+    if (image_.bytes.add(p)) use_image_if_whole();
     return;
   }
   arriving_as(p.transfer).bytes.add(p);
@@ -163,7 +164,7 @@ void shard_state::receive_if_whole(transfer_id id) {
 }
 
 void shard_state::receive(const replicate& r, gradient_blocks gradient) {
-  if (r.transfer != 0) came_as_[r.sequence] = r.transfer;
+  if (r.transfer != 0) upstream_.came_as[r.sequence] = r.transfer;
   log_.receive(r.sequence, {static_cast<shard_change::kind>(r.what), r.worker, r.clock, r.batch,
                             r.seen_updates, std::move(gradient)});
   pump();
@@ -178,40 +179,41 @@ void shard_state::on_image(const replica_image& i) {
   if (!from_archive && i.view < part_.view) return;
   if (!from_archive && i.view > part_.view) {
     reached(probe::image_came_early);
-    early_image_ = i;
+    image_.early = i;
     return;
   }
   if (!from_archive && !part_.learning) return;
   introduce(i.sender, i.from);
-  if (image_taken_ && core() && i.sequence <= log_.applied()) {
+  if (image_.taken && core() && i.sequence <= log_.applied()) {
     reached(probe::image_refused);
     // Repeated, overtaken, or of a new tail: it must not take back what was acknowledged.
     self->send(i.from, replicated{options.id, part_.view, log_.applied(), own_peer()});
     return;
   }
-  image_ = i;
-  image_bytes_ = {};
+  image_.header = i;
+  image_.bytes = {};
   options.slot->core = nullptr; // an earlier image of a tail that was lost
   log_ = log{i.sequence};
   owed_answers_.clear();
-  if (auto before = changes_.extract(i.transfer)) image_bytes_ = std::move(before.mapped().bytes);
+  if (auto before = changes_.extract(i.transfer)) image_.bytes = std::move(before.mapped().bytes);
   use_image_if_whole();
   for (const auto& r : std::exchange(early_, {})) on_replicate(r);
 }
 
 void shard_state::use_image_if_whole() {
-  if (!image_ || !image_bytes_.complete() || image_bytes_.total() != image_->bytes) return;
-  tensor::aligned_vector<std::byte> bytes(image_->bytes);
-  for (const auto& [offset, b] : image_bytes_.parts())
+  if (!image_.header || !image_.bytes.complete() || image_.bytes.total() != image_.header->bytes)
+    return;
+  tensor::aligned_vector<std::byte> bytes(image_.header->bytes);
+  for (const auto& [offset, b] : image_.bytes.parts())
     std::ranges::copy(b.bytes(), bytes.begin() + static_cast<std::ptrdiff_t>(offset));
   options.slot->core = std::make_shared<shard_core>(options.core, storage::decode(bytes));
-  auto done = *std::exchange(image_, std::nullopt);
-  image_bytes_ = {};
+  auto done = *std::exchange(image_.header, std::nullopt);
+  image_.bytes = {};
   auto& from = known(done.sender);
   from.link.whole(done.transfer);
   give_credit(from);
   if (options.recorder) record_image(done);
-  image_taken_ = part_.learning;
+  image_.taken = part_.learning;
   self->send(done.from, replicated{options.id, part_.view, done.sequence, own_peer()});
   pump();
 }
@@ -246,7 +248,7 @@ void shard_state::send_change(std::uint64_t sequence, const shard_change& change
     return;
   }
   r.transfer = ids_.next();
-  sent_as_[sequence] = r.transfer;
+  downstream_.sent_as[sequence] = r.transfer;
   std::uint64_t total = 0;
   for (const auto& [offset, b] : change.gradient) total += b.size();
   std::vector<part> parts;
@@ -265,15 +267,16 @@ void shard_state::send_change(std::uint64_t sequence, const shard_change& change
 void shard_state::on_replicated(const replicated& r) {
   const bool of_view = r.view == part_.view || mutant_active(mutant::old_view_accepted);
   if (!of_view || !part_.downstream || r.sender != downstream_peer()) return;
-  downstream_moved_ = true;
+  downstream_.moved = true;
   log_.acknowledge(r.sequence);
   auto& to = known(downstream_peer());
-  const auto open = sent_as_.upper_bound(r.sequence);
-  for (auto i = sent_as_.begin(); i != open; i = sent_as_.erase(i))
+  const auto open = downstream_.sent_as.upper_bound(r.sequence);
+  for (auto i = downstream_.sent_as.begin(); i != open; i = downstream_.sent_as.erase(i))
     to.link.answered(i->second, r.key);
   to.link.flush(poster(to));
-  if (r.compared > downstream_hash_.first) downstream_hash_ = {r.compared, r.hash};
-  if (part_.downstream_learns && r.sequence >= learner_image_) learner_has_image_ = true;
+  if (r.compared > downstream_.compared.sequence) downstream_.compared = {r.compared, r.hash};
+  if (part_.downstream_learns && r.sequence >= downstream_.learner_image)
+    downstream_.learner_has_image = true;
   tell_if_caught_up();
   pump();
 }
@@ -282,8 +285,8 @@ void shard_state::bring_up_learner() {
   if (!core()) return; // the image that it waits for itself comes first
   auto image = core()->image();
   image.sequence = mutant_active(mutant::image_numbered_ahead) ? log_.last() : log_.applied();
-  learner_image_ = image.sequence;
-  learner_has_image_ = false;
+  downstream_.learner_image = image.sequence;
+  downstream_.learner_has_image = false;
   log_.learner_begins();
   if (options.recorder)
     record({.what = history::event_kind::image_sent,
@@ -309,13 +312,14 @@ void shard_state::send_image(peer_number to, const shard_image& image, replica_i
 }
 
 void shard_state::tell_if_caught_up() {
-  const bool has_image = learner_has_image_ || mutant_active(mutant::learner_joins_early);
-  if (!part_.downstream_learns || told_caught_up_ || !has_image ||
+  const bool has_image =
+      downstream_.learner_has_image || mutant_active(mutant::learner_joins_early);
+  if (!part_.downstream_learns || downstream_.told_caught_up || !has_image ||
       log_.last() - log_.acknowledged() > caught_up_within)
     return;
   log_.await_learner();
   if (!log_.learner_may_join()) return;
-  told_caught_up_ = true;
+  downstream_.told_caught_up = true;
   self->send(options.scheduler, caught_up{options.id, part_.view, part_.downstream_node});
 }
 
@@ -324,11 +328,11 @@ void shard_state::on_tick() {
   for (auto& [number, p] : peers_)
     if (p.handle) p.link.flush(poster(p)); // TRANSFER-7
   const bool followed = part_.downstream && !part_.downstream_learns;
-  if (part_.primary && core() && followed && log_.last() > own_hash_.first &&
+  if (part_.primary && core() && followed && log_.last() > own_hash_.sequence &&
       ++ticks_ % ticks_per_comparison == 0)
     append({shard_change::kind::compare, {}, 0, {}, unknown_updates, {}}, {});
-  const bool moved = std::exchange(downstream_moved_, false);
-  const bool image_open = part_.downstream_learns && !learner_has_image_;
+  const bool moved = std::exchange(downstream_.moved, false);
+  const bool image_open = part_.downstream_learns && !downstream_.learner_has_image;
   if (!part_.downstream || moved || (log_.acknowledged() == log_.last() && !image_open)) return;
   // Nothing moved: what was sent may have been lost.
   reached(image_open ? probe::image_sent_again : probe::changes_sent_again);
@@ -344,21 +348,22 @@ void shard_state::on_tick() {
 void shard_state::compare(std::uint64_t sequence) {
   own_hash_ = {sequence, state_hash(core()->image())};
   record(
-      {.what = history::event_kind::state_hashed, .sequence = sequence, .value = own_hash_.second});
-  if (!part_.downstream || part_.downstream_learns || downstream_hash_.first != sequence ||
-      downstream_hash_.second == own_hash_.second)
+      {.what = history::event_kind::state_hashed, .sequence = sequence, .value = own_hash_.hash});
+  if (!part_.downstream || part_.downstream_learns || downstream_.compared.sequence != sequence ||
+      downstream_.compared.hash == own_hash_.hash)
     return;
   self->send(options.scheduler, diverged{options.id, part_.view, part_.downstream_node});
 }
 
 void shard_state::acknowledge() {
   const bool follows = !part_.primary || mutant_active(mutant::old_view_accepted);
-  if (!follows || !upstream_) return;
-  auto& upstream = known(upstream_peer_).link;
-  const auto open = came_as_.upper_bound(log_.applied());
-  for (auto i = came_as_.begin(); i != open; i = came_as_.erase(i)) upstream.answer(i->second);
-  self->send(upstream_, replicated{options.id, part_.view, log_.applied(), own_peer(),
-                                   own_hash_.first, own_hash_.second, upstream.key()});
+  if (!follows || !upstream_.handle) return;
+  auto& upstream = known(upstream_.peer).link;
+  const auto open = upstream_.came_as.upper_bound(log_.applied());
+  for (auto i = upstream_.came_as.begin(); i != open; i = upstream_.came_as.erase(i))
+    upstream.answer(i->second);
+  self->send(upstream_.handle, replicated{options.id, part_.view, log_.applied(), own_peer(),
+                                          own_hash_.sequence, own_hash_.hash, upstream.key()});
 }
 
 // -- checkpoints, and a scheduler that was started again ------------------------------------------

@@ -157,13 +157,13 @@ struct scheduler_state::executor {
 
   // -- to workers and primaries -------------------------------------------------------------------
 
-  void operator()(const orders::give_leases& o) const {
+  void operator()(orders::give_leases& o) const {
     for (auto batch : o.batches)
       root.record({.what = event_kind::lease_given,
                    .detail = o.backup,
                    .worker = o.worker,
                    .batch = batch});
-    self->send(root.workers_.at(o.worker), batch_lease{o.batches, o.clock_floor});
+    self->send(root.workers_.at(o.worker), batch_lease{std::move(o.batches), o.clock_floor});
   }
 
   void operator()(const orders::enter_clock& o) const {
@@ -438,7 +438,8 @@ struct scheduler_state::executor {
 };
 
 void scheduler_state::carry_out_orders() {
-  for (const auto& o : decisions_->take_orders()) std::visit(executor{*this}, o);
+  decisions_->take_orders(orders_);
+  for (auto& o : orders_) std::visit(executor{*this}, o);
 }
 
 void scheduler_state::keep(const std::vector<worker_id>& ids, const workers_placed& placed) {

@@ -174,7 +174,7 @@ void shard_state::pump() {
     if (change.what == shard_change::kind::compare) compare(next->first);
     if (part_.primary) {
       open_batches_.erase(change.batch);
-      if (fresh) ++pushes_taken_;
+      if (fresh) ++figures_.pushes_taken;
       answer(next->first, change);
     }
     log_.was_applied();
@@ -187,7 +187,7 @@ void shard_state::pump() {
 void shard_state::on_applied_in_place(const applied_in_place& p) {
   introduce_puller(p.worker.value, p.from);
   if (!core()) return;
-  staleness_.add(core()->clocks().staleness(p.clock));
+  figures_.staleness.add(core()->clocks().staleness(p.clock));
   append({shard_change::kind::in_place, p.worker, p.clock, p.batch, unknown_updates, {}},
          {.pusher = p.from});
 }
@@ -240,9 +240,9 @@ void shard_state::serve_waiting() {
 // What a peer has waited for `since` then may be read now.
 void shard_state::serve(counterpart& p, const pull& request, caf::actor_clock::time_point since) {
   const caf::timespan blocked = self->clock().now() - since;
-  blocked_ += blocked;
+  figures_.blocked += blocked;
   // A step is read exactly as the step before it left it: nothing is missing from it.
-  staleness_.add(core()->reads_are_exact() ? 0 : core()->clocks().staleness(request.clock));
+  figures_.staleness.add(core()->reads_are_exact() ? 0 : core()->clocks().staleness(request.clock));
   const auto range = core()->read(request.worker, request.clock, request.step);
   record({.what = history::event_kind::pull_served,
           .detail = range.before_last_step,
@@ -294,7 +294,7 @@ void shard_state::after_change() {
 void shard_state::on_credit(const credit& c) {
   auto i = peers_.find(c.from);
   if (i == peers_.end()) return;
-  if (part_.downstream && c.from == downstream_peer()) downstream_moved_ = true;
+  if (part_.downstream && c.from == downstream_peer()) downstream_.moved = true;
   i->second.link.take(c, poster(i->second));
 }
 
@@ -344,9 +344,9 @@ void shard_state::record_change(history::event_kind what, std::uint64_t sequence
 }
 
 shard_report shard_state::report() const {
-  auto us = std::chrono::duration_cast<std::chrono::microseconds>(blocked_).count();
-  return {options.id, pushes_taken_, core() ? core()->duplicates_dropped() : 0,
-          static_cast<std::uint64_t>(us), staleness_};
+  auto us = std::chrono::duration_cast<std::chrono::microseconds>(figures_.blocked).count();
+  return {options.id, figures_.pushes_taken, core() ? core()->duplicates_dropped() : 0,
+          static_cast<std::uint64_t>(us), figures_.staleness};
 }
 
 shard_impl_actor::behavior_type shard(shard_state::self_pointer self, shard_options options) {

@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -179,10 +180,11 @@ struct scheduler_state {
 
   scheduler_actor_options options_;
   std::optional<scheduler::coordinator> decisions_;
+  scheduler::order_list orders_;    // being carried out
   std::map<node_id, member> nodes_; // members
   std::map<node_id, caf::actor_addr> lost_;
-  std::map<replica_key, shard_actor> replicas_; // those that the decisions know
-  std::map<worker_id, worker_actor> workers_;   // likewise
+  std::map<replica_key, shard_actor> replicas_;         // those that the decisions know
+  std::unordered_map<worker_id, worker_actor> workers_; // likewise, a thousand or more
   evaluator_actor evaluator_;
   archive_impl_actor archive_;
   std::map<shard_id, shard_report> reports_; // the last of each

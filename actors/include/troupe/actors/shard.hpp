@@ -142,6 +142,37 @@ struct shard_state {
     std::optional<waiting_pull> waiting;
   };
 
+  /// Of the report to the scheduler.
+  struct figures {
+    std::uint64_t pushes_taken = 0;
+    caf::timespan blocked{0};
+    scheduler::staleness_histogram staleness;
+  };
+  /// The last state that a replica hashed for a comparison.
+  struct compared_state {
+    std::uint64_t sequence = 0;
+    std::uint64_t hash = 0;
+  };
+  struct replica_before {
+    shard_actor handle;
+    peer_number peer = 0;
+    std::map<std::uint64_t, transfer_id> came_as; ///< changes not acknowledged, by sequence
+  };
+  struct replica_after {
+    std::map<std::uint64_t, transfer_id> sent_as; ///< changes not acknowledged, by sequence
+    std::uint64_t learner_image = 0;              ///< sequence of the image that it was sent
+    bool learner_has_image = false;
+    bool told_caught_up = false;
+    bool moved = false; ///< since the last tick
+    compared_state compared;
+  };
+  struct arriving_image {
+    std::optional<replica_image> header;
+    transport::inbound_transfer bytes;
+    std::optional<replica_image> early; ///< of a view not installed yet
+    bool taken = false;                 ///< since the replica began to learn
+  };
+
   const std::shared_ptr<shard_core>& core() const { return options.slot->core; }
   peer_number own_peer() const { return transport::replica_peer(options.node.value); }
   peer_number downstream_peer() const {
@@ -190,9 +221,7 @@ struct shard_state {
   scheduler::waiting_reads<peer_number> waiting_;      // whose counterpart::waiting is set
   std::vector<pull_snapshot> waiting_snapshots_;
   std::vector<std::function<void()>> when_primary_; // what the scheduler asked for before that
-  std::uint64_t pushes_taken_ = 0;
-  caf::timespan blocked_{0};
-  scheduler::staleness_histogram staleness_;
+  figures figures_;
   bool serving_again_ = false;
   bool took_over_ = false; // it was a backup before it became primary
 
@@ -201,23 +230,13 @@ struct shard_state {
   transport::transfer_ids ids_{0};
   std::deque<owed_answer> owed_answers_; // the primary's, by ascending sequence
   std::set<batch_id> open_batches_;      // the primary's, in the log and not applied
-  shard_actor upstream_;
-  peer_number upstream_peer_ = 0;
+  replica_before upstream_;
+  replica_after downstream_;
   std::map<transfer_id, arriving_change> changes_;
-  std::map<std::uint64_t, transfer_id> sent_as_; // changes not acknowledged, by sequence
-  std::map<std::uint64_t, transfer_id> came_as_; // the same, of those from upstream
-  std::vector<replicate> early_;                 // of a view not installed yet, or before the image
-  std::optional<replica_image> early_image_;
-  std::optional<replica_image> image_; // arriving
-  transport::inbound_transfer image_bytes_;
-  bool image_taken_ = false;        // since it began to learn
-  std::uint64_t learner_image_ = 0; // sequence of the image that the learner was sent
-  bool learner_has_image_ = false;
-  bool told_caught_up_ = false;
-  bool downstream_moved_ = false; // since the last tick
+  std::vector<replicate> early_; // of a view not installed yet, or before the image
+  arriving_image image_;
   std::uint64_t ticks_ = 0;
-  std::pair<std::uint64_t, std::uint64_t> own_hash_{0, 0};        // of the last comparison
-  std::pair<std::uint64_t, std::uint64_t> downstream_hash_{0, 0}; // and what the next one said
+  compared_state own_hash_;
 };
 
 shard_impl_actor::behavior_type shard(shard_state::self_pointer self, shard_options options);

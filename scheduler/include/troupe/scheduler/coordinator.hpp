@@ -102,6 +102,11 @@ class coordinator {
   coordinator& operator=(const coordinator&) = delete;
 
   order_list take_orders() { return std::exchange(orders_, {}); }
+  /// The same. The memory of `into` is used again for later orders; its contents are dropped.
+  void take_orders(order_list& into) {
+    into.clear();
+    orders_.swap(into);
+  }
 
   // -- the run ------------------------------------------------------------------------------------
 
