@@ -82,6 +82,9 @@ node_impl_actor::behavior_type node(node_state::self_pointer self, node_actor_op
       [&state](try_scheduler) { state.on_try_scheduler(); },
       [&state](const resolve_again& r) { state.on_resolve_again(r.shard); },
       [&state](const was_lost&) { state.on_was_lost(); },
+      [&state](end_asked) { state.on_end_asked(); },
+      [&state](ask_to_leave) { state.on_ask_to_leave(); },
+      [&state](leave_now) { state.end(node_result::status::failed, "interrupted"); },
   };
 }
 

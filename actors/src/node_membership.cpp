@@ -58,6 +58,10 @@ void node_state::carry_out(membership::order order, const std::string& why) {
   case membership::order::join_again:
     join_again();
     break;
+  case membership::order::ask_to_leave:
+    self->delayed_send(self, options.leave_pause, ask_to_leave{});
+    self->delayed_send(self, options.leave_patience, leave_now{});
+    break;
   case membership::order::end:
     end(node_result::status::failed, why);
     break;
@@ -70,9 +74,9 @@ void node_state::on_welcome(const welcome& w) {
   if (options.recorder)
     options.recorder->record({.what = history::event_kind::node_entered, .node = w.node});
   try {
-    if (!job_) job_ = load(w);
     lease_ = std::make_shared<read_lease>();
-    start_pulse();
+    start_pulse(); // PULSE-1: also while data are loaded
+    if (!job_) job_ = load(w);
     start_supervisor();
   } catch (const std::exception& e) {
     fail(e.what());
@@ -159,6 +163,14 @@ void node_state::greet_again() {
 }
 
 // -- declared lost --------------------------------------------------------------------------------
+
+// -- asked to end ---------------------------------------------------------------------------------
+
+void node_state::on_end_asked() { carry_out(membership_.end_asked(), "interrupted"); }
+
+void node_state::on_ask_to_leave() {
+  if (membership_.id()) self->send(options.scheduler, leave_request{own_id()});
+}
 
 void node_state::on_was_lost() { carry_out(membership_.declared_lost(), {}); }
 

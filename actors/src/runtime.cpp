@@ -84,7 +84,9 @@ std::shared_ptr<run_journal> open_journal(const assembly& a, const std::string& 
                                           const scheduler_options& options) {
   using enum scheduler_options::beginning;
   const auto file = options.folder / "journal.db";
-  if (options.begin == journal) return std::make_shared<run_journal>(run_journal::open(file));
+  // A scheduler may be killed before it has a journal: then nothing was placed.
+  if (options.begin == journal && std::filesystem::exists(file))
+    return std::make_shared<run_journal>(run_journal::open(file));
   auto first = a.for_journal(job_id);
   if (options.begin == checkpoint) { // the journal is that of the run so far
     take_numbers_given(file, first);
@@ -221,7 +223,7 @@ node_result run_node(const node_options& options, std::stop_token stop) {
   // The node tells its address in its first message, and the port is known only now.
   const auto& host = options.advertise_host.empty() ? options.listen.host : options.advertise_host;
   caf::anon_send(self, begin_node{bulk.reached_at({host, *port})});
-  std::stop_callback on_stop{stop, [&self] { caf::anon_send(self, stop_node{"interrupted"}); }};
+  std::stop_callback on_stop{stop, [&self] { caf::anon_send(self, end_asked{}); }};
   auto r = wait_for(result, *config.pools);
   if (stop.stop_requested() && r.outcome == node_result::status::failed)
     return {node_result::status::interrupted, ""};

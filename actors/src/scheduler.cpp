@@ -234,6 +234,11 @@ caf::result<drain_accepted> scheduler_state::on_drain(const drain_request& d) {
   return drain_accepted{};
 }
 
+void scheduler_state::on_leave(const leave_request& l) {
+  decisions_->leave_asked(l.node, now());
+  carry_out_orders();
+}
+
 void scheduler_state::on_reconcile_timeout() {
   std::set<node_id> ended;
   if (options_.has_ended)
@@ -271,7 +276,7 @@ void scheduler_state::on_batch_done(const batch_done& d) {
 void scheduler_state::on_epoch_evaluated(const epoch_evaluated& e) {
   if (e.epoch == no_epoch) {
     last_ = e;
-    decisions_->snapshot_taken();
+    decisions_->snapshot_taken(now());
     carry_out_orders();
   } else if (auto ask = decisions_->epoch_evaluated()) {
     with_reports(*ask, [this, e, g = ask->generation] {
@@ -311,7 +316,7 @@ void scheduler_state::on_checkpoint_ended(const checkpoint_ended& e) {
 // -- the end --------------------------------------------------------------------------------------
 
 void scheduler_state::on_stop() {
-  decisions_->stop();
+  decisions_->stop(now());
   carry_out_orders();
 }
 
@@ -320,7 +325,7 @@ void scheduler_state::on_end_timeout() {
     leave();
     return;
   }
-  decisions_->stop_timeout();
+  decisions_->stop_timeout(now());
   carry_out_orders();
 }
 
@@ -344,6 +349,7 @@ scheduler_impl_actor::behavior_type scheduler_root(scheduler_state::self_pointer
       [&state](const diverged& d) { state.on_diverged(d); },
       [&state](const heartbeat& h) { state.on_heartbeat(h); },
       [&state](const status_request&) { return state.status(); },
+      [&state](const leave_request& l) { state.on_leave(l); },
       [&state](const drain_request& d) { return state.on_drain(d); },
       [&state](try_place) { state.on_try_place(); },
       [&state](scheduler_tick) { state.on_tick(); },

@@ -163,6 +163,7 @@ void add_node(CLI::App& app, node_arguments& a) {
       ->type_name("SECONDS")
       ->check(CLI::Range(0, 86400));
   add_record_folder(app, a.record);
+  app.add_flag("--launched", a.launched)->group("");
   app.add_option("--job", a.job_id, "Refuse a scheduler that runs another job")->type_name("ID");
 }
 

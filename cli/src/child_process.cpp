@@ -25,7 +25,6 @@ constexpr std::size_t max_line = 4096;
 // Between fork and exec: only calls that are safe there.
 [[noreturn]] void become(const child_process::options& o, char* const* arguments, pid_t parent,
                          int errors, int failed) {
-  ::setpgid(0, 0);
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != parent) ::_exit(127); // the parent went away before the line above
   if (o.quiet) {
@@ -44,7 +43,7 @@ constexpr std::size_t max_line = 4096;
   sigset_t none;
   sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
-  if (o.network < 0 || ::setns(o.network, CLONE_NEWNET) == 0) ::execv(arguments[0], arguments);
+  if (o.network < 0 || ::setns(o.network, CLONE_NEWNET) == 0) ::execv(o.program.c_str(), arguments);
   const int error = errno;
   [[maybe_unused]] const auto n = ::write(failed, &error, sizeof error);
   ::_exit(127);
@@ -92,7 +91,8 @@ std::vector<std::string> line_pipe::read_lines() {
 }
 
 child_process::child_process(const options& o) {
-  std::vector<std::string> texts = {o.program.string()};
+  // By its own name in lists of processes, where the file is /proc/self/exe.
+  std::vector<std::string> texts = {o.title.empty() ? o.program.string() : o.title};
   texts.insert(texts.end(), o.arguments.begin(), o.arguments.end());
   std::vector<char*> arguments;
   for (auto& text : texts) arguments.push_back(text.data());

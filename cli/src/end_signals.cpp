@@ -13,4 +13,10 @@ sigset_t end_signals() {
   return set;
 }
 
+auto end_requests::heard(int signal, time_point now) -> wish {
+  if (signal != SIGINT) return wish::stop;
+  if (!interrupted_at_) interrupted_at_ = now;
+  return now - *interrupted_at_ >= again_after ? wish::hurry : wish::stop;
+}
+
 } // namespace troupe::cli

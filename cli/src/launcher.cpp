@@ -27,6 +27,7 @@ using clock = std::chrono::steady_clock;
 class signal_queue {
  public:
   signal_queue() {
+    std::signal(SIGPIPE, SIG_IGN);
     sigset_t set = end_signals();
     sigaddset(&set, SIGCHLD);
     ::sigprocmask(SIG_BLOCK, &set, &before_);
@@ -38,25 +39,31 @@ class signal_queue {
 
   int fd() const noexcept { return fd_.get(); }
 
-  /// How many of the signals that came ask this process to end. Takes the news of children that
-  /// ended as well: they are to be looked at after this, for nothing wakes wait() for them again.
-  unsigned take_end_requests() {
-    unsigned requests = 0;
+  /// What the signals that came ask for; none if no signal asks this process to end. Takes the news
+  /// of children that ended as well: they are to be looked at after this, for nothing wakes wait()
+  /// for them again.
+  std::optional<end_requests::wish> take_end_request() {
+    std::optional<end_requests::wish> result;
     signalfd_siginfo info{};
-    while (::read(fd_.get(), &info, sizeof info) == sizeof info)
-      if (info.ssi_signo != SIGCHLD) ++requests;
-    return requests;
+    while (::read(fd_.get(), &info, sizeof info) == sizeof info) {
+      if (info.ssi_signo == SIGCHLD) continue;
+      const auto wish = requests_.heard(static_cast<int>(info.ssi_signo), clock::now());
+      if (result != end_requests::wish::hurry) result = wish;
+    }
+    return result;
   }
 
  private:
   sigset_t before_{};
   unique_fd fd_;
+  end_requests requests_;
 };
 
 struct node {
   node_share share;
   kept_process process;
-  std::string last_line; // of its error stream
+  std::string last_line;         // of its error stream
+  unsigned scheduler_starts = 0; // how often the scheduler had been started by then
 
   void read_errors() {
     for (auto& line : process.process().error_lines().read_lines())
@@ -89,7 +96,7 @@ class cluster {
     using enum kept_process::state;
     while (scheduler_.now() == running || scheduler_.now() == waiting) {
       wait(next_time());
-      for (auto requests = signals_.take_end_requests(); requests > 0; --requests) on_end_request();
+      if (const auto wish = signals_.take_end_request()) on_end_request(*wish);
       for (const auto& line : ready_.read_lines()) on_ready_line(line);
       check_nodes();
       if (deadline_ && clock::now() >= *deadline_) on_deadline();
@@ -105,13 +112,15 @@ class cluster {
   child_process start_scheduler() {
     auto ready = make_pipe();
     const bool again = !run_.empty();
+    ++scheduler_starts_;
     std::vector<std::string> arguments = {"scheduler"};
     if (again) arguments.insert(arguments.end(), {"--restart", run_});
     const auto& more = again ? options_.restart_arguments : options_.scheduler_arguments;
     arguments.insert(arguments.end(), more.begin(), more.end());
-    arguments.insert(arguments.end(), {"--listen", again ? address_ : options_.listen, "--ready-fd",
-                                       std::to_string(ready.write.get())});
+    arguments.insert(arguments.end(), {"--listen", address_.empty() ? options_.listen : address_,
+                                       "--ready-fd", std::to_string(ready.write.get())});
     child_process process({.program = options_.program,
+                           .title = options_.title,
                            .arguments = std::move(arguments),
                            .inherited_fd = ready.write.get(),
                            .output = options_.output,
@@ -149,12 +158,15 @@ class cluster {
   void on_ready_line(const std::string& line) {
     std::istringstream in(line);
     std::string word, address, job_id, run;
-    in >> word >> address >> job_id;
-    std::getline(in >> std::ws, run); // to the end: a path may hold spaces
+    in >> word;
+    if (word == "folder") {              // also when the run is to end: its last line names it
+      std::getline(in >> std::ws, run_); // to the end: a path may hold spaces
+      return;
+    }
+    in >> address >> job_id;
     if (word == "listening" && nodes_.empty()) {
       address_ = address;
-      run_ = run; // also when the run is to end: its last line names it
-      if (end_requests_ == 0) start_nodes(job_id);
+      if (!end_asked_) start_nodes(job_id);
     } else if (word == "started") {
       if (!std::exchange(started_, true) && options_.faults != nullptr)
         options_.faults->begin(clock::now());
@@ -162,7 +174,7 @@ class cluster {
   }
 
   bool disturbed() const {
-    return options_.faults != nullptr && started_ && end_requests_ == 0 && !failed_;
+    return options_.faults != nullptr && started_ && !end_asked_ && !failed_;
   }
 
   void disturb() {
@@ -182,19 +194,20 @@ class cluster {
     nodes_.reserve(options_.nodes.size());
     try {
       for (const auto& share : options_.nodes) {
-        child_process::options process{.program = options_.program,
-                                       .arguments = {"node", "--join", address_, "--job", job_id,
-                                                     "--shards", std::to_string(share.shards),
-                                                     "--workers", std::to_string(share.workers)},
-                                       .quiet = true,
-                                       .network = share.network};
+        child_process::options process{
+            .program = options_.program,
+            .title = options_.title,
+            .arguments = {"node", "--launched", "--join", address_, "--job", job_id, "--shards",
+                          std::to_string(share.shards), "--workers", std::to_string(share.workers)},
+            .quiet = true,
+            .network = share.network};
         for (const auto* more : {&options_.node_arguments, &share.arguments})
           process.arguments.insert(process.arguments.end(), more->begin(), more->end());
         kept_process kept({.name = share.name,
                            .start = [process] { return child_process(process); },
                            .rule = options_.node_rule,
                            .random = random_});
-        nodes_.push_back({share, std::move(kept), {}});
+        nodes_.push_back({share, std::move(kept), {}, scheduler_starts_});
       }
     } catch (const std::system_error& e) {
       fail(e.what());
@@ -210,13 +223,14 @@ class cluster {
     }
   }
 
-  // Before the job has started, a node that ends ends it: the scheduler would wait for it in vain.
-  // Afterwards the scheduler notices by itself and goes on without it, until it is back.
+  // Before the job has started, an error of a node ends it: the scheduler would wait for the node in
+  // vain. Afterwards the scheduler notices by itself and goes on without it, until it is back.
   void on_node_end(node& n) {
     const process_end end = *n.process.process().end();
-    if (end_requests_ > 0 || failed_) return;
+    if (end_asked_ || failed_) return;
     const bool knows_why = end.signal == 0 && !n.last_line.empty();
-    if (!started_) {
+    const bool of_its_own = end.signal == 0 && !scheduler_was_away(n);
+    if (!started_ && of_its_own) {
       if (end.signal == 0 && (end.code == bad_usage || end.code == bad_file))
         failure_code_ = end.code;
       fail(knows_why ? n.last_line : n.process.title() + " ended early with " + to_string(end));
@@ -224,22 +238,36 @@ class cluster {
       std::string why = n.process.ending();
       if (knows_why) why += " (" + std::string(without_prefix(n.last_line)) + ")";
       n.last_line.clear();
-      tell(n.process.restart(clock::now(), std::move(why)));
+      const auto given_up = n.process.restart(clock::now(), std::move(why));
+      if (given_up && !started_)
+        fail(*given_up);
+      else
+        tell(given_up);
     }
     check_alone();
+  }
+
+  bool scheduler_was_away(const node& n) const {
+    return scheduler_.now() != kept_process::state::running ||
+           scheduler_starts_ != n.scheduler_starts;
   }
 
   void check_scheduler() {
     if (!scheduler_.check()) return;
     for (const auto& line : ready_.read_lines()) on_ready_line(line);
     const process_end end = *scheduler_.process().end();
-    if (end.signal == 0 || !started_ || run_.empty() || end_requests_ > 0 || failed_) return;
+    if (end.signal == 0 || end_asked_ || failed_) return;
     if (const auto given_up = scheduler_.restart(clock::now(), scheduler_.ending()))
       give_up_run(*given_up);
   }
 
   void start_what_is_due() {
-    for (auto& n : nodes_) tell(n.process.start_if_due(clock::now()));
+    for (auto& n : nodes_) {
+      const auto line = n.process.start_if_due(clock::now());
+      if (line && n.process.now() == kept_process::state::running)
+        n.scheduler_starts = scheduler_starts_;
+      tell(line);
+    }
     check_alone();
     const auto line = scheduler_.start_if_due(clock::now());
     if (scheduler_.now() == kept_process::state::given_up)
@@ -251,7 +279,7 @@ class cluster {
   void give_up_run(const std::string& line) {
     if (failed_) return;
     failed_ = true;
-    report(line + "; " + how_to_resume());
+    report(started_ ? line + "; " + how_to_resume() : line);
   }
 
   std::string how_to_resume() const { return "go on with troupe train --resume " + run_; }
@@ -267,22 +295,23 @@ class cluster {
     if (missed && !deadline_) deadline_ = clock::now() + options_.alone_grace;
   }
 
-  void on_end_request() {
+  void on_end_request(end_requests::wish wish) {
     stop_restarts();
-    if (++end_requests_ > 1) {
+    if (wish == end_requests::wish::hurry) {
       ended_at_once_ = true;
       kill_all();
       return;
     }
+    if (std::exchange(end_asked_, true)) return;
     scheduler_.send(SIGTERM);
     deadline_ = clock::now() + options_.save_grace;
   }
 
   void on_deadline() {
-    if (end_requests_ > 0)
+    if (end_asked_)
       report("the scheduler did not end within " +
              std::to_string(std::chrono::round<std::chrono::seconds>(options_.save_grace).count()) +
-             " s and was killed");
+             " s and was killed" + (started_ ? "; " + how_to_resume() : ""));
     else if (!failed_)
       report("no node process is left and the scheduler did not end the run; it was killed");
     failed_ = true;
@@ -318,8 +347,8 @@ class cluster {
     const auto deadline = clock::now() + options_.end_grace;
     bool killed = false;
     while (true) {
-      const unsigned requests = signals_.take_end_requests();
-      end_requests_ += requests;
+      const auto wish = signals_.take_end_request();
+      end_asked_ = end_asked_ || wish;
       bool running = false;
       for (auto& n : nodes_) {
         n.read_errors();
@@ -327,7 +356,7 @@ class cluster {
         running = running || n.process.now() == kept_process::state::running;
       }
       if (!running) return;
-      if (!killed && (requests > 0 || clock::now() >= deadline)) {
+      if (!killed && (wish == end_requests::wish::hurry || clock::now() >= deadline)) {
         for (auto& n : nodes_) n.process.send(SIGKILL);
         killed = true;
       }
@@ -338,23 +367,20 @@ class cluster {
   int exit_code_of_run() {
     if (failed_) return failure_code_;
     const process_end end = *scheduler_.process().end();
-    if (end_requests_ > 0 && end.signal == 0 && end.code == interrupted) {
-      if (!started_) report(early_end());
-      return interrupted;
-    }
+    if (end.signal == 0 && end.code == interrupted && !started_) report(early_end());
     if (end.signal == 0) return end.code;
-    if (end_requests_ > 0 && !started_) {
+    if (end_asked_ && !started_) {
       report(early_end());
       return interrupted;
     }
     if (ended_at_once_) {
-      report("interrupted twice; the run was ended at once, without saving the model");
+      report("interrupted twice; the run was ended at once, without saving the model; " +
+             how_to_resume());
       return interrupted;
     }
-    report(end_requests_ > 0
-               ? scheduler_.ending() + ", and the model was not saved; " + how_to_resume()
-               : scheduler_.ending());
-    return end_requests_ > 0 ? interrupted : run_failed;
+    report(end_asked_ ? scheduler_.ending() + ", and the model was not saved; " + how_to_resume()
+                      : scheduler_.ending());
+    return end_asked_ ? interrupted : run_failed;
   }
 
   std::string early_end() const {
@@ -387,8 +413,9 @@ class cluster {
   kept_process scheduler_; // its start uses what stands above
   std::vector<node> nodes_;
   std::optional<clock::time_point> deadline_;
-  unsigned end_requests_ = 0;
-  bool ended_at_once_ = false; // by a second request
+  unsigned scheduler_starts_ = 0;
+  bool end_asked_ = false;
+  bool ended_at_once_ = false; // END-2
   bool started_ = false;
   bool failed_ = false;
   int failure_code_ = run_failed;

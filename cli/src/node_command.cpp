@@ -21,7 +21,7 @@ endpoint read_endpoint(const std::string& option, const std::string& text) {
 } // namespace
 
 int run(const node_arguments& a) {
-  signal_stop stop;
+  signal_stop stop(a.launched ? nullptr : "without waiting for its scheduler");
   node_options options;
   options.scheduler = read_endpoint("--join", a.join);
   options.listen = read_endpoint("--listen", a.listen);

@@ -53,8 +53,8 @@ std::optional<int> code_of_ended_run(const std::filesystem::path& run) {
 } // namespace
 
 int run(const scheduler_arguments& a) {
-  signal_stop stop;
   const bool launched = a.ready_fd >= 0;
+  signal_stop stop(launched ? nullptr : "without saving the model");
   if (launched && ::fcntl(a.ready_fd, F_SETFD, FD_CLOEXEC) != 0)
     throw usage_error("--ready-fd: expected an open descriptor, found " +
                       std::to_string(a.ready_fd));
@@ -73,14 +73,13 @@ int run(const scheduler_arguments& a) {
                          .on_started = [&] {
                            if (launched) tell(a.ready_fd, "started");
                          }});
+  if (launched) tell(a.ready_fd, "folder " + training.folder().path().string());
   using enum scheduler_options::beginning;
   options.folder = training.folder().path();
   options.begin = a.restart ? journal : a.resume ? checkpoint : fresh;
   options.on_listening = [&](const endpoint& bound, const std::string& job_id) {
     training.listening(bound);
-    if (launched)
-      tell(a.ready_fd, "listening " + to_string(bound) + " " + job_id + " " +
-                           training.folder().path().string());
+    if (launched) tell(a.ready_fd, "listening " + to_string(bound) + " " + job_id);
   };
   run_result result;
   try {

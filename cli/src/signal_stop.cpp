@@ -2,6 +2,7 @@
 
 #include <cerrno>
 #include <csignal>
+#include <string>
 #include <system_error>
 
 #include <poll.h>
@@ -14,7 +15,7 @@
 
 namespace troupe::cli {
 
-signal_stop::signal_stop() {
+signal_stop::signal_stop(const char* hurried) : hurried_(hurried) {
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ,
               SIG_IGN); // a file size limit is then an error of the write, like a full disk
@@ -37,6 +38,7 @@ signal_stop::~signal_stop() {
 }
 
 void signal_stop::watch(int signals, int ended) {
+  end_requests requests;
   while (true) {
     pollfd ready[] = {{signals, POLLIN, 0}, {ended, POLLIN, 0}};
     if (::poll(ready, 2, -1) < 0) {
@@ -46,7 +48,11 @@ void signal_stop::watch(int signals, int ended) {
     if (ready[1].revents != 0) return;
     signalfd_siginfo info{};
     if (::read(signals, &info, sizeof info) != sizeof info) continue;
-    if (!source_.request_stop()) ::_exit(interrupted);
+    source_.request_stop();
+    const auto wish = requests.heard(static_cast<int>(info.ssi_signo), end_requests::clock::now());
+    if (wish == end_requests::wish::stop || hurried_ == nullptr) continue;
+    print_error(std::string("interrupted twice; ended at once, ") + hurried_);
+    ::_exit(interrupted);
   }
 }
 

@@ -12,7 +12,7 @@ namespace troupe::cli {
 namespace {
 
 int run_in_process(const train_arguments& a, run_recording* recording) {
-  signal_stop stop;
+  signal_stop stop("without saving the model");
   training_run training({.job_file = a.job_file,
                          .resume = {},
                          .restart = {},
@@ -20,6 +20,7 @@ int run_in_process(const train_arguments& a, run_recording* recording) {
                          .folder = a.run,
                          .events = a.events,
                          .gathering = false,
+                         .resumable = false,
                          .on_started = {}});
   run_result result;
   try {

@@ -171,8 +171,10 @@ int training_run::finish(const run_result& result) {
   display_->clear();
   using enum run_result::status;
   if (result.outcome == failed) return finish_failed(result.error);
-  if (result.outcome == interrupted && result.parameters.empty())
+  if (result.outcome == interrupted && result.parameters.empty() && !started_)
     return finish_before_training(result);
+  if (result.outcome == interrupted && result.parameters.empty())
+    return finish_without_model(result);
   try {
     keep(result);
   } catch (const tensor::error& e) {
@@ -197,6 +199,19 @@ int training_run::finish_before_training(const run_result& result) {
   return exit_code::interrupted;
 }
 
+// Nothing that was trained is removed.
+int training_run::finish_without_model(const run_result& result) {
+  record(interruption(result));
+  print_error("interrupted while no node had the parameters; no model was saved");
+  tell_how_to_go_on();
+  return exit_code::interrupted;
+}
+
+void training_run::tell_how_to_go_on() {
+  if (request_.resumable)
+    print_notice("go on with troupe train --resume " + folder_->path().string());
+}
+
 interrupted_event training_run::interruption(const run_result& result) const {
   if (last_event_)
     if (const auto* told = std::get_if<interrupted_event>(&*last_event_)) return *told;
@@ -206,6 +221,7 @@ interrupted_event training_run::interruption(const run_result& result) const {
 int training_run::finish_interrupted(const run_result& result) {
   display_->line(interrupted_line(interruption(result)));
   display_->line("model so far: " + folder_->model_file().string());
+  tell_how_to_go_on();
   return exit_code::interrupted;
 }
 
@@ -213,12 +229,15 @@ int training_run::finish_failed(std::string reason) {
   if (reason.empty()) reason = "the run failed without a reason";
   record(failed_event{plain_line(reason)});
   print_error(reason);
-  if (!started_) abandon();
+  if (started_)
+    tell_how_to_go_on();
+  else
+    abandon();
   return run_failed;
 }
 
 void training_run::abandon() noexcept {
-  if (folder_) folder_->abandon();
+  if (folder_ && !started_) folder_->abandon();
 }
 
 } // namespace troupe::cli

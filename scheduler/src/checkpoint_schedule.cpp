@@ -22,7 +22,7 @@ checkpoint_schedule::action checkpoint_schedule::look(std::uint64_t batches_done
   const auto batches = batches_done - marked_batches_;
   const std::chrono::duration<double> since = now - marked_at_;
   const bool due =
-      (options_.every_batches > 0 && batches >= options_.every_batches) ||
+      demanded_ || (options_.every_batches > 0 && batches >= options_.every_batches) ||
       (options_.every_seconds > 0 && since.count() >= options_.every_seconds && batches > 0);
   if (!due) return action::none;
   if (mode_.in_place()) state_ = waiting_for_rest{};
@@ -38,9 +38,17 @@ checkpoint_schedule::step_for(std::optional<batch_id> first_new) const {
   return steps.step_of(*first_new) + 1;
 }
 
+std::uint64_t checkpoint_schedule::step_at_rest(std::optional<batch_id> first_new) const {
+  const auto group = mode_.batches_per_step();
+  if (!group) return 0;
+  const step_plan steps{plan_, *group};
+  return first_new ? steps.step_of(*first_new) : steps.total_steps();
+}
+
 std::uint64_t checkpoint_schedule::open(std::uint64_t batches_done, time_point now) {
   const auto number = next_number_++;
   state_ = open_one{number, resting()};
+  demanded_ = false;
   begin(batches_done, now);
   return number;
 }

@@ -13,6 +13,8 @@ namespace {
 
 // A stopped run waits so long for the batches in hand, and then for the parameters.
 constexpr auto stop_patience = std::chrono::seconds(10);
+// And so many times as long for the checkpoint: there may be gigabytes to write.
+constexpr std::uint32_t checkpoint_waits = 4;
 
 } // namespace
 
@@ -114,9 +116,11 @@ void coordinator::clock_not_entered(const orders::enter_clock& asked) {
 // A stopped run hands out its parameters, and a checkpoint of hogwild is taken, when no lease is
 // open.
 void coordinator::follow_ended_leases(time_point now) {
-  if (desk_.leases().open_count() > 0) return;
-  if (is<phases::stopping>()) begin_snapshot();
-  if (checkpoints_.resting()) begin_checkpoint(now);
+  if (is<phases::stopping>()) {
+    go_on_stopping(now);
+    return;
+  }
+  if (desk_.leases().open_count() == 0 && checkpoints_.resting()) begin_checkpoint(now);
 }
 
 std::optional<orders::ask_reports> coordinator::epoch_evaluated() const {
@@ -164,12 +168,17 @@ void coordinator::checkpoint_if_due(time_point now) {
 
 void coordinator::begin_checkpoint(time_point now) {
   if (checkpoints_.opened()) return;
-  const auto step = checkpoints_.step_for(desk_.leases().first_new());
-  if (!step) return;
+  if (const auto step = checkpoints_.step_for(desk_.leases().first_new()))
+    open_checkpoint(*step, now);
+}
+
+void coordinator::open_checkpoint(std::uint64_t step, time_point now) {
   const auto number = checkpoints_.open(progress_.batches_done(), now);
-  issue(orders::open_checkpoint{number, *step, desk_.evaluated_epochs()});
+  for (auto& [id, m] : members_.all())
+    if (m.end_asked && !m.ends_after && !members_.is_leaving(id)) m.ends_after = number;
+  issue(orders::open_checkpoint{number, step, desk_.evaluated_epochs()});
   for (const auto& to : replicas_.primaries())
-    issue(orders::take_image{to, number, *step, desk_.evaluated_epochs()});
+    issue(orders::take_image{to, number, step, desk_.evaluated_epochs()});
 }
 
 void coordinator::images_arrived(std::uint64_t number, time_point now) {
@@ -190,42 +199,92 @@ void coordinator::checkpoint_ended(const checkpoint_schedule::finished& f, const
     issue(orders::checkpoint_failed{f.number});
     notify(notice_kind::warning, which + " failed, training goes on: " + error);
   }
+  let_go(f.number, error.empty());
+  if (auto* stopping = as<phases::stopping>()) {
+    if (stopping->checkpoint == phases::stopping::saving::open)
+      stopping->checkpoint = phases::stopping::saving::ended;
+    go_on_stopping(now);
+  }
 }
 
 // -- the end --------------------------------------------------------------------------------------
 
-void coordinator::stop() {
+// SCHED-14
+void coordinator::stop(time_point now) {
   if (over() || is<phases::stopping>()) return;
+  if (auto* reconciling = as<phases::reconciling>()) { // the nodes have what is to be saved
+    if (!std::exchange(reconciling->stop_asked, true)) issue(orders::await_stop{stop_patience});
+    return;
+  }
   if (!is<phases::training>()) {
-    end({.outcome = run_outcome::interrupted}, "interrupted");
+    end_interrupted(false);
     return;
   }
   phase_ = phases::stopping{};
   issue(orders::await_stop{stop_patience});
-  if (desk_.leases().open_count() == 0) begin_snapshot();
+  desk_.lease_again(stance(), now); // the rest of a step
+  go_on_stopping(now);
 }
 
-void coordinator::begin_snapshot() {
-  if (!std::exchange(as<phases::stopping>()->snapshot_asked, true))
+void coordinator::go_on_stopping(time_point now) {
+  using enum phases::stopping::saving;
+  auto& stopping = *as<phases::stopping>();
+  if (!stopping.settled) {
+    if (!desk_.settled()) return;
+    stopping.settled = true;
     issue(orders::evaluate{std::nullopt});
+  }
+  if (stopping.checkpoint == due && !checkpoints_.opened()) {
+    stopping.checkpoint = ended;
+    const auto& last = checkpoints_.last();
+    const bool saved = last && last->batches == progress_.batches_done();
+    if (checkpoints_.kept() && !saved) {
+      stopping.checkpoint = open;
+      open_checkpoint(checkpoints_.step_at_rest(desk_.leases().first_new()), now);
+    }
+  }
+  if (stopping.snapshot_taken && stopping.checkpoint == ended) end_interrupted(true);
 }
 
-void coordinator::stop_timeout() {
-  const auto* stopping = as<phases::stopping>();
+void coordinator::stop_timeout(time_point now) {
+  using enum phases::stopping::saving;
+  if (const auto* reconciling = as<phases::reconciling>(); reconciling && reconciling->stop_asked) {
+    end_interrupted(false);
+    return;
+  }
+  auto* stopping = as<phases::stopping>();
   if (stopping == nullptr) return;
-  if (!stopping->snapshot_asked) {
-    begin_snapshot(); // some worker is slow: take what is there
+  if (!stopping->settled) { // some worker is slow: take what is there
+    stopping->settled = true;
+    if (options_.mode.batches_per_step()) stopping->checkpoint = ended; // half a step is no state
+    issue(orders::evaluate{std::nullopt});
+    issue(orders::await_stop{stop_patience});
+    go_on_stopping(now);
+    return;
+  }
+  if (!stopping->snapshot_taken) {
+    fail("interrupted, and the shards did not hand out their parameters in time");
+    return;
+  }
+  if (++stopping->waits < checkpoint_waits) {
     issue(orders::await_stop{stop_patience});
     return;
   }
-  fail("interrupted, and the shards did not hand out their parameters in time");
+  notify(notice_kind::warning, "the checkpoint of the interrupted run was not written in time");
+  end_interrupted(true);
 }
 
-void coordinator::snapshot_taken() {
-  if (over() || is<phases::gathering>() || is<phases::placing>()) return;
+void coordinator::snapshot_taken(time_point now) {
+  auto* stopping = as<phases::stopping>();
+  if (stopping == nullptr) return;
+  stopping->snapshot_taken = true;
+  go_on_stopping(now);
+}
+
+void coordinator::end_interrupted(bool with_parameters) {
   end({.outcome = run_outcome::interrupted,
-       .batches_done = progress_.batches_done(),
-       .with_parameters = true},
+       .batches_done = is<phases::stopping>() ? progress_.batches_done() : 0,
+       .with_parameters = with_parameters},
       "interrupted");
 }
 

@@ -243,6 +243,8 @@ void coordinator::install(const std::vector<shard_id>& changed, std::optional<no
   if (!checkpoints_.opened()) return;
   reached(probe::checkpoint_given_up);
   issue(orders::give_up_checkpoint{});
+  if (auto* stopping = as<phases::stopping>())
+    stopping->checkpoint = phases::stopping::saving::due; // once more, of the new view
 }
 
 // Where a chain is shorter than it should be, a node with room learns.
@@ -326,6 +328,41 @@ std::optional<std::string> coordinator::drain(node_id node, time_point now) {
   desk_.lease_to_all(stance(), now);
   drain_on(now);
   return std::nullopt;
+}
+
+// SCHED-15
+void coordinator::leave_asked(node_id node, time_point now) {
+  auto* m = members_.find(node);
+  if (m == nullptr || std::exchange(m->end_asked, true)) return;
+  if (is<phases::training>())
+    relieve(node, now);
+  else if (is<phases::gathering>())
+    issue(orders::stop_node{node, "interrupted"});
+}
+
+void coordinator::relieve(node_id node, time_point now) {
+  if (!drain(node, now)) return;
+  if (checkpoints_.kept())
+    checkpoints_.demand();
+  else
+    issue(orders::stop_node{node, "interrupted"});
+}
+
+void coordinator::relieve_all_that_asked(time_point now) {
+  for (const auto& [id, m] : members_.all())
+    if (m.end_asked && m.present) relieve(id, now);
+}
+
+// The nodes that waited for this checkpoint go; if it failed, they wait for the next one.
+void coordinator::let_go(std::uint64_t checkpoint, bool whole) {
+  for (auto& [id, m] : members_.all()) {
+    if (m.ends_after != checkpoint) continue;
+    m.ends_after.reset();
+    if (whole)
+      issue(orders::stop_node{id, "interrupted"});
+    else
+      checkpoints_.demand();
+  }
 }
 
 // Lets the nodes go that nothing depends on any more.

@@ -53,7 +53,7 @@ void coordinator::place_all(const placement& p) {
   placing.awaited = requests.size();
   for (auto& [id, shards] : requests)
     issue(orders::place_replicas{id, std::move(shards),
-                                 generation_ == 0 && !from_images ? options_.workers : 0,
+                                 goes_back() || from_images ? 0 : options_.workers,
                                  from_images, generation_});
 }
 
@@ -156,6 +156,7 @@ void coordinator::begin_training(time_point now) {
   start_evaluator();
   if (mutant_active(mutant::done_of_old_life_accepted)) count_done_meanwhile(now);
   repair();
+  relieve_all_that_asked(now);
   desk_.lease_evenly(stance(), now);
 }
 
@@ -197,6 +198,12 @@ void coordinator::workers_not_added(const orders::add_workers& asked, const std:
 // SCHED-10
 void coordinator::go_back(const std::string& why, time_point now) {
   notify(notice_kind::warning, why);
+  const auto* reconciling = as<phases::reconciling>();
+  if (is<phases::stopping>() || (reconciling != nullptr && reconciling->stop_asked)) {
+    reached(probe::lost_while_stopping);
+    end_interrupted(false); // SCHED-14
+    return;
+  }
   if (is<phases::placing>() && generation_ > 0) reached(probe::went_back_while_going_back);
   ++generation_;
   phase_ = phases::gathering{.loading = checkpoints_.kept()};
@@ -222,6 +229,7 @@ void coordinator::go_back(const std::string& why, time_point now) {
     lose(id, "it did not come back before the roles were placed anew", now);
   auto& gathering = *as<phases::gathering>();
   for (const auto& [id, m] : members_.all()) {
+    if (m.end_asked) issue(orders::stop_node{id, "interrupted"});
     gathering.clearing.insert(id);
     issue(orders::clear_roles{id, generation_});
   }
@@ -261,8 +269,11 @@ void coordinator::checkpoint_loaded(const checkpoint_answer& a, time_point now) 
     return;
   }
   if (!a.found && options_.resume && generation_ == 0) {
-    fail("there is no complete checkpoint to go on from");
-    return;
+    if (!a.refused.empty()) { // what was trained must not be given up in silence
+      fail("there is no complete checkpoint to go on from");
+      return;
+    }
+    notify(notice_kind::warning, "the run has no checkpoint yet and begins from the start");
   }
   gathering->from = a.found;
   try_place(now);

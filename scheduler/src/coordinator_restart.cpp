@@ -99,6 +99,7 @@ void coordinator::applied_unknown(const orders::ask_applied& asked) {
 }
 
 void coordinator::finish_reconciling(const applied_set& completed, time_point now) {
+  const bool stop_asked = as<phases::reconciling>()->stop_asked;
   const auto held = std::move(as<phases::reconciling>()->held);
   phase_ = phases::training{};
   // Of a worker that did not come back nothing is known but that its number was given.
@@ -123,6 +124,11 @@ void coordinator::finish_reconciling(const applied_set& completed, time_point no
       if (!replicas_.exists(shard, *learner)) views.remove(shard, *learner);
       install({shard});
     }
+  if (stop_asked) {
+    stop(now);
+    return;
+  }
+  relieve_all_that_asked(now);
   try_place(now); // nodes that joined meanwhile, or had not got their workers yet
   desk_.lease_again(stance(), now);
 }

@@ -6,6 +6,7 @@
 
 #include "troupe/probes/mutant.hpp"
 #include "troupe/probes/probe.hpp"
+#include "troupe/scheduler/step_plan.hpp"
 
 namespace troupe::scheduler {
 
@@ -180,8 +181,8 @@ void lease_desk::lease_to(worker_id id, leasing stance, time_point now) {
 
 // SCHED-5
 void lease_desk::lease_returned(leasing stance, time_point now) {
-  const bool training = stance == leasing::open || stance == leasing::resting;
-  if (leases_.returned_count() == 0 || !training) return;
+  const bool leases = stance == leasing::open || stance == leasing::resting || may_lease(stance);
+  if (leases_.returned_count() == 0 || !leases) return;
   revive_one();
   std::set<std::pair<std::size_t, worker_id>> by_load;
   for (const auto& [id, w] : workers_) by_load.emplace(leases_.held_count(id), id);
@@ -211,8 +212,17 @@ void lease_desk::revive_one() {
 }
 
 bool lease_desk::may_lease(leasing stance) const {
-  auto next = leases_.peek();
-  return stance == leasing::open && next && next->epoch <= evaluated_epochs_ + 1; // SCHED-3
+  const auto next = leases_.peek();
+  if (!next) return false;
+  if (stance == leasing::finishing) return is_of_begun_step(*next);
+  return stance == leasing::open && next->epoch <= evaluated_epochs_ + 1; // SCHED-3
+}
+
+bool lease_desk::is_of_begun_step(batch_id next) const {
+  const auto group = mode_.batches_per_step();
+  if (!group) return false;
+  const step_plan steps{plan_, *group};
+  return leases_.returned_count() > 0 || next != steps.first_batch(steps.step_of(next));
 }
 
 void lease_desk::feed(worker_id id, std::size_t up_to, leasing stance, time_point now) {

@@ -17,7 +17,7 @@ auto node_membership::hello_failed(bool as_member, refusal why, time_point now) 
 
 auto node_membership::scheduler_lost(time_point now) -> order {
   if (ended_) return order::nothing;
-  if (!options_.can_reconnect || !id_) return order::end;
+  if (!options_.can_reconnect || !id_ || leaving_) return order::end;
   if (alone()) return order::nothing;
   reached(probe::scheduler_gone);
   alone_since_ = now;
@@ -33,7 +33,12 @@ auto node_membership::declared_lost() -> order {
   if (ended_ || !id_) return order::nothing;
   reached(probe::was_declared_lost);
   id_.reset();
-  return order::join_again;
+  return leaving_ ? order::end : order::join_again;
+}
+
+auto node_membership::end_asked() -> order {
+  if (ended_ || std::exchange(leaving_, true)) return order::nothing;
+  return id_ && !alone() ? order::ask_to_leave : order::end;
 }
 
 bool node_membership::end() noexcept { return !std::exchange(ended_, true); }

@@ -53,6 +53,7 @@ struct staged_scheduler {
               if (answers_heartbeats) caf::anon_send(h.from, heartbeat_seen{h.number});
             },
             [](const status_request&) { return status_report{}; },
+            [](const leave_request&) {},
             [](const drain_request&) { return drain_accepted{}; }};
   }
 };

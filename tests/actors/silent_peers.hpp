@@ -68,6 +68,7 @@ inline scheduler_actor::behavior_type silent_scheduler(scheduler_actor::pointer,
           [=](const diverged& d) { log->differing.push_back(d); },
           [](const heartbeat&) {},
           [](const status_request&) { return status_report{}; },
+          [](const leave_request&) {},
           [](const drain_request&) { return drain_accepted{}; }};
 }
 

@@ -16,6 +16,7 @@
 // the last one is also that of all later starts. TROUPE_FAKE_FOLDER is where the starts are
 // counted, each with its arguments in a line of the file scheduler, shard or worker, and where
 // callers and hearers meet.
+#include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <fstream>
@@ -23,6 +24,7 @@
 #include <sstream>
 #include <string>
 #include <string_view>
+#include <thread>
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -100,10 +102,14 @@ int main(int argc, char** argv) {
     std::string verb, rest;
     words >> verb;
     std::getline(words >> std::ws, rest);
-    if (verb == "listen") tell(ready, "listening 127.0.0.1:1 job runs/of a job");
+    if (verb == "listen") {
+      tell(ready, "folder runs/of a job");
+      tell(ready, "listening 127.0.0.1:1 job");
+    }
     if (verb == "start") tell(ready, "started");
     if (verb == "say") std::cerr << rest << std::endl;
     if (verb == "signal_parent") ::kill(::getppid(), std::stoi(rest));
+    if (verb == "sleep") std::this_thread::sleep_for(std::chrono::milliseconds(std::stoi(rest)));
     if (verb == "ignore_term") std::signal(SIGTERM, SIG_IGN);
     if (verb == "call") meet(rest, O_WRONLY);
     if (verb == "hear") meet(rest, O_RDONLY);

@@ -16,6 +16,7 @@
 
 #include "temporary_folder.hpp"
 #include "troupe/cli/child_process.hpp"
+#include "troupe/cli/end_signals.hpp"
 #include "troupe/cli/failure.hpp"
 
 using namespace troupe;
@@ -175,12 +176,36 @@ TEST_CASE("LAUNCH-3: a node that fails before the start ends the run with its ow
   CHECK(result.lines == lines{"no data here"});
 }
 
-TEST_CASE("LAUNCH-3: a node that dies silently before the start is named") {
-  const auto result = launch({"listen;await_term 130", "await_term 0", "die 9"});
+TEST_CASE("LAUNCH-3: a node that ends silently before the start is named") {
+  const auto result = launch({"listen;await_term 130", "await_term 0", "exit 1"});
   CHECK(result.code == 1);
   REQUIRE(result.lines.size() == 1);
   CHECK_THAT(result.lines[0], Contains("the process of worker node 1 (pid ") &&
-                                  Contains("ended early with SIGKILL"));
+                                  Contains("ended early with exit code 1"));
+}
+
+TEST_CASE("LAUNCH-4: a node that is killed before the start is started again") {
+  const auto result =
+      launch({"listen;hear again;start;exit 0", "await_term 0", "die 9|call again;await_term 0"});
+  CHECK(result.code == 0);
+  CHECK(result.lines.empty());
+  CHECK(result.notices.size() == 1);
+  CHECK(result.workers.size() == 2);
+}
+
+TEST_CASE("LAUNCH-4: a node that is killed too often before the start ends the run with a line") {
+  const auto result = launch({"listen;await_term 130", "await_term 0", "die 9"}, {.restarts = 2});
+  CHECK(result.code == 1);
+  REQUIRE(result.lines.size() == 1);
+  CHECK_THAT(result.lines[0], Contains("worker node 1") && EndsWith("and is given up"));
+}
+
+TEST_CASE("LAUNCH-4: a node that ends because its scheduler was killed is started again") {
+  const auto result = launch({"listen;hear up;die 9|listen;hear again;start;exit 0", "await_term 0",
+                              "call up;sleep 50;exit 1|call again;await_term 0"});
+  CHECK(result.code == 0);
+  CHECK(result.lines.empty());
+  CHECK(result.workers.size() == 2);
 }
 
 TEST_CASE("LAUNCH-4: a node that is killed after the start is started again as it was") {
@@ -191,7 +216,8 @@ TEST_CASE("LAUNCH-4: a node that is killed after the start is started again as i
   REQUIRE(result.notices.size() == 1);
   CHECK_THAT(result.notices[0], StartsWith("the process of worker node 1 (pid ") &&
                                     Contains(") was ended by SIGKILL; started again as pid "));
-  CHECK(result.workers == lines(2, "node --join 127.0.0.1:1 --job job --shards 0 --workers 1"));
+  CHECK(result.workers ==
+        lines(2, "node --launched --join 127.0.0.1:1 --job job --shards 0 --workers 1"));
   CHECK(result.shards.size() == 1);
   CHECK(result.schedulers.size() == 1);
 }
@@ -276,13 +302,28 @@ TEST_CASE("LAUNCH-4: a scheduler that is killed too often fails the run and ends
                  EndsWith("go on with troupe train --resume runs/of a job"));
 }
 
-TEST_CASE("LAUNCH-5: a scheduler that is killed before the start fails the run") {
-  const auto result = launch({"listen;die 9"});
+TEST_CASE("LAUNCH-4: a scheduler that is killed before it has a folder is started as at first") {
+  const auto result = launch({"die 9|listen;start;exit 0"});
+  CHECK(result.code == 0);
+  REQUIRE(result.schedulers.size() == 2);
+  CHECK_THAT(result.schedulers[1],
+             StartsWith("scheduler job.toml --listen 127.0.0.1:0 --ready-fd "));
+}
+
+TEST_CASE("LAUNCH-4: a scheduler that is killed before the start goes on with its folder") {
+  const auto result = launch({"listen;die 9|listen;start;exit 0"});
+  CHECK(result.code == 0);
+  REQUIRE(result.schedulers.size() == 2);
+  CHECK_THAT(result.schedulers[1], StartsWith("scheduler --restart runs/of a job --events e "
+                                              "--listen 127.0.0.1:1 --ready-fd "));
+}
+
+TEST_CASE("LAUNCH-4: a scheduler that is killed too often before the start fails the run") {
+  const auto result = launch({"die 9"}, {.restarts = 2});
   CHECK(result.code == 1);
-  CHECK(result.schedulers.size() == 1);
+  CHECK(result.schedulers.size() == 3);
   REQUIRE(result.lines.size() == 1);
-  CHECK_THAT(result.lines[0],
-             Contains("the process of the scheduler (pid ") && EndsWith("was ended by SIGKILL"));
+  CHECK_THAT(result.lines[0], EndsWith("and is given up"));
 }
 
 TEST_CASE("LAUNCH-5: the exit code of a scheduler that was started again is the run's") {
@@ -328,14 +369,60 @@ TEST_CASE("Ctrl-C before training began is told by the launcher") {
   CHECK(result.lines == lines{"interrupted before training began; nothing was kept"});
 }
 
-TEST_CASE("LAUNCH-1: a second request to end kills everything at once") {
-  // Two different signals: two of the same kind may arrive as one.
-  const auto result = launch({"ignore_term;start;listen;signal_parent 2;signal_parent 15;wait",
-                              "ignore_term;wait", "ignore_term;wait"},
-                             {.end = 20ms});
+TEST_CASE("END-1: one request to stop, from however many sides and in whatever order") {
+  using wish = end_requests::wish;
+  const end_requests::time_point start{};
+  for (const auto& signals : std::vector<std::vector<int>>{{SIGTERM, SIGTERM, SIGTERM},
+                                                           {SIGHUP, SIGHUP, SIGTERM},
+                                                           {SIGINT, SIGTERM, SIGHUP},
+                                                           {SIGTERM, SIGINT, SIGTERM}}) {
+    end_requests requests;
+    auto now = start;
+    for (const int signal : signals) {
+      CHECK(requests.heard(signal, now) == wish::stop);
+      now += 10s;
+    }
+  }
+  end_requests both; // timeout -s INT: to the child, and to its group
+  CHECK(both.heard(SIGINT, start) == wish::stop);
+  CHECK(both.heard(SIGINT, start + 1ms) == wish::stop);
+}
+
+TEST_CASE("END-2: Ctrl-C again hurries") {
+  using wish = end_requests::wish;
+  const end_requests::time_point start{};
+  end_requests requests;
+  CHECK(requests.heard(SIGTERM, start) == wish::stop);
+  CHECK(requests.heard(SIGINT, start + 1s) == wish::stop);
+  CHECK(requests.heard(SIGINT, start + 1s + end_requests::again_after) == wish::hurry);
+}
+
+TEST_CASE("LAUNCH-7: signals from several sides are one request to end") {
+  for (const auto* signals :
+       {"signal_parent 15;sleep 300;signal_parent 15", "signal_parent 1;sleep 300;signal_parent 1",
+        "signal_parent 2;signal_parent 2", "signal_parent 15;sleep 300;signal_parent 2"}) {
+    const auto script = std::string("start;listen;") + signals + ";sleep 50;await_term 130";
+    const auto result = launch({script.c_str()});
+    CHECK(result.code == 130);
+    CHECK(result.lines.empty());
+  }
+}
+
+TEST_CASE("LAUNCH-1: a second Ctrl-C kills everything at once") {
+  const auto result =
+      launch({"ignore_term;start;listen;signal_parent 2;sleep 300;signal_parent 2;wait",
+              "ignore_term;wait", "ignore_term;wait"},
+             {.end = 20ms});
   CHECK(result.code == 130);
   CHECK(result.lines ==
-        lines{"interrupted twice; the run was ended at once, without saving the model"});
+        lines{"interrupted twice; the run was ended at once, without saving the model; go on with "
+              "troupe train --resume runs/of a job"});
+}
+
+TEST_CASE("an interrupted scheduler that had not started is told by the launcher, whoever asked") {
+  const auto result = launch({"listen;exit 130"});
+  CHECK(result.code == 130);
+  CHECK(result.lines == lines{"interrupted before training began; nothing was kept"});
 }
 
 TEST_CASE("a scheduler that does not end after Ctrl-C is killed in the end") {

@@ -46,7 +46,7 @@ TEST_CASE("SCHED-13: the result is handed over before any node is told to stop")
   }
   SECTION("interrupted: the batches in hand are completed first") {
     auto s = training(2, coordinator_stage::job(2));
-    s.decisions->stop();
+    s.decisions->stop(s.now);
     CHECK(s.phase() == "draining");
     CHECK(count_of<orders::evaluate>(s.settle()) == 0);
     for (auto worker : {w0, w1})
@@ -56,7 +56,7 @@ TEST_CASE("SCHED-13: the result is handed over before any node is told to stop")
     const auto asked = all_of<orders::evaluate>(said);
     REQUIRE(asked.size() == 1);
     CHECK_FALSE(asked[0].epoch.has_value());
-    s.decisions->snapshot_taken();
+    s.decisions->snapshot_taken(s.now);
     ends_well(s.settle(), run_outcome::interrupted);
   }
   SECTION("failed") {
@@ -80,8 +80,9 @@ TEST_CASE("SCHED-13: the result is handed over before any node is told to stop")
 
 TEST_CASE("a run whose last orders were not carried out can still be ended as failed") {
   auto s = training(2, coordinator_stage::job(2));
-  s.decisions->stop();
-  s.decisions->snapshot_taken();
+  s.decisions->stop(s.now);
+  s.decisions->stop_timeout(s.now);
+  s.decisions->snapshot_taken(s.now);
   s.settle(); // dropped
   s.decisions->fail("too late");
   CHECK(s.settle().empty());
@@ -93,13 +94,13 @@ TEST_CASE("a run whose last orders were not carried out can still be ended as fa
 
 TEST_CASE("a stopped run waits for its batches and for the parameters, each for a while") {
   auto s = training(2, coordinator_stage::job(2));
-  s.decisions->stop();
+  s.decisions->stop(s.now);
   CHECK(count_of<orders::await_stop>(s.settle()) == 1);
-  s.decisions->stop_timeout();
+  s.decisions->stop_timeout(s.now);
   auto said = s.settle();
   CHECK(count_of<orders::evaluate>(said) == 1);
   CHECK(count_of<orders::await_stop>(said) == 1);
-  s.decisions->stop_timeout();
+  s.decisions->stop_timeout(s.now);
   said = s.settle();
   REQUIRE(count_of<orders::hand_over_result>(said) == 1);
   CHECK(all_of<orders::hand_over_result>(said)[0].outcome == run_outcome::failed);
@@ -107,7 +108,7 @@ TEST_CASE("a stopped run waits for its batches and for the parameters, each for 
 
 TEST_CASE("a run that is stopped before it trains ends at once") {
   coordinator_stage s{coordinator_stage::job()};
-  s.decisions->stop();
+  s.decisions->stop(s.now);
   const auto said = s.settle();
   CHECK(all_of<orders::hand_over_result>(said).at(0).outcome == run_outcome::interrupted);
   CHECK_FALSE(all_of<orders::await_goodbyes>(said).at(0).nodes_left);

@@ -111,3 +111,20 @@ TEST_CASE("a node ends once, and nothing follows from anything afterwards") {
   CHECK(m.declared_lost() == order::nothing);
   CHECK(m.hello_failed(true, refusal::other, at(0s)) == order::nothing);
 }
+
+TEST_CASE("NODE-8: a member that was asked to end goes on until its scheduler stops it") {
+  auto m = member();
+  CHECK(m.end_asked() == order::ask_to_leave);
+  CHECK(m.leaving());
+  CHECK(m.end_asked() == order::nothing);
+  SECTION("or until the scheduler is away") { CHECK(m.scheduler_lost(at(0s)) == order::end); }
+  SECTION("or takes it for lost") { CHECK(m.declared_lost() == order::end); }
+}
+
+TEST_CASE("NODE-8: a node that is no member, or is alone, ends at once when it is asked to end") {
+  node_membership joining{{.can_reconnect = true, .patience = 60s}};
+  CHECK(joining.end_asked() == order::end);
+  auto alone = member();
+  REQUIRE(alone.scheduler_lost(at(0s)) == order::look_for_scheduler);
+  CHECK(alone.end_asked() == order::end);
+}

@@ -392,6 +392,12 @@ struct status_report {
   std::string json;
 };
 
+/// node -> scheduler: the process of the node was asked to end. The answer is `stop_node`, once
+/// nothing depends on the node any more (SCHED-15).
+struct leave_request {
+  node_id node;
+};
+
 /// Take everything off this node, then let it end. Answer: `drain_accepted`, or errc::not_a_member,
 /// errc::cannot_place with the reason.
 struct drain_request {

@@ -34,6 +34,12 @@ struct node_actor_options {
   /// Reaches the scheduler again; may block for a moment. Null: the node ends with its scheduler.
   std::function<caf::expected<scheduler_actor>()> reconnect;
   caf::timespan scheduler_patience = std::chrono::seconds(60); ///< to come back
+  /// From the request to end until the node asks its scheduler to relieve it: if the whole cluster
+  /// is asked to end, the scheduler knows by then.
+  caf::timespan leave_pause = std::chrono::milliseconds(500);
+  /// From the request to end until the node ends, whatever depends on it. Systems that stop a
+  /// process kill it after 30 s or more.
+  caf::timespan leave_patience = std::chrono::seconds(25);
   /// Spawns what computes a worker's gradients. Null: cpu_compute on a thread of its own.
   std::function<compute_actor(caf::actor_system&, worker_id, cpu_compute_options)> spawn_compute;
   std::shared_ptr<history::recorder> recorder; ///< of this process; may be null
@@ -57,17 +63,23 @@ struct try_scheduler {};
 struct resolve_again {
   shard_id shard;
 };
+/// Internal, from the program: the process was asked to end (NODE-8).
+struct end_asked {};
+/// Internal: it has gone on long enough for the rest of the cluster to be asked the same, or to the
+/// end of its patience.
+struct ask_to_leave {};
+struct leave_now {};
 /// Internal, from the pulse: the scheduler declared this node lost.
 struct was_lost {
   std::string reason;
 };
-using node_impl_actor =
-    node_actor::extend<caf::reacts_to<begin_node>, caf::reacts_to<child_event>,
-                       caf::reacts_to<compute_started>, caf::reacts_to<try_scheduler>,
-                       caf::reacts_to<resolve_again>, caf::reacts_to<was_lost>>;
+using node_impl_actor = node_actor::extend<
+    caf::reacts_to<begin_node>, caf::reacts_to<child_event>, caf::reacts_to<compute_started>,
+    caf::reacts_to<try_scheduler>, caf::reacts_to<resolve_again>, caf::reacts_to<was_lost>,
+    caf::reacts_to<end_asked>, caf::reacts_to<ask_to_leave>, caf::reacts_to<leave_now>>;
 
 /// One process's part in a job: holds replicas and runs workers as the scheduler places them. Two
-/// values decide what follows from an event: scheduler::node_membership (NODE-3, NODE-4) and
+/// values decide what follows from an event: scheduler::node_membership (NODE-3, NODE-4, NODE-8) and
 /// scheduler::peer_directory (NODE-5, NODE-6, NODE-7). The actor passes events to them and carries
 /// out their answers.
 ///
@@ -82,6 +94,7 @@ using node_impl_actor =
 ///     find_replica    replica_found, or errc::protocol_mismatch, job_mismatch, no_such_shard
 ///     stop_node       -; ends the children and itself
 ///     actor_failed    - (from a child); the node fails
+///     end_asked       -; asks its scheduler to relieve it (NODE-8)
 ///
 /// NODE-1  Replicas, workers and compute actors are children of one supervisor. A compute actor
 ///         that fails is started again on this node, and its worker's batch is computed again. A
@@ -109,6 +122,8 @@ struct node_state {
   void on_compute_started(const compute_started& c);
   void on_try_scheduler();
   void on_was_lost();
+  void on_end_asked();
+  void on_ask_to_leave();
   void on_resolve_again(shard_id id);
   void fail(const std::string& reason);
   void end(node_result::status outcome, std::string error);
@@ -214,3 +229,6 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::compute_started)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::try_scheduler)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::resolve_again)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::was_lost)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::end_asked)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::ask_to_leave)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::leave_now)

@@ -102,6 +102,7 @@ using scheduler_impl_actor =
 ///     heartbeat         heartbeat_seen, or declared_lost (both messages of their own)
 ///     stop_training     -; ends the run and keeps the parameters reached
 ///     status_request    status_report
+///     leave_request     -; the node is stopped once nothing depends on it (SCHED-15)
 ///     drain_request     drain_accepted, or errc::not_a_member, cannot_place
 ///
 /// The scheduler is not on the data path: while it is away, workers go on with their leases.
@@ -132,6 +133,7 @@ struct scheduler_state {
   void on_images_arrived(const images_arrived& a);
   void on_checkpoint_ended(const checkpoint_ended& e);
   status_report status() const;
+  void on_leave(const leave_request& l);
   caf::result<drain_accepted> on_drain(const drain_request& d);
 
   static inline const char* name = "troupe.scheduler";

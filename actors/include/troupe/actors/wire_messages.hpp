@@ -61,6 +61,7 @@
   /* operators */                                                                                  \
   row(actors, status_request, sent_once);                                                          \
   row(actors, status_report, sent_once);                                                           \
+  row(actors, leave_request, sent_once);                                                           \
   row(actors, drain_request, sent_once);                                                           \
   row(actors, drain_accepted, sent_once)
 

@@ -58,12 +58,14 @@ class line_pipe {
   std::string partial_;
 };
 
-/// A child of this process. It gets a process group of its own, so that a terminal's Ctrl-C does
-/// not reach it, and the kernel kills it when this process ends, whatever ends it.
+/// A child of this process, in its process group: what a terminal or a shell does to the group
+/// (Ctrl-C, Ctrl-Z, fg, a closed window) it does to all. The kernel kills the child when this process
+/// ends, whatever ends it.
 class child_process {
  public:
   struct options {
     std::filesystem::path program;
+    std::string title = {};             ///< argv[0]; empty: the program
     std::vector<std::string> arguments; ///< without the program's name
     int inherited_fd = -1;              ///< stays open in the child, under the same number
     bool quiet = false; ///< its output goes nowhere and its error lines into error_lines()

@@ -34,6 +34,7 @@ struct scheduler_arguments {
 };
 
 struct node_arguments {
+  bool launched = false; ///< for `train`: the launcher decides how the cluster ends
   std::string join;
   std::string listen = "127.0.0.1:0";
   std::string advertise;

@@ -37,25 +37,31 @@ std::vector<node_share> plan_nodes(const job& j);
 /// LAUNCH-2: when this process is killed, the kernel kills all of them.
 /// LAUNCH-3: a failure is told once, by the process that knows its reason; of a process that the
 /// system killed, this one knows it.
-/// LAUNCH-4: once the scheduler has "started", a node that was killed or ended with an error is
-/// started again with the same arguments, and so is a scheduler that was killed: as
-/// "scheduler --restart RUN --listen HOST:PORT" where it listened before; the nodes stay as they
-/// are meanwhile. How often is restart_rule's; a scheduler that is given up ends the run, a node
-/// that is given up is missed only when it was the last.
-/// LAUNCH-5: nothing is started again that ended well (a node that was drained), before "started",
-/// after a request to end, or when the scheduler itself has ended with an exit code: that is the
-/// run's.
+/// LAUNCH-4: a node that was killed is started again with the same arguments. So is a node that ended
+/// with an error after "started", or while its scheduler was away. A scheduler that was killed is
+/// started again as "scheduler --restart RUN --listen HOST:PORT" where it listened before, or as at
+/// first if it had told no RUN; the nodes stay as they are meanwhile. How often is restart_rule's. A
+/// scheduler that is given up ends the run. A node that is given up ends the run before "started";
+/// afterwards it is missed only if it was the last.
+/// LAUNCH-5: nothing is started again that ended well (a node that was drained), after a request to
+/// end, or when the scheduler itself has ended with an exit code: that is the run's. A node that
+/// ends with an error before "started", while its scheduler is there, ends the run.
 /// LAUNCH-6: what a disturbance does begins with "started" and ends with a request to end or with
 /// the scheduler. A process that it ended comes back when it says (KEPT-3).
 ///
-/// The scheduler's part (the hidden --ready-fd N): it writes "listening HOST:PORT JOBID RUN", RUN
-/// being the rest of the line, to that descriptor once nodes can join, and "started" once it has
-/// placed them. When it is asked to end before that, it says nothing itself, unless it was
-/// restarted.
+/// LAUNCH-7: what END-1 takes for one request is one request here as well. The children are in the
+/// same process group and may get the signal themselves; they leave the decision to the launcher: a
+/// scheduler stops the run once, and a node goes on until its scheduler stops it.
+///
+/// The scheduler's part (the hidden --ready-fd N): it writes to that descriptor "folder RUN" once it
+/// has the run folder (RUN is the rest of the line), "listening HOST:PORT JOBID" once nodes can join, and "started" once it has placed them. When it is asked to end before that, it says nothing
+/// itself, unless it was restarted.
 class launcher {
  public:
   struct options {
+    /// The running file, even if another version has been installed meanwhile.
     std::filesystem::path program = "/proc/self/exe";
+    std::string title = "troupe";                 ///< of the processes
     std::vector<std::string> scheduler_arguments; ///< what follows "scheduler"
     std::vector<std::string> restart_arguments;   ///< what follows "--restart RUN" as well
     bool resumed = false;                         ///< an earlier run goes on
@@ -87,8 +93,9 @@ class launcher {
   explicit launcher(options o);
 
   /// Blocks until the cluster has ended. Gives the exit code for the user: the scheduler's own, or
-  /// 130 when a second Ctrl-C ended it, or 1 when the cluster could not go on. Takes over this
-  /// process's SIGCHLD, SIGINT, SIGTERM and SIGHUP while it runs.
+  /// 130 when a second Ctrl-C ended it (END-2), or 1 when the cluster could not go on. Takes over this
+  /// process's SIGCHLD, SIGINT, SIGTERM and SIGHUP while it runs, and ignores SIGPIPE: a reader that
+  /// went away does not end the run.
   int run();
 
  private:

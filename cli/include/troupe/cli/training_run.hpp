@@ -33,6 +33,7 @@ class training_run : private run_observer {
     std::optional<std::filesystem::path> folder; ///< of a new run; empty: runs/NAME-N
     std::optional<std::filesystem::path> events; ///< a new file; `restart` appends to its own
     bool gathering = true;                       ///< show the address and the nodes that join
+    bool resumable = true;                       ///< it keeps checkpoints
     /// An end that the user asked for before training began is told by somebody else.
     bool early_end_is_told = false;
     std::function<void()> on_started; ///< called once, when every role has been placed
@@ -60,7 +61,7 @@ class training_run : private run_observer {
   /// the exit code.
   int finish(const run_result& result);
 
-  /// When training threw instead: takes the folder of a new run back.
+  /// When training threw instead: takes the folder of a new run back, if training had not begun.
   void abandon() noexcept;
 
  private:
@@ -74,7 +75,9 @@ class training_run : private run_observer {
   void save_model(const run_result& result) const;
   int finish_failed(std::string reason);
   int finish_interrupted(const run_result& result);
+  void tell_how_to_go_on();
   int finish_before_training(const run_result& result);
+  int finish_without_model(const run_result& result);
   interrupted_event interruption(const run_result& result) const;
   std::optional<std::string> first_event_error() const;
 

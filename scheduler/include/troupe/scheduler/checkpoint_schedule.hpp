@@ -23,7 +23,7 @@ namespace troupe::scheduler {
 ///             training or from the last opened checkpoint.
 /// SCHEDULE-3  In bsp all images are of the state before the same step. No batch of that step was
 ///             leased, so no shard has applied the step. If that would be the last step, no
-///             checkpoint is taken.
+///             checkpoint is taken, unless the run stops.
 /// SCHEDULE-4  In hogwild, workers write into the array without asking: nothing is leased from the
 ///             moment a checkpoint is due until its images are taken (`resting`).
 class checkpoint_schedule {
@@ -55,12 +55,17 @@ class checkpoint_schedule {
   /// Training begins, with so many batches done.
   void begin(std::uint64_t batches_done, time_point now);
 
+  /// A checkpoint is due at once, whatever was completed since the last one.
+  void demand() { demanded_ = true; }
+
   /// What to do at `now`. In hogwild the schedule rests from a `take` on.
   action look(std::uint64_t batches_done, time_point now);
 
   /// The step of bsp before which images are taken, 0 in other modes; none: it is too late for a
   /// checkpoint. `first_new` is the first batch that was never leased.
   std::optional<std::uint64_t> step_for(std::optional<batch_id> first_new) const;
+  /// The same if no lease is open and every step that was begun is complete: the state of now.
+  std::uint64_t step_at_rest(std::optional<batch_id> first_new) const;
   /// Gives the number of a checkpoint that is open from now on.
   std::uint64_t open(std::uint64_t batches_done, time_point now);
 
@@ -96,6 +101,7 @@ class checkpoint_schedule {
   std::uint64_t next_number_ = 1;
   time_point marked_at_{};
   std::uint64_t marked_batches_ = 0;
+  bool demanded_ = false;
   std::optional<finished> last_;
 };
 

@@ -88,6 +88,12 @@ struct returning_node {
 ///          over another connection reports its roles and leases, and gets again whatever it lacks.
 /// SCHED-13 The result is handed over before any node is stopped. Until then a restarted scheduler
 ///          finds the nodes with all their state.
+/// SCHED-14 A run that was stopped ends with the parameters and a checkpoint of every batch that was
+///          completed, if every shard lives. If all replicas of a shard are lost meanwhile, or the
+///          run was not training, it ends without them: the newest checkpoint stays what it was.
+/// SCHED-15 A node that was asked to end is relieved first, like a drained node. If its roles have no
+///          other place, it ends after a checkpoint that was begun after it asked. If the run stops
+///          meanwhile, the node ends with the run.
 ///
 /// Each call appends to the orders; `take_orders` hands them over. An answer to an order of an
 /// earlier generation (from before the run went back) has no effect. If a call throws, the orders
@@ -120,8 +126,8 @@ class coordinator {
   void begin();
   /// Call this about twice a second.
   void tick(time_point now);
-  void stop();
-  void stop_timeout();
+  void stop(time_point now);
+  void stop_timeout(time_point now);
   void fail(const std::string& reason);
   /// An order could not be carried out, and the orders after it were dropped. The run fails, even
   /// if one of those orders was to end it.
@@ -148,6 +154,8 @@ class coordinator {
   void role_failed(const failed_role& f, time_point now);
   /// Returns none if the node is being drained, else the reason why it cannot be.
   std::optional<std::string> drain(node_id node, time_point now);
+  /// The process of the node was asked to end. SCHED-15
+  void leave_asked(node_id node, time_point now);
 
   // -- roles --------------------------------------------------------------------------------------
 
@@ -181,7 +189,7 @@ class coordinator {
   void epoch_reported(std::uint64_t generation, std::uint32_t epoch, time_point now);
   void progress_reported(std::uint64_t generation, time_point now);
   /// The evaluator has the present parameters.
-  void snapshot_taken();
+  void snapshot_taken(time_point now);
 
   // -- checkpoints --------------------------------------------------------------------------------
 
@@ -239,9 +247,11 @@ class coordinator {
 
   // coordinator.cpp
   void follow_ended_leases(time_point now);
-  void begin_snapshot();
+  void go_on_stopping(time_point now);
+  void end_interrupted(bool with_parameters);
   void checkpoint_if_due(time_point now);
   void begin_checkpoint(time_point now);
+  void open_checkpoint(std::uint64_t step, time_point now);
   void finish();
   void end(orders::hand_over_result result, const std::string& reason_for_nodes);
 
@@ -254,6 +264,9 @@ class coordinator {
   bool remove_replica(shard_id shard, node_id node);
   std::vector<shard_id> remove_replicas(node_id node);
   void drain_on(time_point now);
+  void relieve(node_id node, time_point now);
+  void relieve_all_that_asked(time_point now);
+  void let_go(std::uint64_t checkpoint, bool whole);
   void take_up_again(const returning_node& node, time_point now);
 
   // coordinator_placing.cpp

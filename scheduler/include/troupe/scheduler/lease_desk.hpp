@@ -38,7 +38,7 @@ struct held_leases {
 /// Which leases may be given.
 enum class leasing {
   closed,    ///< none, and no worker enters or leaves the clocks
-  finishing, ///< none: the run ends when all leases have ended
+  finishing, ///< only the rest of a bsp step that was begun: the run stops
   resting,   ///< none until the images of a checkpoint are taken
   open
 };
@@ -135,6 +135,8 @@ class lease_desk {
   void lease_to_all(leasing stance, time_point now);
   void lease_to(worker_id id, leasing stance, time_point now);
 
+  /// No lease is open, and a run that stops gives none.
+  bool settled() const { return leases_.open_count() == 0 && !may_lease(leasing::finishing); }
   /// Every shard has applied a batch. Returns true the first time, also for an unknown worker.
   bool complete(const batch_report& d, time_point now);
   /// SCHED-4. The leases of workers that completed nothing for `lease_timeout` come back.
@@ -172,6 +174,7 @@ class lease_desk {
   void revive_one();
   void feed(worker_id id, std::size_t up_to, leasing stance, time_point now);
   bool may_lease(leasing stance) const;
+  bool is_of_begun_step(batch_id next) const;
   bool back_up(worker_id id, leasing stance, time_point now);
   worker_map::iterator backed_up_by(batch_id batch); // end: no worker
   void enter_clocks(worker_id id);

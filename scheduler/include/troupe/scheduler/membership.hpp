@@ -51,6 +51,8 @@ class membership {
     /// because its heartbeats are not answered any more (SCHED-9).
     std::optional<time_point> reads_until = std::nullopt;
     bool told_to_go = false;
+    bool end_asked = false; ///< its process was asked to end (SCHED-15)
+    std::optional<std::uint64_t> ends_after = std::nullopt; ///< this checkpoint
     std::uint64_t connection = 0; ///< counts how often the node came back
     bool knows_views = false;     ///< was sent all of them
     bool staffed = false;         ///< its workers have been placed or are being placed

@@ -26,6 +26,9 @@ namespace troupe::scheduler {
 ///         again, ends when its scheduler is lost.
 /// NODE-4  A node that was declared lost drops every role before it joins again, under a new
 ///         number. It does so once, however often the news arrives.
+/// NODE-8  A node whose process was asked to end goes on until its scheduler stops it: the roles of
+///         the node may be needed for the parameters of a run that is being stopped. It ends at once
+///         if it is no member, or if its scheduler is away or takes the node for lost.
 class node_membership {
  public:
   using time_point = std::chrono::steady_clock::time_point;
@@ -39,6 +42,7 @@ class node_membership {
     nothing,
     look_for_scheduler, ///< try to reach it, in a moment
     join_again,         ///< drop every role, then say hello as a node without a number
+    ask_to_leave,       ///< tell the scheduler that this process was asked to end
     end,                ///< the node fails
   };
   /// Why a hello was not answered with a welcome.
@@ -68,12 +72,16 @@ class node_membership {
   void scheduler_reached() noexcept { alone_since_.reset(); }
   /// The scheduler has taken this node for lost.
   order declared_lost();
+  /// The process was asked to end.
+  order end_asked();
+  bool leaving() const noexcept { return leaving_; }
   /// The node ends. True the first time.
   bool end() noexcept;
 
  private:
   options options_;
   bool ended_ = false;
+  bool leaving_ = false;
   std::optional<node_id> id_;
   std::optional<time_point> alone_since_;
 };

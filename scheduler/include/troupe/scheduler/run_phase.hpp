@@ -49,6 +49,7 @@ struct reconciling {
   std::vector<held_leases> held = {};
   std::uint64_t round = 0;                      ///< of asking all; 0: none yet
   std::map<shard_id, applied_set> applied = {}; ///< as told in this round
+  bool stop_asked = false;                      ///< the run stops once it has its nodes again
   /// The batches that every shard has applied; none until all have answered.
   std::optional<applied_set> completed(std::uint32_t shards) const;
 };
@@ -57,9 +58,14 @@ struct training {
   std::optional<std::chrono::steady_clock::time_point> without_workers_since = {};
 };
 
-/// The user stopped the run: the batches in hand are completed, so that every shard has the same.
+/// The user stopped the run. The leased batches are completed, and in bsp the step that they belong
+/// to, so that every shard has the same. Then the parameters and a checkpoint are taken.
 struct stopping {
-  bool snapshot_asked = false;
+  enum class saving { due, open, ended };
+  bool settled = false; ///< the leases have ended, or the patience has
+  bool snapshot_taken = false;
+  saving checkpoint = saving::due;
+  std::uint32_t waits = 0; ///< for the checkpoint, after the snapshot
 };
 
 struct ended {};
