@@ -34,6 +34,16 @@ function(troupe_use_allocator target)
   endif()
 endfunction()
 
+# troupe_compile_together(target): its files in groups of five, each group as one. Where CAF is included a
+# file takes seconds to parse and to instantiate it, whatever stands in the file. -DTROUPE_GROUPS=OFF compiles
+# each file by itself: better for whoever changes one file again and again.
+option(TROUPE_GROUPS "Compile the files that include CAF in groups" ON)
+function(troupe_compile_together target)
+  if(TROUPE_GROUPS)
+    set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 5)
+  endif()
+endfunction()
+
 # troupe_add_library(folder [SOURCES a.cpp ...] [PUBLIC libs...] [PRIVATE libs...])
 # One folder, one static library troupe_<folder> with the alias troupe::<folder>, its headers under
 # include/troupe/<folder>. Without sources an interface library. Every library may include the public

@@ -9,7 +9,7 @@ namespace troupe::chaos {
 
 namespace {
 
-constexpr std::uint32_t network = 10u << 24 | 77u << 16; // 10.77.0.0/24
+constexpr std::uint32_t subnet = 10u << 24 | 77u << 16; // 10.77.0.0/24
 constexpr std::uint8_t tcp = 6;
 constexpr std::uint8_t flag_syn = 0x02, flag_rst = 0x04, flag_ack = 0x10;
 constexpr std::size_t ip_header = 20, tcp_header = 20;
@@ -71,7 +71,7 @@ packet_switch::packet_switch(std::uint32_t hosts, std::uint64_t seed)
 std::vector<packet_switch::delivery> packet_switch::pass(std::uint32_t from, bytes packet,
                                                          time_point now) {
   if (packet.size() < ip_header || u8(packet, 0) >> 4 != 4) return {};
-  const auto to = u32(packet, 16) - network - 1;
+  const auto to = u32(packet, 16) - subnet - 1;
   if (to >= hosts_ || to == from) return {};
   auto& l = at(from, to);
   if (l.cuts > 0) return {};
@@ -130,8 +130,8 @@ std::optional<packet_switch::delivery> packet_switch::reset_for(const segment& s
   put16(out, 0, 0x4500);
   put16(out, 2, static_cast<std::uint32_t>(out.size()));
   put16(out, 8, 64u << 8 | tcp); // time to live
-  put32(out, 12, network + s.to + 1);
-  put32(out, 16, network + s.from + 1);
+  put32(out, 12, subnet + s.to + 1);
+  put32(out, 16, subnet + s.from + 1);
   put16(out, 10, checksum(bytes(out).first(ip_header)));
   const std::span<std::byte> segment_out(out.data() + ip_header, tcp_header);
   put16(segment_out, 0, s.to_port);

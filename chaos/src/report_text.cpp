@@ -14,7 +14,7 @@ std::string printed(const char* format, Values... values) {
   return text;
 }
 
-double seconds(sim_time t) { return std::chrono::duration<double>(t).count(); }
+double in_seconds(sim_time t) { return std::chrono::duration<double>(t).count(); }
 
 std::string counted(std::uint64_t n, const std::string& noun) {
   return std::to_string(n) + " " + noun + (n == 1 ? "" : "s");
@@ -27,7 +27,7 @@ std::string list_of(const schedule& faults) {
 }
 
 std::string text_of(const violation& v) {
-  auto text = "  " + v.rule + printed(" at %.6f s: ", seconds(v.at)) + v.what + "\n";
+  auto text = "  " + v.rule + printed(" at %.6f s: ", in_seconds(v.at)) + v.what + "\n";
   for (const auto& line : v.by) text += "    " + line + "\n";
   return text;
 }
@@ -56,7 +56,7 @@ std::string not_run_line(const std::map<std::string, std::uint64_t>& not_run) {
 
 std::string seed_line(std::uint64_t seed, const outcome& o) {
   auto text = "seed " + std::to_string(seed) + (o.violations.empty() ? " held" : " FAILED") +
-              printed(" after %.1f s: ", seconds(o.virtual_time)) + counted_faults(o.faults);
+              printed(" after %.1f s: ", in_seconds(o.virtual_time)) + counted_faults(o.faults);
   if (!o.not_run.empty()) text += "; " + not_run_line(o.not_run);
   return text;
 }
@@ -65,7 +65,7 @@ std::string totals_line(const campaign_report& r) {
   const auto text =
       std::string(r.interrupted ? "interrupted after " : "") + counted(r.seeds, "seed") + ", " +
       counted(r.failed, "violation") + "; " + counted_faults(r.faults) + "; " +
-      printed("%.0f seeds per minute, %.1f s of ", r.seeds_per_minute(), seconds(r.virtual_time));
+      printed("%.0f seeds per minute, %.1f s of ", r.seeds_per_minute(), in_seconds(r.virtual_time));
   return r.repeatable ? text + "virtual time, fingerprint " + hex(r.fingerprint)
                       : text + "training";
 }
@@ -73,13 +73,13 @@ std::string totals_line(const campaign_report& r) {
 std::string text_of(const outcome& o, const schedule& faults, bool repeatable) {
   auto text = "faults:\n" + list_of(faults) + "what the run said:\n";
   for (const auto& n : o.seen.notices)
-    text += printed("    %.6f s  ", seconds(n.at)) + n.text + "\n";
+    text += printed("    %.6f s  ", in_seconds(n.at)) + n.text + "\n";
   text += "judged by the checker:";
   for (const auto& [rule, count] : o.judged) text += " " + rule + " " + std::to_string(count);
   text += "\n";
   if (repeatable)
     text += "fingerprint " + hex(o.fingerprint) + ", " + counted(o.steps, "step") +
-            printed(", %.6f s of virtual time\n", seconds(o.virtual_time));
+            printed(", %.6f s of virtual time\n", in_seconds(o.virtual_time));
   return text;
 }
 

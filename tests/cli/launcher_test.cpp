@@ -202,7 +202,7 @@ TEST_CASE("LAUNCH-4: a node that is killed too often before the start ends the r
 
 TEST_CASE("LAUNCH-4: a node that ends because its scheduler was killed is started again") {
   const auto result = launch({"listen;hear up;die 9|listen;hear again;start;exit 0", "await_term 0",
-                              "call up;sleep 50;exit 1|call again;await_term 0"});
+                              "call up;pass 50;exit 1|call again;await_term 0"});
   CHECK(result.code == 0);
   CHECK(result.lines.empty());
   CHECK(result.workers.size() == 2);
@@ -399,9 +399,9 @@ TEST_CASE("END-2: Ctrl-C again hurries") {
 
 TEST_CASE("LAUNCH-7: signals from several sides are one request to end") {
   for (const auto* signals :
-       {"signal_parent 15;sleep 300;signal_parent 15", "signal_parent 1;sleep 300;signal_parent 1",
-        "signal_parent 2;signal_parent 2", "signal_parent 15;sleep 300;signal_parent 2"}) {
-    const auto script = std::string("start;listen;") + signals + ";sleep 50;await_term 130";
+       {"signal_parent 15;pass 300;signal_parent 15", "signal_parent 1;pass 300;signal_parent 1",
+        "signal_parent 2;signal_parent 2", "signal_parent 15;pass 300;signal_parent 2"}) {
+    const auto script = std::string("start;listen;") + signals + ";pass 50;await_term 130";
     const auto result = launch({script.c_str()});
     CHECK(result.code == 130);
     CHECK(result.lines.empty());
@@ -410,7 +410,7 @@ TEST_CASE("LAUNCH-7: signals from several sides are one request to end") {
 
 TEST_CASE("LAUNCH-1: a second Ctrl-C kills everything at once") {
   const auto result =
-      launch({"ignore_term;start;listen;signal_parent 2;sleep 300;signal_parent 2;wait",
+      launch({"ignore_term;start;listen;signal_parent 2;pass 300;signal_parent 2;wait",
               "ignore_term;wait", "ignore_term;wait"},
              {.end = 20ms});
   CHECK(result.code == 130);
