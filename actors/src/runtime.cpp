@@ -167,9 +167,15 @@ run_result run_scheduler(const job& j, const workload& w, const scheduler_option
     observer->on_event(
         notice_event{notice_event::kind::listening,
                      "scheduler of job " + job_id + " listens at " + to_string(bound)});
+  config.guests->tell_to([address = root.address()](const std::string& line) {
+    if (auto root = caf::actor_cast<caf::actor>(address))
+      caf::anon_send(root, operator_warning{line});
+  });
   if (options.on_listening) options.on_listening(bound, job_id);
   std::stop_callback on_stop{stop, [&root] { caf::anon_send(root, stop_training{}); }};
-  return wait_for(result, *config.pools);
+  auto r = wait_for(result, *config.pools);
+  config.guests->tell_to({}); // the actors go before the configuration
+  return r;
 }
 
 node_result run_node(const node_options& options, std::stop_token stop) {
@@ -211,6 +217,7 @@ node_result run_node(const node_options& options, std::stop_token stop) {
   n.reconnect = [&system, at = options.scheduler]() {
     return connect<scheduler_actor>(system, at, reconnect_timeout);
   };
+  if (options.on_notice) config.guests->tell_to(options.on_notice);
   n.scheduler_patience = options.scheduler_patience;
   n.recorder = options.recorder;
   n.on_end = [&ended](node_result r) { ended.set_value(std::move(r)); };

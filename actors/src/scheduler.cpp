@@ -357,6 +357,7 @@ scheduler_impl_actor::behavior_type scheduler_root(scheduler_state::self_pointer
       [&state](look_for_silence) { state.on_look(); },
       [&state](reconcile_timeout) { state.on_reconcile_timeout(); },
       [&state](const still_suspected& s) { state.on_still_suspected(s); },
+      [&state](const operator_warning& w) { state.on_operator_warning(w); },
       [&state](const ask_applied_again& a) { state.on_ask_applied_again(a); },
       [&state](const checkpoint_loaded& l) { state.on_checkpoint_loaded(l); },
       [&state](const images_sent& s) { state.on_images_sent(s); },

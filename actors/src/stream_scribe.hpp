@@ -37,7 +37,7 @@ class stream_policy {
 };
 
 /// A connection of messages over a byte stream.
-class stream_scribe final : public caf::io::scribe {
+class stream_scribe : public caf::io::scribe {
  public:
   stream_scribe(caf::io::network::default_multiplexer& loop,
                 std::unique_ptr<transport::byte_stream> s);

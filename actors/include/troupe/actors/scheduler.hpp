@@ -70,6 +70,10 @@ struct scheduler_tick {};
 struct end_timeout {};
 struct look_for_silence {};
 struct reconcile_timeout {};
+/// From a thread of the program: a line for the operator.
+struct operator_warning {
+  std::string line;
+};
 struct still_suspected {
   node_id node;
   std::uint64_t connection;
@@ -81,13 +85,13 @@ using scheduler_impl_actor =
     scheduler_actor::extend<caf::reacts_to<try_place>, caf::reacts_to<scheduler_tick>,
                             caf::reacts_to<end_timeout>, caf::reacts_to<look_for_silence>,
                             caf::reacts_to<reconcile_timeout>, caf::reacts_to<still_suspected>,
-                            caf::reacts_to<ask_applied_again>, caf::reacts_to<checkpoint_loaded>,
-                            caf::reacts_to<images_sent>, caf::reacts_to<images_arrived>,
-                            caf::reacts_to<checkpoint_ended>>;
+                            caf::reacts_to<operator_warning>, caf::reacts_to<ask_applied_again>,
+                            caf::reacts_to<checkpoint_loaded>, caf::reacts_to<images_sent>,
+                            caf::reacts_to<images_arrived>, caf::reacts_to<checkpoint_ended>>;
 
 /// The root: takes nodes in, places replicas and workers, decides views, leases batches, takes
 /// checkpoints, ends the run. scheduler::coordinator makes the decisions; it has the promises
-/// SCHED-1 to SCHED-13 and the phases of a run. This actor makes events of messages and carries out
+/// SCHED-1 to SCHED-15 and the phases of a run. This actor makes events of messages and carries out
 /// the coordinator's orders at the end of each handler. It keeps what the coordinator has no part
 /// of: handles, addresses, the journal, the archive, the evaluator.
 ///
@@ -126,6 +130,9 @@ struct scheduler_state {
   void on_caught_up(const caught_up& c);
   void on_diverged(const diverged& d);
   void on_still_suspected(const still_suspected& s);
+  void on_operator_warning(const operator_warning& w) {
+    notice(notice_event::kind::warning, w.line);
+  }
   void on_reconcile_timeout();
   void on_ask_applied_again(const ask_applied_again& a);
   void on_checkpoint_loaded(const checkpoint_loaded& l);
@@ -207,4 +214,5 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::end_timeout)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::look_for_silence)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::reconcile_timeout)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::still_suspected)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::operator_warning)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::ask_applied_again)

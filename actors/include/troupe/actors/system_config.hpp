@@ -5,6 +5,7 @@
 #include <caf/all.hpp>
 
 #include "troupe/transport/byte_stream.hpp"
+#include "troupe/transport/guest_watch.hpp"
 #include "troupe/transport/shared_pools.hpp"
 
 namespace troupe::transport {
@@ -32,6 +33,9 @@ class system_config : public caf::actor_system_config {
 
   /// The bulk connections of the system made from this, while it has any (bulk_routes).
   std::shared_ptr<transport::bulk_links> bulk;
+
+  /// The connections that strangers may have made; null unless networked.
+  std::shared_ptr<transport::guest_watch> guests;
 
   /// The memory that the system made from this shares with other processes of the host; nothing
   /// unless it is networked. Whoever made the configuration sweeps them now and then.
