@@ -30,6 +30,8 @@ scheduler::coordinator_options coordinator_options_of(const scheduler_actor_opti
           .failures = o.failures,
           .gather_timeout = o.gather_timeout,
           .regather_patience = o.regather_patience,
+          .stall = {.limit = std::chrono::duration_cast<std::chrono::steady_clock::duration>(
+                        std::chrono::duration<double>(j.cluster.stall_limit_seconds))},
           .reconcile_patience = o.reconcile_patience};
 }
 

@@ -69,11 +69,13 @@ status_report scheduler_state::status() const {
               {"batches_done", s.batches_done},
               {"batches_total", s.batches_total},
               {"scheduler", {{"restarts", s.restarts}, {"uptime_s", seconds(s.uptime)}}},
+              {"waiting", nullptr},
               {"checkpoint", nullptr},
               {"time", time_of(s.spent)},
               {"nodes", json::array()},
               {"lost", json::array()},
               {"shards", json::array()}};
+  if (!s.waits_for.empty()) out["waiting"] = {{"for", s.waits_for}, {"seconds", seconds(s.still)}};
   if (const auto& last = s.last_checkpoint)
     out["checkpoint"] = {
         {"number", last->number}, {"batches", last->batches}, {"age_s", seconds(last->age)}};

@@ -167,6 +167,9 @@ std::string status_text(const json& status) {
                              "may be of another version");
   std::vector<branch> branches;
   if (status.contains("scheduler")) branches.push_back(scheduler_branch(status["scheduler"]));
+  if (const json& waiting = member(status, "waiting"); waiting.is_object())
+    branches.push_back(
+        {"nothing moves: " + text(waiting, "for") + ", for " + seconds(waiting, "seconds"), {}});
   if (status.contains("checkpoint")) branches.push_back(checkpoint_branch(status["checkpoint"]));
   if (const json& time = member(status, "time"); time.is_object())
     branches.push_back({"workers: " + shares(time), {}});

@@ -84,6 +84,8 @@ struct cluster_spec {
   std::uint32_t replicas = 1;   ///< of each shard, on different nodes; hogwild allows only 1
   bool shared_memory = true;    ///< processes of one host exchange parameters by shared memory
   bool bulk_connections = true; ///< other processes use connections of their own, where possible
+  /// A run in which nothing has moved for this long fails, with its newest checkpoint; 0: it waits.
+  double stall_limit_seconds = 0;
 };
 
 /// When the state of all shards is saved to disk; the runtime decides where. If both periods are 0,

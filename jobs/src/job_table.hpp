@@ -121,6 +121,8 @@ void visit(Keys& k, cluster_spec& c) {
   k.integer("replicas", c.replicas, 1, max_replicas);
   k.boolean("shared_memory", c.shared_memory);
   k.boolean("bulk_connections", c.bulk_connections);
+  k.number("stall_limit_seconds", c.stall_limit_seconds,
+           {.min = 0, .max = 1e9, .words = "0 (never) or a number of seconds"});
 }
 
 template <class Keys>

@@ -19,7 +19,7 @@ constexpr std::uint32_t checkpoint_waits = 4;
 } // namespace
 
 coordinator::coordinator(coordinator_options o, time_point now)
-    : options_(std::move(o)), begun_(now), next_worker_(options_.workers),
+    : options_(std::move(o)), begun_(now), next_worker_(options_.workers), stall_(options_.stall),
       members_(options_.nodes, now), failures_(options_.failures),
       replicas_(options_.shards, options_.replicas),
       desk_(options_.leases, options_.plan, options_.mode, members_, replicas_, orders_),
@@ -47,6 +47,7 @@ std::string coordinator::counted_roles() const {
 }
 
 void coordinator::tick(time_point now) {
+  look_for_stall(now);
   if (auto* gathering = as<phases::gathering>()) {
     if (now - begun_ >= options_.gather_timeout) {
       auto seconds = std::chrono::round<std::chrono::seconds>(now - begun_).count();
@@ -68,6 +69,7 @@ void coordinator::tick(time_point now) {
     fail("no worker is left, and none has come");
     return;
   }
+  restaff();
   desk_.expire(now);
   desk_.lease_again(stance(), now);
   checkpoint_if_due(now);
@@ -90,6 +92,7 @@ void coordinator::batch_done(const batch_report& d, time_point now) {
     if (!mutant_active(mutant::done_of_old_life_accepted)) return;
   }
   if (desk_.complete(d, now)) {
+    moved();
     if (!progress_.complete(d.batch, d.loss, now)) {
       fail("the training loss became " +
            (std::isnan(d.loss) ? std::string("NaN") : std::to_string(d.loss)) + " at batch " +
@@ -133,6 +136,7 @@ void coordinator::epoch_reported(std::uint64_t generation, std::uint32_t epoch, 
   last_loss_ = progress_.epoch_loss(epoch).value_or(0);
   issue(
       orders::show_epoch{epoch, last_loss_, progress_.epoch_samples_per_second(epoch).value_or(0)});
+  moved();
   desk_.evaluated(epoch + 1);
   issue(orders::save_evaluated{desk_.evaluated_epochs(), progress_.contents(now)});
   if (!is<phases::training>()) return;
@@ -189,6 +193,7 @@ void coordinator::checkpoint_ended(const checkpoint_schedule::finished& f, const
                                    time_point now) {
   const bool rested = checkpoints_.resting();
   if (!checkpoints_.ended(f.number)) return;
+  moved();
   if (rested) desk_.lease_to_all(stance(), now);
   const auto which = "checkpoint " + std::to_string(f.number);
   if (error.empty()) {
@@ -316,58 +321,6 @@ void coordinator::end(orders::hand_over_result result, const std::string& reason
   members_.forget_absent();
   for (const auto& [id, m] : members_.all()) issue(orders::stop_node{id, reason_for_nodes});
   issue(orders::await_goodbyes{!members_.all().empty()});
-}
-
-// -- what an operator sees ------------------------------------------------------------------------
-
-cluster_status coordinator::status(time_point now) const {
-  constexpr const char* names[] = {"gathering", "placing",  "reconciling",
-                                   "training",  "draining", "ended"};
-  static_assert(std::size(names) == std::variant_size_v<run_phase>);
-  cluster_status s;
-  s.phase = names[phase_.index()];
-  s.epoch = progress_.current_epoch() + 1;
-  s.epochs = options_.plan.epochs();
-  s.batches_done = progress_.batches_done();
-  s.batches_total = progress_.batches_total();
-  s.restarts = restarts_;
-  s.uptime = now - begun_;
-  if (const auto& last = checkpoints_.last())
-    s.last_checkpoint = {last->number, last->batches, now - checkpoints_.marked_at()};
-  for (const auto& [id, by_worker] : desk_.spent()) s.spent += by_worker;
-  const auto& views = replicas_.views();
-  for (const auto& [id, m] : members_.all()) {
-    cluster_status::node node{.node = id,
-                              .silent = now - m.heard_at,
-                              .phi = m.detector.phi(members_.awake()),
-                              .interval = m.detector.mean(),
-                              .draining = members_.is_leaving(id),
-                              .restarts = m.failures};
-    for (auto shard : replicas_.shards()) {
-      const auto& v = views.view(shard);
-      std::string role;
-      if (!v.chain.empty() && v.chain.front() == id)
-        role = "primary";
-      else if (std::ranges::find(v.chain, id) != v.chain.end())
-        role = "backup";
-      else if (v.learner == id)
-        role = "learner";
-      if (!role.empty()) node.replicas.push_back({shard, role, v.number});
-    }
-    for (const auto& [worker, w] : desk_.workers()) {
-      if (w.node != id) continue;
-      const auto spent = desk_.spent().find(worker);
-      node.workers.push_back({worker, w.clock, desk_.leases().held_by(worker), w.suspended,
-                              spent != desk_.spent().end() ? spent->second : time_shares{}});
-    }
-    s.nodes.push_back(std::move(node));
-  }
-  for (const auto& [id, why] : members_.lost()) s.lost.push_back({id, why});
-  for (auto shard : replicas_.shards()) {
-    const auto& v = views.view(shard);
-    s.shards.push_back({shard, v.number, v.chain, v.learner});
-  }
-  return s;
 }
 
 } // namespace troupe::scheduler

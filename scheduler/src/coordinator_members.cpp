@@ -12,6 +12,7 @@ namespace troupe::scheduler {
 
 node_id coordinator::node_joined(std::uint32_t shards, std::uint32_t workers, time_point now) {
   const auto id = members_.join(shards, workers, now);
+  moved();
   issue(orders::node_joined{{id, shards, workers}, members_.next_node()});
   issue(orders::place_soon{}); // the node must know the job before it gets a role
   return id;
@@ -30,6 +31,7 @@ std::optional<std::string> coordinator::node_returned(const returning_node& node
     return to_string(id) + " is to join again";
   }
   members_.come_back(node.offer, now);
+  moved();
   if (going) { // its connection had broken, not more
     reached(probe::node_joined_again);
     take_up_again(node, now);

@@ -50,11 +50,11 @@ void coordinator::place_all(const placement& p) {
   std::map<node_id, std::vector<shard_id>> requests;
   for (std::uint32_t s = 0; s < placing.plan.chains.size(); ++s)
     for (auto node : placing.plan.chains[s]) requests[node].push_back(shard_id{s});
-  placing.awaited = requests.size();
+  for (const auto& [id, shards] : requests) placing.awaited.insert(id);
   for (auto& [id, shards] : requests)
     issue(orders::place_replicas{id, std::move(shards),
-                                 goes_back() || from_images ? 0 : options_.workers,
-                                 from_images, generation_});
+                                 goes_back() || from_images ? 0 : options_.workers, from_images,
+                                 generation_});
 }
 
 bool coordinator::replicas_placed(const orders::place_replicas& asked, std::size_t count) {
@@ -62,7 +62,9 @@ bool coordinator::replicas_placed(const orders::place_replicas& asked, std::size
   if (asked.generation != generation_ || placing == nullptr) return false;
   for (std::size_t i = 0; i < asked.shards.size() && i < count; ++i)
     replicas_.add(asked.shards[i], asked.node);
-  if (--placing->awaited == 0) replicas_ready();
+  moved();
+  placing->awaited.erase(asked.node);
+  if (placing->awaited.empty()) replicas_ready();
   return true;
 }
 
@@ -105,7 +107,7 @@ void coordinator::place_workers_on_nodes() {
   std::map<node_id, std::vector<worker_id>> requests;
   for (std::uint32_t w = 0; w < placing.plan.workers.size(); ++w)
     requests[placing.plan.workers[w]].push_back(worker_id{first + w});
-  placing.awaited = requests.size();
+  for (const auto& [id, workers] : requests) placing.awaited.insert(id);
   for (auto& [id, m] : members_.all()) m.staffed = true; // a node that joins later brings more
   for (auto& [id, workers] : requests)
     issue(orders::place_workers{id, std::move(workers), generation_});
@@ -117,7 +119,9 @@ bool coordinator::workers_placed(const orders::place_workers& asked, std::size_t
   if (asked.generation != generation_ || placing == nullptr) return false;
   for (std::size_t i = 0; i < asked.workers.size() && i < count; ++i)
     desk_.add(asked.workers[i], asked.node, !goes_back());
-  if (--placing->awaited == 0) begin_training(now);
+  moved();
+  placing->awaited.erase(asked.node);
+  if (placing->awaited.empty()) begin_training(now);
   return true;
 }
 
@@ -169,6 +173,27 @@ void coordinator::add_workers(node_id node, std::uint32_t count) {
   issue(orders::save_next_worker{next_worker_});
   ++m->placing;
   issue(std::move(request));
+}
+
+// A job has its number of workers as long as somebody offers to run them: a lost one is replaced by
+// the offer of a node that runs fewer than it could.
+void coordinator::restaff() {
+  if (!is<phases::training>()) return;
+  std::size_t count = desk_.workers().size();
+  std::map<node_id, std::uint32_t> running;
+  for (const auto& [id, w] : desk_.workers()) ++running[w.node];
+  for (const auto& [id, m] : members_.all())
+    if (m.placing > 0) return; // it may be a worker; the next tick looks again
+  for (const auto& [id, m] : members_.all()) {
+    if (count >= options_.workers) return;
+    if (!m.present || !m.staffed || m.end_asked || members_.is_leaving(id)) continue;
+    const auto spare = m.offer.workers - std::min(m.offer.workers, running[id]);
+    const auto more = std::min<std::size_t>(spare, options_.workers - count);
+    if (more == 0) continue;
+    reached(probe::spare_offer_used);
+    add_workers(id, static_cast<std::uint32_t>(more));
+    count += more;
+  }
 }
 
 bool coordinator::workers_added(const orders::add_workers& asked, std::size_t count,
@@ -260,6 +285,7 @@ void coordinator::checkpoint_loaded(const checkpoint_answer& a, time_point now) 
   auto* gathering = as<phases::gathering>();
   if (a.generation != generation_ || gathering == nullptr || !gathering->loading) return;
   gathering->loading = false;
+  moved();
   for (const auto& line : a.refused) {
     reached(probe::checkpoint_refused);
     notify(notice_kind::warning, "a checkpoint was not used: " + line);

@@ -104,6 +104,14 @@ void coordinator::finish_reconciling(const applied_set& completed, time_point no
   phase_ = phases::training{};
   // Of a worker that did not come back nothing is known but that its number was given.
   desk_.leave_unknown(next_worker_);
+  // The journal may be older than the shards, because its disk was full. The shards have dropped the
+  // snapshots of the epochs that were evaluated since. By SCHED-3, if a batch of epoch e was leased,
+  // e - 1 epochs have been evaluated.
+  for (std::uint32_t e = 1; e < options_.plan.epochs(); ++e)
+    if (completed.count(e) > 0) desk_.evaluated(e - 1);
+  for (const auto& worker : held)
+    for (const auto& batch : worker.batches)
+      if (batch.epoch > 0) desk_.evaluated(batch.epoch - 1);
   desk_.begin(completed);
   issue(orders::took_up{restarts_, completed.size()});
   progress_.catch_up(completed, now);

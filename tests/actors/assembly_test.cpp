@@ -162,7 +162,7 @@ TEST_CASE("ASSEMBLY-1: whether a key acts in an actor's options is known of ever
               "name", "cluster.workers", "cluster.replicas", "checkpoint.every_batches",
               "checkpoint.every_seconds",
               // Of a process and its connections.
-              "cluster.shared_memory", "cluster.bulk_connections"};
+              "cluster.shared_memory", "cluster.bulk_connections", "cluster.stall_limit_seconds"};
   for (const auto& key : acting) known.insert(key.key);
   for (const auto& mode : {scheduler::consistency::async(), scheduler::consistency::ssp(2),
                            scheduler::consistency::bsp(2)}) {

@@ -106,6 +106,7 @@ TEST_CASE("impossible values are refused") {
   expect("data.format=png", "expected one of \"idx\", \"csv\", \"digits\", \"integers\"");
   expect("data.samples=0", "expected an integer from 1");
   expect("cluster.replicas=0", "expected an integer from 1 to 16, found 0");
+  expect("cluster.stall_limit_seconds=-1", "expected 0 (never) or a number of seconds, found -1");
   expect("checkpoint.every_seconds=-1", "expected 0 (never) or a number of seconds, found -1");
   expect("checkpoint.keep=0", "expected an integer from 1 to 1000, found 0");
   expect("inject.slow_worker=2", "expected -1 (none) or the index of one of the 2 workers");

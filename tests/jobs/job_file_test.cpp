@@ -36,6 +36,7 @@ shards = 3
 replicas = 2
 shared_memory = false
 bulk_connections = false
+stall_limit_seconds = 90
 [checkpoint]
 every_batches = 500
 every_seconds = 2.5
@@ -72,6 +73,7 @@ batch_ms_high = 4
   CHECK(j.cluster.replicas == 2);
   CHECK_FALSE(j.cluster.shared_memory);
   CHECK_FALSE(j.cluster.bulk_connections);
+  CHECK(j.cluster.stall_limit_seconds == 90);
   CHECK(j.checkpoint.every_batches == 500);
   CHECK(j.checkpoint.every_seconds == 2.5);
   CHECK(j.checkpoint.keep == 4);
@@ -107,6 +109,7 @@ samples = 100
   CHECK(j.cluster.shards == 1);
   CHECK(j.cluster.shared_memory);
   CHECK(j.cluster.bulk_connections);
+  CHECK(j.cluster.stall_limit_seconds == 0);
   CHECK(j.inject.duplicate_push_every == 0);
   CHECK(j.inject.slow_worker == -1);
   CHECK(j.inject.batch_ms_high == 0);

@@ -273,3 +273,25 @@ TEST_CASE("a replica that differs from the one before it is replaced") {
   CHECK(all_of<orders::drop_replica>(said).at(0).node == view.chain[1]);
   CHECK(count_of<orders::place_learner>(said) == 1);
 }
+
+// -- spare offers ---------------------------------------------------------------------------------
+
+TEST_CASE("a lost worker is replaced by a spare offer, up to the number of the job") {
+  auto s = training(4, coordinator_stage::job(2, 2)); // 4 offers of a worker for 2
+  const auto workers = [&] { return s.decisions->desk().workers().size(); };
+  REQUIRE(workers() == 2);
+  s.decisions->tick(s.now);
+  CHECK(count_of<orders::add_workers>(s.settle()) == 0);
+  std::vector<node_id> holders;
+  for (const auto& [id, w] : s.decisions->desk().workers()) holders.push_back(w.node);
+  for (auto node : holders) s.decisions->connection_closed(node, true, "it ended", s.now);
+  s.settle();
+  s.decisions->tick(s.now);
+  s.settle();
+  for (int i = 0; i < 3; ++i) {
+    s.decisions->tick(s.now);
+    s.settle();
+  }
+  CHECK(s.phase() == "training");
+  CHECK(workers() == 2);
+}

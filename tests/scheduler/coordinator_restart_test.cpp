@@ -106,3 +106,20 @@ TEST_CASE("a restarted scheduler gives no number twice") {
   CHECK(all_of<orders::save_node_gone>(again.decisions->take_orders()).at(0).node == node_id{4});
   CHECK(again.decisions->node_joined(2, 1, s.now) == node_id{5});
 }
+
+TEST_CASE("a scheduler whose journal is older than the shards does not ask for dropped snapshots") {
+  auto o = coordinator_stage::job();
+  o.plan = batch_plan{{2, 1, 6}}; // 2 batches in each of 6 epochs
+  auto s = restarted(o);          // the journal knows of no evaluated epoch
+  applied_set done{o.plan};
+  for (std::uint32_t e = 0; e < 4; ++e)
+    for (std::uint32_t i = 0; i < 2; ++i) done.insert({e, i});
+  s.applied = {done, done};
+  s.decisions->node_returned({{n0, 2, 1}, {s0, s1}, {{w0, 3, {}}}}, s.now);
+  s.decisions->node_returned({{n1, 2, 1}, {}, {{w1, 2, {}}}}, s.now);
+  std::vector<std::uint32_t> asked;
+  for (const auto& e : all_of<orders::evaluate>(s.settle())) asked.push_back(e.epoch.value());
+  CHECK(asked == std::vector<std::uint32_t>{2, 3}); // the two that the shards keep
+  for (auto epoch : asked) s.decisions->epoch_reported(0, epoch, s.now);
+  CHECK(leased(s.settle()).contains({4, 0}));
+}

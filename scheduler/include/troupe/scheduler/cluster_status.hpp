@@ -60,6 +60,8 @@ struct cluster_status {
   std::uint64_t batches_total = 0;
   std::uint32_t restarts = 0; ///< of the scheduler
   duration uptime{};          ///< since it began, or the run went back
+  duration still{};           ///< since anything moved
+  std::string waits_for;      ///< if the user was told that nothing moves
   std::optional<checkpoint> last_checkpoint;
   time_shares spent; ///< by all workers
   std::vector<node> nodes;

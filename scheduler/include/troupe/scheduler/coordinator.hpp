@@ -19,6 +19,7 @@
 #include "troupe/scheduler/progress.hpp"
 #include "troupe/scheduler/replica_table.hpp"
 #include "troupe/scheduler/run_phase.hpp"
+#include "troupe/scheduler/stall_watch.hpp"
 #include "troupe/values/consistency.hpp"
 #include "troupe/values/ids.hpp"
 
@@ -39,6 +40,7 @@ struct coordinator_options {
   /// How long a run that went back waits for enough nodes for all roles, before it begins with
   /// fewer.
   std::chrono::steady_clock::duration regather_patience = std::chrono::seconds(3);
+  stall_watch::options stall = {};
   std::chrono::steady_clock::duration reconcile_patience = std::chrono::seconds(5);
 };
 
@@ -276,9 +278,16 @@ class coordinator {
   void begin_training(time_point now);
   void start_evaluator();
   void add_workers(node_id node, std::uint32_t count);
+  void restaff();
   void go_back(const std::string& why, time_point now);
   void cleared(node_id id, time_point now);
   bool goes_back() const;
+
+  // coordinator_status.cpp
+  void look_for_stall(time_point now);
+  void moved();
+  std::string waits_for() const;
+  std::string training_waits_for() const;
 
   // coordinator_restart.cpp
   void reconcile_if_complete(time_point now);
@@ -292,6 +301,7 @@ class coordinator {
   time_point begun_;             // the run, or its present generation
   std::uint32_t restarts_ = 0;
   std::uint32_t next_worker_;
+  stall_watch stall_;
   membership members_;
   failure_budget failures_;
   replica_table replicas_;

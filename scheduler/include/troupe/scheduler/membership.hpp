@@ -53,11 +53,11 @@ class membership {
     bool told_to_go = false;
     bool end_asked = false; ///< its process was asked to end (SCHED-15)
     std::optional<std::uint64_t> ends_after = std::nullopt; ///< this checkpoint
-    std::uint64_t connection = 0; ///< counts how often the node came back
-    bool knows_views = false;     ///< was sent all of them
-    bool staffed = false;         ///< its workers have been placed or are being placed
-    std::uint32_t placing = 0;    ///< roles that it is being given while others train
-    std::uint32_t failures = 0;   ///< of its roles
+    std::uint64_t connection = 0;                           ///< counts how often the node came back
+    bool knows_views = false;                               ///< was sent all of them
+    bool staffed = false;       ///< its workers have been placed or are being placed
+    std::uint32_t placing = 0;  ///< roles that it is being given while others train
+    std::uint32_t failures = 0; ///< of its roles
   };
 
   /// The answer to a heartbeat.

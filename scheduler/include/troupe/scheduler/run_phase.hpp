@@ -40,7 +40,7 @@ struct gathering {
 struct placing {
   placement plan;
   std::optional<loaded_checkpoint> from;
-  std::size_t awaited = 0; ///< answers of nodes
+  std::set<node_id> awaited = {}; ///< nodes that have not answered
 };
 
 /// A restarted scheduler waits for the nodes to come back, then asks every primary for its applied
