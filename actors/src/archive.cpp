@@ -114,11 +114,15 @@ void archive_state::on_load(const load_checkpoint& l) {
     give_up("the run goes back to an earlier one");
     std::vector<checkpoint_store::refused> refused;
     loaded_ = store_->load_newest(refused);
-    for (const auto& r : refused) answer.refused.push_back(r.why);
+    for (const auto& r : refused) {
+      answer.refused.push_back(r.why);
+      answer.damaged = answer.damaged || r.damaged;
+    }
     answer.next_number = store_->next_number();
     if (loaded_ && (loaded_->manifest.batches_per_epoch != options_.batches_per_epoch ||
                     loaded_->manifest.epochs != options_.epochs)) {
       answer.refused.push_back("the newest checkpoint is of a job with other batches or epochs");
+      answer.damaged = true;
       loaded_.reset();
     }
     if (loaded_) {

@@ -294,6 +294,7 @@ void scheduler_state::on_checkpoint_loaded(const checkpoint_loaded& l) {
   scheduler::coordinator::checkpoint_answer answer{.generation = l.generation,
                                                    .next_number = l.next_number,
                                                    .refused = l.refused,
+                                                   .damaged = l.damaged,
                                                    .error = l.error};
   if (l.found) answer.found = {l.number, l.evaluated_epochs, l.completed};
   decisions_->checkpoint_loaded(answer, now());

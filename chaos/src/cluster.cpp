@@ -23,8 +23,7 @@ constexpr sim_time first_restart_pause = std::chrono::milliseconds(50);
 constexpr sim_time last_restart_pause = std::chrono::seconds(1);
 
 const char* const job_id = "chaos";
-const char* const checkpoints = "/run/checkpoints"; // on the simulated disk
-constexpr std::uint64_t disk_stream = 1ull << 32;   // beyond those of the processes
+constexpr std::uint64_t disk_stream = 1ull << 32; // beyond those of the processes
 
 simulation_options simulation_options_of(const cluster_options& o) {
   simulation_options s;
@@ -63,7 +62,7 @@ cluster::cluster(cluster_options o)
   disk_ = std::make_shared<simulated_disk>(options_.seed, disk_stream,
                                            [this](sim_time length) { sim_.busy(length); });
   scheduler_ = &sim_.add_process("scheduler");
-  start_scheduler(true);
+  start_scheduler(beginning::fresh);
   for (auto share : std::exchange(options_.nodes, {})) add_node(share);
 }
 
@@ -80,19 +79,23 @@ cluster::~cluster() {
 
 // -- the scheduler --------------------------------------------------------------------------------
 
-void cluster::start_scheduler(bool first) {
+void cluster::start_scheduler(beginning from) {
   const auto file = folder_ / "journal.db";
-  if (first) {
+  if (from != beginning::journal) {
     fs::remove(file);
-    journal_ = std::make_shared<storage::run_journal>(
-        storage::run_journal::create(file, assembly_.for_journal(job_id)));
+    if (from == beginning::fresh) // on the simulated disk
+      checkpoints_folder_ = "/run-" + std::to_string(resumed_) + "/checkpoints";
+    auto first = assembly_.for_journal(job_id);
+    first.next_node = last_journal_.next_node; // of the run so far: no number is given twice
+    first.next_worker = last_journal_.next_worker;
+    journal_ = std::make_shared<storage::run_journal>(storage::run_journal::create(file, first));
   } else {
     journal_ = std::make_shared<storage::run_journal>(storage::run_journal::open(file));
   }
   auto& system = scheduler_->system();
   auto s = assembly_.for_scheduler(
       system, {.job_id = job_id,
-               .checkpoints = checkpoints,
+               .checkpoints = checkpoints_folder_,
                .files = disk_,
                .recorder = options_.recorder ? options_.recorder(*scheduler_) : nullptr});
   s.has_ended = [this](const contact& at) {
@@ -105,14 +108,51 @@ void cluster::start_scheduler(bool first) {
     events_.push_back({sim_.now(), e});
   };
   s.on_result = [this](const run_result& r) {
-    if (scheduler_->alive()) result_ = r; // saved: a scheduler that is killed now has done its work
+    // Saved: a scheduler that is killed now has done its work.
+    if (scheduler_->alive() && !goes_on_after(r)) result_ = r;
   };
   s.on_end = [this](run_result r) {
-    if (scheduler_->alive()) result_ = std::move(r);
+    if (scheduler_->alive()) on_end(std::move(r));
   };
   s.journal = journal_;
+  s.resume = from == beginning::checkpoint;
   s.status = status_ = std::make_shared<std::function<actors::status_report()>>();
   root_ = system.spawn(actors::scheduler_root, std::move(s));
+}
+
+bool cluster::all_checkpoints_damaged(const run_result& r) const {
+  return resumed_ > 0 && disk_faults_until_.contains(disk_fault::flipped_bit) &&
+         r.error.starts_with("there is no complete checkpoint");
+}
+
+// A run that was asked to stop just before its last epoch was evaluated may finish. If all its
+// checkpoints are damaged, whoever resumed the run begins a new one.
+bool cluster::goes_on_after(const run_result& r) const {
+  if (r.outcome == run_result::status::finished) return false;
+  return resume_after_ || all_checkpoints_damaged(r);
+}
+
+void cluster::on_end(run_result r) {
+  if (!goes_on_after(r)) {
+    result_ = std::move(r);
+    return;
+  }
+  give_up_checkpoints_ = all_checkpoints_damaged(r);
+  const auto after = std::exchange(resume_after_, std::nullopt).value_or(exit_time);
+  sim_.schedule_at(sim_.now() + exit_time, [this] {
+    end(*scheduler_, false, {});
+    for (auto& n : nodes_) end(*n.where, false, {}); // as the launcher does at the end
+  });
+  sim_.schedule_at(sim_.now() + exit_time + std::max(after, exit_time), [this] { resume(); });
+}
+
+void cluster::resume() {
+  if (scheduler_->alive() || result_) return;
+  ++resumed_;
+  sim_.restart(*scheduler_, nullptr);
+  start_scheduler(std::exchange(give_up_checkpoints_, false) ? beginning::fresh
+                                                             : beginning::checkpoint);
+  for (const auto& n : nodes_) start_again(*n.where);
 }
 
 void cluster::remember_journal() {
@@ -145,6 +185,7 @@ std::size_t cluster::add_node(cluster_options::node_share share) {
 void cluster::start_node(std::size_t i) {
   auto& n = nodes_[i];
   n.port = next_port_++;
+  n.asked_to_end = false;
   try_to_join(i, n.where->incarnation(), sim_.now() + join_timeout);
 }
 
@@ -218,7 +259,7 @@ void cluster::on_node_end(std::size_t i, std::uint32_t incarnation, const node_r
   n.end = r;
   sim_.kill(*n.where);
   if (result_) return;
-  if (r.outcome == node_result::status::finished) { // drained
+  if (r.outcome == node_result::status::finished || n.asked_to_end) { // drained, or as it was asked
     if (n.back_after_drain.count() > 0)
       sim_.schedule_at(sim_.now() + n.back_after_drain,
                        [this, i] { start_again(*nodes_[i].where); });

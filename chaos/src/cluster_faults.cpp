@@ -106,6 +106,9 @@ void cluster::apply(const fault& f) {
   case fault_kind::drain:
     for (auto* p : targets) drain(*p, f.lasts);
     return;
+  case fault_kind::stop:
+    stop(targets, f.lasts);
+    return;
   }
 }
 
@@ -117,6 +120,22 @@ void cluster::drain(process& p, sim_time back_after) {
       if (const auto id = id_of(n); id && root_ && scheduler_->alive())
         caf::anon_send(root_, actors::drain_request{*id});
     }
+}
+
+// As SIGTERM asks: each process, and nobody else.
+void cluster::stop(const std::vector<process*>& who, sim_time back_after) {
+  for (auto* p : who) {
+    if (p == scheduler_ && root_) {
+      resume_after_ = back_after;
+      caf::anon_send(root_, actors::stop_training{});
+    }
+    for (auto& n : nodes_)
+      if (n.where == p && n.actor) {
+        n.asked_to_end = true;
+        n.back_after_drain = back_after;
+        caf::anon_send(n.actor, actors::end_asked{});
+      }
+  }
 }
 
 // By the journal, which names the nodes' ports.
@@ -167,7 +186,8 @@ void cluster::start_again(process& p) {
   if (p.alive() || result_) return;
   sim_.restart(p, nullptr);
   if (&p == scheduler_) {
-    start_scheduler(false);
+    resume_after_.reset(); // the one that was asked to stop the run was killed
+    start_scheduler(beginning::journal);
     return;
   }
   for (std::size_t i = 0; i < nodes_.size(); ++i)

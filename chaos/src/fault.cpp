@@ -68,6 +68,8 @@ std::string what_happens(const fault& f) {
     return "clock jump of " + target;
   case fault_kind::drain:
     return "drain of " + target;
+  case fault_kind::stop:
+    return "stop of " + target;
   }
   return {};
 }
@@ -77,7 +79,8 @@ std::string what_happens(const fault& f) {
 std::string to_string(const fault& f) {
   auto text = what_happens(f) + " at " + seconds(f.at);
   if (f.kind == fault_kind::clock_jump) return text + " by " + seconds(f.lasts);
-  if (f.kind == fault_kind::kill || f.kind == fault_kind::power_loss || f.kind == fault_kind::drain)
+  if (f.kind == fault_kind::kill || f.kind == fault_kind::power_loss ||
+      f.kind == fault_kind::drain || f.kind == fault_kind::stop)
     return text + (f.lasts.count() == 0 ? ", for good" : ", back after " + seconds(f.lasts));
   return text + " for " + seconds(f.lasts);
 }

@@ -62,10 +62,11 @@ std::string seed_line(std::uint64_t seed, const outcome& o) {
 }
 
 std::string totals_line(const campaign_report& r) {
-  const auto text =
-      std::string(r.interrupted ? "interrupted after " : "") + counted(r.seeds, "seed") + ", " +
-      counted(r.failed, "violation") + "; " + counted_faults(r.faults) + "; " +
-      printed("%.0f seeds per minute, %.1f s of ", r.seeds_per_minute(), in_seconds(r.virtual_time));
+  const auto text = std::string(r.interrupted ? "interrupted after " : "") +
+                    counted(r.seeds, "seed") + ", " + counted(r.failed, "violation") + "; " +
+                    counted_faults(r.faults) + "; " +
+                    printed("%.0f seeds per minute, %.1f s of ", r.seeds_per_minute(),
+                            in_seconds(r.virtual_time));
   return r.repeatable ? text + "virtual time, fingerprint " + hex(r.fingerprint)
                       : text + "training";
 }

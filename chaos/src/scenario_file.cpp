@@ -280,13 +280,14 @@ void check_meaning(const table& in, fault_kind kind, fault_target target) {
                        std::string(name_of(kind)) + "\"");
   };
   using enum fault_kind;
-  only("for_good", {kill, power_loss, drain});
+  only("for_good", {kill, power_loss, drain, stop});
   only("way", {partition});
   only("from", {partition});
   only("breaks", {partition});
   only("link", {fault_kind::link});
   only("disk", {disk});
-  if (target == fault_target::everybody && kind != fault_kind::link && kind != clock_jump)
+  if (target == fault_target::everybody && kind != fault_kind::link && kind != clock_jump &&
+      kind != stop)
     in.refuse("target", "expected a node or the scheduler for kind = \"" +
                             std::string(name_of(kind)) + "\", found \"everybody\"");
   if (kind == drain && target == fault_target::scheduler)
@@ -373,7 +374,8 @@ fault read_fault(const table& in, const quiet_phase& quiet) {
   if (f.at > quiet.from)
     in.refuse("at_ms", "expected at most quiet.from_ms, found " + in->at("at_ms").dump());
   using enum fault_kind;
-  if (f.kind != kill && f.kind != power_loss && f.kind != drain) in->at("lasts_ms");
+  if (f.kind != kill && f.kind != power_loss && f.kind != drain && f.kind != stop)
+    in->at("lasts_ms");
   f.lasts = in.time("lasts_ms", {});
   f.way = static_cast<direction>(in->choice("way", direction_names, 0));
   f.from = from_targets[in->choice("from", from_names, 0)];

@@ -88,6 +88,7 @@ fault draw_fault(const scenario& s, const fault_family& family, generator& rando
   case fault_kind::kill:
   case fault_kind::power_loss:
   case fault_kind::drain:
+  case fault_kind::stop:
     if (for_good) f.lasts = sim_time{};
     break;
   case fault_kind::partition:

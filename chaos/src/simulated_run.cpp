@@ -50,6 +50,7 @@ class simulated_run {
  private:
   struct part {
     std::uint32_t process;
+    std::uint32_t resumed;
     std::shared_ptr<history::memory_recorder> recorder;
   };
 
@@ -58,7 +59,7 @@ class simulated_run {
     if (p.incarnation() > 1) name += " (start " + std::to_string(p.incarnation()) + ")";
     auto recorder = std::make_shared<history::memory_recorder>(
         std::move(name), [this] { return cluster_ ? cluster_->sim().now().count() : 0; });
-    parts_.push_back({p.number(), recorder});
+    parts_.push_back({p.number(), cluster_ ? cluster_->resumed() : 0, recorder});
     return recorder;
   }
 
@@ -72,6 +73,7 @@ class simulated_run {
     for (const auto& p : parts_) {
       r.histories.push_back(p.recorder->history());
       r.recorded_by.push_back(p.process);
+      r.resumed.push_back(p.resumed);
     }
     r.done = cluster_->done();
     take_notices(r);

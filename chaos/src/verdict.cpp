@@ -61,21 +61,30 @@ class judgement {
   }
 
   void check_history() {
+    std::map<std::uint32_t, std::vector<std::size_t>> runs;
+    for (std::size_t i = 0; i < remains_.histories.size(); ++i)
+      runs[remains_.resumed.empty() ? 0 : remains_.resumed.at(i)].push_back(i);
+    for (const auto& [resumed, parts] : runs) check_history_of(parts);
+  }
+
+ private:
+  void check_history_of(const std::vector<std::size_t>& parts) {
+    std::vector<history::process_history> histories;
+    for (const auto part : parts) histories.push_back(remains_.histories.at(part));
     const auto report =
-        history::check(remains_.histories, {.violations_kept = 3, .one_clock = remains_.one_clock});
+        history::check(histories, {.violations_kept = 3, .one_clock = remains_.one_clock});
     for (std::size_t i = 0; i < history::rules; ++i) {
       const auto rule = static_cast<history::rule>(i + 1);
       outcome_.judged[std::string(name_of(invariant_of(rule)))] += report.of(rule).judged;
     }
     for (const auto& v : report.violations) {
-      const auto& events = remains_.histories.at(v.at.process).events;
+      const auto& events = histories.at(v.at.process).events;
       const auto at =
           v.at.index < events.size() ? sim_time(events[v.at.index].time_ns) : remains_.end;
       add(invariant_of(v.broken), at, v.what, v.by);
     }
   }
 
- private:
   void add(invariant i, sim_time at, std::string what, std::vector<std::string> by) {
     if (!scenario_.unchecked.contains(i))
       outcome_.violations.push_back({std::string(name_of(i)), at, std::move(what), std::move(by)});

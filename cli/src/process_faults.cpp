@@ -66,6 +66,10 @@ std::string process_faults::hindrance(const fault& f) const {
   case fault_kind::pause:
   case fault_kind::drain:
     return "";
+  case fault_kind::stop:
+    if (f.target != chaos::fault_target::scheduler && f.target != chaos::fault_target::everybody)
+      return "";
+    return "only the simulator resumes a run";
   case fault_kind::partition:
   case fault_kind::link:
     return options_.network != nullptr ? "" : options_.no_network;
@@ -99,6 +103,12 @@ void process_faults::apply(const fault& f, time_point now, processes all) {
     for (const auto i : who) {
       all[i]->keep_away(time_away(f));
       options_.drain(i);
+    }
+    return;
+  case fault_kind::stop:
+    for (const auto i : who) {
+      all[i]->keep_away(time_away(f));
+      all[i]->send(SIGTERM);
     }
     return;
   case fault_kind::disk:

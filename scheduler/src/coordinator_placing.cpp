@@ -47,6 +47,12 @@ void coordinator::place_all(const placement& p) {
   const bool from_images = placing.from.has_value();
   if (from_images) // the others are brought up by their primaries
     for (auto& chain : placing.plan.chains) chain.resize(1);
+  if (from_images && generation_ == 0 && !mutant_active(mutant::restored_views_not_reserved)) {
+    // SCHED-8: the views that follow are not in the journal until the images are there. A scheduler
+    // that is started again finds by these that numbers were given.
+    replicas_.views().clear();
+    issue(orders::save_views{replicas_.present(replicas_.shards())});
+  }
   std::map<node_id, std::vector<shard_id>> requests;
   for (std::uint32_t s = 0; s < placing.plan.chains.size(); ++s)
     for (auto node : placing.plan.chains[s]) requests[node].push_back(shard_id{s});
@@ -295,7 +301,7 @@ void coordinator::checkpoint_loaded(const checkpoint_answer& a, time_point now) 
     return;
   }
   if (!a.found && options_.resume && generation_ == 0) {
-    if (!a.refused.empty()) { // what was trained must not be given up in silence
+    if (a.damaged) { // what was trained must not be given up in silence
       fail("there is no complete checkpoint to go on from");
       return;
     }

@@ -16,6 +16,8 @@ constexpr auto reconcile_pause = std::chrono::milliseconds(300);
 } // namespace
 
 void coordinator::begin_again(const known_run& known) {
+  // A scheduler that had nodes may have been about to resume, or to go back to, a checkpoint.
+  if (known.next_node > 0 && checkpoints_.kept()) options_.resume = true;
   members_.count_from(known.next_node);
   next_worker_ = std::max(next_worker_, known.next_worker);
   for (const auto& offer : known.nodes) issue(orders::save_node_gone{offer.node});

@@ -306,7 +306,7 @@ checkpoint_store::load_newest(std::vector<refused>& refused_sets) const {
       file = folder_name(*it) + "/" + name;
     };
     const auto refuse = [&](const std::string& why) {
-      refused_sets.push_back({path, file + ": " + why});
+      refused_sets.push_back({path, file + ": " + why, files_->exists(folder / manifest_name)});
     };
     try {
       if (!files_->exists(folder / manifest_name)) throw refusal{"no manifest (unfinished)"};

@@ -107,6 +107,49 @@ TEST_CASE("the sum is exact through drains, and who takes the place of a drained
   CHECK(drained > 30);
 }
 
+TEST_CASE(
+    "the sum is exact through stops of the whole run at any instant, each of which is resumed") {
+  std::size_t resumed = 0, saved = 0;
+  for (const auto& mode : modes)
+    for (std::uint64_t seed = 1; seed <= 12; ++seed) {
+      INFO(to_string(mode) << ", seed " << seed);
+      auto o = options_for(mode, seed);
+      o.batch_time = 50ms;
+      cluster c(o);
+      using enum fault_kind;
+      const auto first = std::chrono::milliseconds(37 * seed);
+      c.schedule({{.at = first, .kind = stop, .target = everybody, .lasts = 20ms},
+                  {.at = first + 400ms, .kind = stop, .target = scheduler, .lasts = 20ms}});
+      c.run(60s);
+      check_exact(c, o.work);
+      resumed += c.resumed();
+      saved += count_notices(c, "going on from checkpoint");
+      CHECK(count_notices(c, "going back") == 0);
+    }
+  CHECK(resumed > 50);
+  CHECK(saved > 40); // no checkpoint is taken but at a stop
+}
+
+TEST_CASE("the sum is exact through requests to end of nodes, with and without a place to go") {
+  std::size_t left = 0;
+  for (const auto& mode : modes)
+    for (std::uint64_t seed = 1; seed <= 10; ++seed) {
+      INFO(to_string(mode) << ", seed " << seed);
+      auto o = options_for(mode, seed);
+      o.batch_time = 150ms;
+      cluster c(o);
+      const auto index = static_cast<std::uint32_t>(seed);
+      using enum fault_kind;
+      c.schedule({{.at = 50ms, .kind = stop, .target = primary, .index = index, .lasts = 20ms},
+                  {.at = 60ms, .kind = stop, .target = worker_node, .index = index, .lasts = 20ms},
+                  {.at = 900ms, .kind = stop, .target = chain, .index = index, .lasts = 20ms}});
+      c.run(60s);
+      check_exact(c, o.work);
+      left += count_notices(c, " joined from") - o.nodes.size();
+    }
+  CHECK(left > 60);
+}
+
 TEST_CASE("the sum is exact over links that delay, lose, double and reorder") {
   fault bad{.kind = fault_kind::link, .target = everybody, .lasts = 20s};
   bad.link = {.latency = 5ms, .jitter = 20ms, .drop = 0.05, .duplicate = 0.1, .reorder = 0.2};

@@ -28,6 +28,9 @@ TEST_CASE("a fault says what is done to whom, when and for how long") {
   f.kind = fault_kind::drain;
   f.nodes = 2;
   CHECK(to_string(f) == "drain of 2 nodes from 1 on at 1.250 s, back after 0.300 s");
+  f.kind = fault_kind::stop;
+  f.target = fault_target::everybody;
+  CHECK(to_string(f) == "stop of everybody at 1.250 s, back after 0.300 s");
 }
 
 } // namespace

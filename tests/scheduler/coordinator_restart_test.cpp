@@ -123,3 +123,47 @@ TEST_CASE("a scheduler whose journal is older than the shards does not ask for d
   for (auto epoch : asked) s.decisions->epoch_reported(0, epoch, s.now);
   CHECK(leased(s.settle()).contains({4, 0}));
 }
+
+TEST_CASE("SCHED-10: a scheduler that was killed before it resumed a checkpoint goes on from it") {
+  auto o = coordinator_stage::job();
+  o.checkpoints.kept = true; // and not told to resume: only the first scheduler was
+  coordinator_stage s{o};
+  s.stored = loaded_checkpoint{3, 0, set_of(o.plan, {{0, 0}, {0, 1}})};
+  known_run known;
+  known.next_node = 4;
+  known.next_worker = 6;
+  s.decisions->begin_again(known);
+  s.decisions->begin();
+  s.join(2, 2, 1);
+  const auto said = s.settle();
+  CHECK(s.phase() == "training");
+  CHECK(all_of<orders::training_began>(said).at(0).checkpoint == 3);
+  CHECK_FALSE(leased(said).contains({0, 0}));
+  // SCHED-8: that numbers of views are given is in the journal before any is sent.
+  CHECK(first_of<orders::save_views>(said) < first_of<orders::send_view>(said));
+}
+
+TEST_CASE("a run without a checkpoint is resumed from its start, but not one with a damaged one") {
+  auto o = coordinator_stage::job();
+  o.checkpoints.kept = true;
+  o.resume = true;
+  coordinator_stage s{o};
+  s.decisions->begin();
+  s.join(2, 2, 1);
+  SECTION("none") {
+    const auto said = s.settle();
+    CHECK(s.phase() == "training");
+    CHECK(lines_of(said, notice_kind::warning).at(0) ==
+          "the run has no checkpoint yet and begins from the start");
+    CHECK(leased(said).contains({0, 0}));
+  }
+  SECTION("a damaged one") {
+    s.decisions->take_orders();
+    s.decisions->checkpoint_loaded(
+        {.found = {}, .refused = {"000001: checksum differs"}, .damaged = true, .error = {}},
+        s.now);
+    const auto said = s.settle();
+    CHECK(all_of<orders::hand_over_result>(said).at(0).error ==
+          "there is no complete checkpoint to go on from");
+  }
+}

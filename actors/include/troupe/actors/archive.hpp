@@ -34,6 +34,7 @@ struct checkpoint_loaded {
   scheduler::applied_set completed; ///< what every shard has
   std::uint64_t next_number = 1;
   std::vector<std::string> refused; ///< one line for each newer set that is not sound
+  bool damaged = false;             ///< one of them was complete once
   std::string error;                ///< the folder cannot be read
 };
 /// Sends each replica the state of its shard from the checkpoint loaded last, cut for as many

@@ -79,6 +79,9 @@ class cluster {
   /// The faults that had a target.
   const std::vector<done_fault>& done() const { return done_; }
 
+  /// How often the run was stopped and resumed.
+  std::uint32_t resumed() const { return resumed_; }
+
   simulation& sim() { return sim_; }
   std::uint64_t fingerprint() { return sim_.fingerprint(); }
   /// Its status as the scheduler would tell it, in JSON; none while it does not live.
@@ -111,10 +114,16 @@ class cluster {
     std::uint16_t port = 0;
     std::uint32_t failures = 0;  // in a row
     sim_time back_after_drain{}; // 0: nobody takes its place
+    bool asked_to_end = false;
     std::optional<node_result> end;
   };
 
-  void start_scheduler(bool first);
+  enum class beginning { fresh, journal, checkpoint };
+  void start_scheduler(beginning from);
+  void on_end(run_result r);
+  void resume();
+  bool all_checkpoints_damaged(const run_result& r) const;
+  bool goes_on_after(const run_result& r) const;
   void start_node(std::size_t i);
   void try_to_join(std::size_t i, std::uint32_t incarnation, sim_time until);
   void spawn_node(std::size_t i, actors::scheduler_actor root);
@@ -126,6 +135,7 @@ class cluster {
   void set_links();
   void damage_disk(const fault& f);
   void drain(process& p, sim_time back_after);
+  void stop(const std::vector<process*>& who, sim_time back_after);
   std::optional<scheduler::node_id> id_of(const node& n) const;
   void remember_journal();
 
@@ -147,6 +157,10 @@ class cluster {
   bool started_ = false; // training has begun once
   bad_links bad_links_;
   std::map<process*, sim_time> paused_until_;
+  std::optional<sim_time> resume_after_; // the run is being stopped, and goes on so much later
+  std::uint32_t resumed_ = 0;
+  bool give_up_checkpoints_ = false; // when it is resumed
+  std::string checkpoints_folder_;
   std::optional<run_result> result_;
   std::vector<timed_event> events_;
   std::vector<done_fault> done_;

@@ -23,6 +23,8 @@ enum class fault_kind : std::uint8_t {
   clock_jump, ///< its clock moves forward by `lasts` at once
   drain,      ///< the scheduler is asked to let the node go (troupe drain); another takes its place
               ///< `lasts` after it went
+  stop,       ///< it is asked to end (SIGTERM). A node: another takes its place `lasts` after it
+              ///< went. The scheduler or everybody: the run is stopped, and resumed after `lasts`
 };
 
 /// Who a fault is done to.
@@ -33,7 +35,7 @@ enum class fault_target : std::uint8_t {
   primary,     ///< the node of the primary of shard `index`
   backup,      ///< the node of the last replica of shard `index`
   chain,       ///< all nodes that hold a replica of shard `index`
-  everybody    ///< of links and clocks only
+  everybody    ///< of links, clocks and stops only
 };
 
 enum class disk_fault : std::uint8_t { full, slow, flipped_bit };
@@ -45,10 +47,10 @@ struct fault {
   sim_time at{}; ///< when it begins
   fault_kind kind = fault_kind::kill;
   fault_target target = fault_target::node;
-  std::uint32_t index = 0;         ///< of the node or the shard
-  std::uint32_t nodes = 1;         ///< target node, worker_node: so many, from `index` on
-  sim_time lasts{};                ///< kill, drain: 0 means that nobody takes its place
-  direction way = direction::both; ///< partition
+  std::uint32_t index = 0; ///< of the node or the shard
+  std::uint32_t nodes = 1; ///< target node, worker_node: so many, from `index` on
+  sim_time lasts{};        ///< kill, drain, stop of a node: 0 means that nobody takes its place
+  direction way = direction::both;             ///< partition
   fault_target from = fault_target::everybody; ///< partition: or scheduler
   bool breaks = false; ///< partition: connections are broken, not only silent
   link_properties link = {};

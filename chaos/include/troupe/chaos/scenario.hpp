@@ -65,7 +65,8 @@ struct fault_family {
   range<std::uint32_t> count = {1, 1};
   range<sim_time> window; ///< in which they begin
   range<sim_time> lasts;
-  double for_good = 0; ///< kill, power_loss, drain: the probability that nobody takes its place
+  double for_good =
+      0; ///< kill, power_loss, drain, stop: the probability that nobody takes its place
   std::vector<direction> ways = {direction::both};
   std::vector<fault_target> from = {fault_target::everybody}; ///< partition: or scheduler
   double breaks = 0; ///< partition: the probability that connections break
@@ -125,8 +126,8 @@ std::string_view name_of(disk_fault disk);
 std::string_view name_of(direction way);
 std::string_view name_of(invariant i);
 
-inline constexpr std::array<std::string_view, 8> fault_kind_names = {
-    "kill", "pause", "partition", "link", "disk", "power_loss", "clock_jump", "drain"};
+inline constexpr std::array<std::string_view, 9> fault_kind_names = {
+    "kill", "pause", "partition", "link", "disk", "power_loss", "clock_jump", "drain", "stop"};
 inline constexpr std::array<std::string_view, 7> fault_target_names = {
     "scheduler", "node", "worker_node", "primary", "backup", "chain", "everybody"};
 inline constexpr std::array<std::string_view, 3> disk_fault_names = {"full", "slow", "flipped_bit"};

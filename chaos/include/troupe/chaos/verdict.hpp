@@ -31,6 +31,9 @@ struct run_remains {
   std::vector<std::string> processes;       ///< their names, by number
   std::vector<history::process_history> histories;
   std::vector<std::uint32_t> recorded_by; ///< for each history: the number of its process
+  /// For each history: how often the run had been resumed when the process was started; empty: never.
+  /// A resumed run numbers its views anew, so it is judged by itself.
+  std::vector<std::uint32_t> resumed = {};
   std::vector<done_fault> done;
   std::vector<timeline::notice> notices;
   std::string status; ///< the last one that the scheduler told; may be empty

@@ -40,8 +40,10 @@ enum class mutant : std::uint8_t {
   done_of_old_life_accepted,
   restart_counts_partial_batches,
   views_not_journaled,
+  restored_views_not_reserved,
 };
-inline constexpr std::size_t mutants = static_cast<std::size_t>(mutant::views_not_journaled) + 1;
+inline constexpr std::size_t mutants =
+    static_cast<std::size_t>(mutant::restored_views_not_reserved) + 1;
 
 struct mutant_text {
   mutant what;
@@ -104,6 +106,8 @@ inline constexpr std::array<mutant_text, mutants> mutant_texts = {{
     {mutant::restart_counts_partial_batches, "restart_counts_partial_batches",
      "a restarted scheduler takes for completed what one shard has"},
     {mutant::views_not_journaled, "views_not_journaled", "views are told, but not journaled"},
+    {mutant::restored_views_not_reserved, "restored_views_not_reserved",
+     "a resumed run that is restarted before its images have arrived gives its view numbers again"},
 }};
 
 consteval bool mutant_texts_are_in_order() {

@@ -118,8 +118,9 @@ class coordinator {
 
   // -- the run ------------------------------------------------------------------------------------
 
-  /// The earlier scheduler was killed before it had placed anything, or the run begins from a
-  /// checkpoint. The nodes join again; only the ids that were given must not be given twice.
+  /// The run is new, or begins from a checkpoint, or its earlier scheduler was killed before it had
+  /// placed anything. Nodes join anew; only the ids that were given must not be given twice. If any
+  /// were given, the run begins from its newest checkpoint, if it has one.
   void begin_again(const known_run& known);
   /// The earlier scheduler was killed; `known` is the state in its journal.
   void take_up(const known_run& known, time_point now);
@@ -200,6 +201,7 @@ class coordinator {
     std::uint64_t next_number = 1;
     std::optional<loaded_checkpoint> found = {};
     std::vector<std::string> refused; ///< one line for each newer set that is not sound
+    bool damaged = false;             ///< one of them was complete once
     std::string error;                ///< the folder cannot be read
   };
   void checkpoint_loaded(const checkpoint_answer& a, time_point now);

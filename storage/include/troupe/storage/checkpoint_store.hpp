@@ -89,7 +89,8 @@ class checkpoint_store {
   };
   struct refused {
     std::filesystem::path path;
-    std::string why; ///< "000012/shard-1.image: truncated: expected 640 bytes, found 32"
+    std::string why;     ///< "000012/shard-1.image: truncated: expected 640 bytes, found 32"
+    bool damaged = true; ///< false: its manifest was never written, or is being removed
   };
 
   /// The newest complete set whose every file is sound (CHECKPOINT-3); none when there is none.
