@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <exception>
+#include <stdexcept>
+#include <string>
 
 #include "troupe/actors/bulk_routes.hpp"
 #include "troupe/supervisor.hpp"
@@ -33,15 +35,20 @@ void archive_state::give_up(const std::string& why) {
 }
 
 void archive_state::on_image(const replica_image& i) {
+  if (const auto before = senders_.find(i.sender);
+      before != senders_.end() && before->second.handle &&
+      before->second.handle.address() != i.from.address())
+    senders_.erase(before); // the shard has another primary
   auto& from = known(i.sender);
   from.handle = i.from;
   give_credit(from);
   if (!open_ || i.checkpoint != open_->number || i.shard.value >= options_.ranges.size()) return;
-  arriving_[i.transfer].header = i;
+  const arrival of{i.sender, i.transfer};
+  arriving_[of].header = i;
   announced_.insert(i.shard.value);
   if (announced_.size() == options_.ranges.size())
     self->send(options_.scheduler, images_arrived{open_->number});
-  store_if_whole(i.transfer);
+  store_if_whole(of);
 }
 
 void archive_state::on_part(const part& p) {
@@ -49,8 +56,9 @@ void archive_state::on_part(const part& p) {
   from.link.take(p);
   give_credit(from);
   if (!open_) return;
-  arriving_[p.transfer].bytes.add(p);
-  store_if_whole(p.transfer);
+  const arrival of{p.from, p.transfer};
+  arriving_[of].bytes.add(p);
+  store_if_whole(of);
 }
 
 archive_state::sender& archive_state::known(peer_number number) {
@@ -62,15 +70,15 @@ void archive_state::give_credit(sender& to) {
   to.link.post_credit([&](const credit& c) { self->send(to.handle, c); });
 }
 
-void archive_state::store_if_whole(transfer_id id) {
-  auto i = arriving_.find(id);
+void archive_state::store_if_whole(const arrival& of) {
+  auto i = arriving_.find(of);
   if (i == arriving_.end() || !i->second.header || !i->second.bytes.complete() ||
       i->second.bytes.total() != i->second.header->bytes)
     return;
   auto arrived = std::move(i->second);
   arriving_.erase(i);
   auto& from = known(arrived.header->sender);
-  from.link.whole(id);
+  from.link.whole(of.second);
   give_credit(from);
   auto shard = arrived.header->shard.value;
   try {
@@ -78,6 +86,9 @@ void archive_state::store_if_whole(transfer_id id) {
     for (const auto& [offset, b] : arrived.bytes.parts())
       std::ranges::copy(b.bytes(), bytes.begin() + static_cast<std::ptrdiff_t>(offset));
     auto image = storage::decode(bytes);
+    if (image.range != options_.ranges[shard])
+      throw std::runtime_error("the image of " + to_string(shard_id{shard}) +
+                               " is of other parameters than the shard's");
     store_->write_shard(open_->number, shard, options_.ranges[shard], bytes);
     auto common = image.segments.front().applied;
     for (const auto& s : image.segments) common = scheduler::intersection(common, s.applied);

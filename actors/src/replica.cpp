@@ -299,7 +299,7 @@ void shard_state::send_image(peer_number to, const shard_image& image, replica_i
   auto bytes = std::make_shared<const tensor::aligned_vector<std::byte>>(storage::encode(image));
   header.transfer = ids_.next();
   header.bytes = bytes->size();
-  header.sender = own_peer();
+  header.sender = own_number(to);
   header.from = shard_actor{self};
   auto& p = known(to);
   p.link.give_up(p.sending); // an earlier one was used or given up

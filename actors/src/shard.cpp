@@ -28,10 +28,8 @@ void shard_state::start(shard_options o) {
   self->delayed_send(self, options.resend_after, replica_tick{});
 }
 
-// To whom it is sent decides by which number it is known there.
 shard_state::counterpart& shard_state::known(peer_number number) {
-  const auto own = transport::is_replica_peer(number) ? own_peer() : options.id.value;
-  return peers_.try_emplace(number, own, options.core.pools.get()).first->second;
+  return peers_.try_emplace(number, own_number(number), options.core.pools.get()).first->second;
 }
 
 shard_state::counterpart& shard_state::introduce(peer_number number, const transfer_actor& handle) {

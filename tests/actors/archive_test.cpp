@@ -61,7 +61,7 @@ class fixture : public test_system {
   void send_bytes(std::uint64_t checkpoint, std::uint32_t of, bytes image) {
     const auto id = next_++;
     const auto owner = std::make_shared<bytes>(std::move(image));
-    const auto number = transport::replica_peer(of);
+    const peer_number number = of;
     tell(replica_image{shard_id{of}, {}, 0, checkpoint, owner->size(), id, number, shard});
     for (auto& p : transport::cut(id, number, owner, owner->data(), owner->size()))
       tell(std::move(p));
@@ -161,6 +161,34 @@ TEST_CASE("ARCHIVE-2: an image of another checkpoint is dropped") {
   REQUIRE(f.news.ended.size() == 1);
   CHECK(f.newest() == 2);
   CHECK(f.log.credits.size() == 2);
+}
+
+TEST_CASE("ARCHIVE-4: two shards of a node that number their transfers alike are not mixed up") {
+  fixture f;
+  f.open(1);
+  std::vector<std::vector<part>> parts;
+  for (std::uint32_t of : {0u, 1u}) {
+    const auto image = storage::encode(of == 0 ? sample_image(0, 5, 1.f) : sample_image(5, 4, 1.f));
+    const auto owner = std::make_shared<bytes>(image.begin(), image.end());
+    f.tell(replica_image{shard_id{of}, {}, 0, 1, owner->size(), 77, of, f.shard});
+    parts.push_back(transport::cut(77, of, owner, owner->data(), owner->size()));
+  }
+  for (auto& of_shard : {parts[1], parts[0]})
+    for (const auto& p : of_shard) f.tell(p);
+  REQUIRE(f.news.ended.size() == 1);
+  CHECK(f.news.ended[0].error.empty());
+  CHECK(f.newest() == 1);
+}
+
+TEST_CASE("ARCHIVE-4: an image of another range fails the checkpoint") {
+  fixture f;
+  f.open(1);
+  f.send_image(1, 0);
+  const auto image = storage::encode(sample_image(0, 5, 1.f));
+  f.send_bytes(1, 1, {image.begin(), image.end()});
+  REQUIRE(f.news.ended.size() == 1);
+  CHECK(f.news.ended[0].error.find("other parameters") != std::string::npos);
+  CHECK(f.newest() == 0);
 }
 
 TEST_CASE("ARCHIVE-3: an image that is handed out goes again until its replica uses it") {

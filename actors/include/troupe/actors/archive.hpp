@@ -106,6 +106,10 @@ struct archive_options {
 /// ARCHIVE-3  An image that is handed out is sent again until its replica uses it, or others are
 ///            handed out instead.
 ///
+/// ARCHIVE-4  What comes from one shard is never taken for what comes from another. Two replicas of a
+///            node number their transfers alike, so a transfer counts together with its shard; and
+///            an image of another range than its shard's fails the checkpoint.
+///
 /// If the archive dies, the scheduler dies too.
 struct archive_state {
   using self_pointer = archive_impl_actor::stateful_pointer<archive_state>;
@@ -146,14 +150,15 @@ struct archive_state {
   void hand_out(std::uint32_t shard, receiver& r);
   sender& known(peer_number number);
   void give_credit(sender& to);
-  void store_if_whole(transfer_id id);
+  using arrival = std::pair<peer_number, transfer_id>; // who sends it, and as which transfer
+  void store_if_whole(const arrival& of);
 
   archive_options options_;
   std::optional<checkpoint_store> store_;
   std::optional<open_checkpoint> open_;
-  std::map<transfer_id, arriving> arriving_;
-  std::map<peer_number, sender> senders_;
-  std::set<std::uint32_t> announced_; // shards of the open checkpoint
+  std::map<arrival, arriving> arriving_;
+  std::map<peer_number, sender> senders_; // by shard
+  std::set<std::uint32_t> announced_;     // shards of the open checkpoint
   std::map<std::uint32_t, scheduler::applied_set> stored_;
   std::optional<checkpoint_store::loaded> loaded_;
   transport::transfer_ids ids_{transport::archive_peer};

@@ -175,6 +175,13 @@ struct shard_state {
 
   const std::shared_ptr<shard_core>& core() const { return options.slot->core; }
   peer_number own_peer() const { return transport::replica_peer(options.node.value); }
+  /// By which number `to` knows this replica. Other replicas of the shard know it by its node; a
+  /// worker and the archive, which deal with every shard and so with several replicas of a node, by
+  /// its shard.
+  peer_number own_number(peer_number to) const {
+    const bool to_replica = transport::is_replica_peer(to) && to != transport::archive_peer;
+    return to_replica ? own_peer() : options.id.value;
+  }
   peer_number downstream_peer() const {
     return transport::replica_peer(part_.downstream_node.value);
   }
