@@ -27,7 +27,8 @@ svg text { font: 11px system-ui, sans-serif; fill: #36414f; }
 )";
 
 constexpr std::array<const char*, fault_kind_names.size()> colours = {
-    "#3a3f47", "#e0a030", "#7a4fbf", "#9ec5e8", "#b5651d", "#111418", "#2f9e8f", "#8a8f98", "#c2185b"};
+    "#3a3f47", "#e0a030", "#7a4fbf", "#9ec5e8", "#b5651d",
+    "#111418", "#2f9e8f", "#8a8f98", "#c2185b"};
 constexpr std::array<const char*, 10> palette = {"#4269d0", "#efb118", "#ff725c", "#6cc5b0",
                                                  "#3ca951", "#ff8ab7", "#a463f2", "#97bbf5",
                                                  "#9c6b4e", "#9498a0"};
