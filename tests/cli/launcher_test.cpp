@@ -16,7 +16,6 @@
 
 #include "temporary_folder.hpp"
 #include "troupe/cli/child_process.hpp"
-#include "troupe/cli/end_signals.hpp"
 #include "troupe/cli/failure.hpp"
 
 using namespace troupe;
@@ -369,34 +368,6 @@ TEST_CASE("Ctrl-C before training began is told by the launcher") {
   CHECK(result.lines == lines{"interrupted before training began; nothing was kept"});
 }
 
-TEST_CASE("END-1: one request to stop, from however many sides and in whatever order") {
-  using wish = end_requests::wish;
-  const end_requests::time_point start{};
-  for (const auto& signals : std::vector<std::vector<int>>{{SIGTERM, SIGTERM, SIGTERM},
-                                                           {SIGHUP, SIGHUP, SIGTERM},
-                                                           {SIGINT, SIGTERM, SIGHUP},
-                                                           {SIGTERM, SIGINT, SIGTERM}}) {
-    end_requests requests;
-    auto now = start;
-    for (const int signal : signals) {
-      CHECK(requests.heard(signal, now) == wish::stop);
-      now += 10s;
-    }
-  }
-  end_requests both; // timeout -s INT: to the child, and to its group
-  CHECK(both.heard(SIGINT, start) == wish::stop);
-  CHECK(both.heard(SIGINT, start + 1ms) == wish::stop);
-}
-
-TEST_CASE("END-2: Ctrl-C again hurries") {
-  using wish = end_requests::wish;
-  const end_requests::time_point start{};
-  end_requests requests;
-  CHECK(requests.heard(SIGTERM, start) == wish::stop);
-  CHECK(requests.heard(SIGINT, start + 1s) == wish::stop);
-  CHECK(requests.heard(SIGINT, start + 1s + end_requests::again_after) == wish::hurry);
-}
-
 TEST_CASE("LAUNCH-7: signals from several sides are one request to end") {
   for (const auto* signals :
        {"signal_parent 15;pass 300;signal_parent 15", "signal_parent 1;pass 300;signal_parent 1",
@@ -435,13 +406,6 @@ TEST_CASE("a scheduler that does not end after Ctrl-C is killed in the end") {
 TEST_CASE("a program that cannot be run is an error, not a hang") {
   CHECK_THROWS_WITH(child_process({.program = "/no/such/program", .arguments = {}}),
                     Contains("cannot run /no/such/program") && Contains("No such file"));
-}
-
-TEST_CASE("a child that still runs is killed with its object") {
-  ::setenv("TROUPE_FAKE_SCHEDULER", "ignore_term;wait", 1);
-  { const child_process child({.program = TROUPE_FAKE_ROLE, .arguments = {"scheduler"}}); }
-  CHECK(::waitpid(-1, nullptr, WNOHANG) == -1);
-  CHECK(errno == ECHILD);
 }
 
 namespace {
