@@ -4,7 +4,6 @@
 #include <charconv>
 #include <cstdint>
 #include <fstream>
-#include <iterator>
 #include <set>
 #include <sstream>
 
@@ -53,7 +52,8 @@ std::vector<pid_t> children_with(pid_t launcher, const std::string& text) {
   std::vector<pid_t> result;
   for (pid_t child; children >> child;) {
     std::ifstream file("/proc/" + std::to_string(child) + "/cmdline");
-    std::string line((std::istreambuf_iterator<char>(file)), {});
+    std::string line;
+    std::getline(file, line, '\n'); // reading fails when the process ended meanwhile: no line then
     std::ranges::replace(line, '\0', ' ');
     if (line.find(text) != std::string::npos) result.push_back(child);
   }
