@@ -193,6 +193,7 @@ scheduler_actor::behavior_type bare_lessor(scheduler_actor::stateful_pointer<les
           [](const heartbeat&) {},
           [](const status_request&) { return status_report{}; },
           [](const leave_request&) {},
+          [](const reach_report&) {},
           [](const drain_request&) -> caf::result<drain_accepted> {
             return make_error(errc::not_a_member);
           }};

@@ -2,6 +2,7 @@
 
 #include "troupe/actors/fields.hpp"
 #include "troupe/actors/message_inspection.hpp"
+#include "troupe/runtime.hpp"
 
 namespace troupe::actors {
 
@@ -14,6 +15,10 @@ typename Inspector::result_type inspect_fields(Inspector& f, const char* name, T
 }
 
 } // namespace
+
+std::string address_of(const contact& c) {
+  return c.port == 0 ? std::string{} : to_string(endpoint{c.host, c.port});
+}
 
 void add_message_types(caf::actor_system_config& config) {
 #define TROUPE_REGISTER(space, name, ...) config.add_message_type<space::name>("troupe::" #name)

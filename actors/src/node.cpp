@@ -14,6 +14,7 @@ void node_state::start(node_actor_options o) {
     return err;
   });
   self->monitor(options.scheduler);
+  start_dialer();
   membership_ = membership{{bool(options.reconnect), options.scheduler_patience}};
 }
 
@@ -51,6 +52,7 @@ void node_state::end(node_result::status outcome, std::string error) {
   self->set_exit_handler([](caf::exit_msg&) {});
   if (supervisor_) self->send_exit(supervisor_, caf::exit_reason::user_shutdown);
   if (pulse_) self->send_exit(pulse_, caf::exit_reason::user_shutdown);
+  if (dialer_) self->send_exit(std::exchange(dialer_, nullptr), caf::exit_reason::user_shutdown);
   supervisor_ = nullptr;
   replicas_.clear();
   workers_.clear();

@@ -11,6 +11,16 @@ namespace {
 
 constexpr auto find_timeout = std::chrono::seconds(5);
 
+dialer_actor::behavior_type
+dialer(dialer_actor::pointer,
+       const std::function<caf::expected<node_actor>(const contact&)>& connect) {
+  return {[connect](const dial& d) -> dialed {
+    auto reached = connect(d.at);
+    if (!reached) return {{}, reason_of(reached.error())};
+    return {*reached, {}};
+  }};
+}
+
 } // namespace
 
 // -- other nodes' searches ------------------------------------------------------------------------
@@ -122,27 +132,38 @@ void node_state::look_up(const directory::search& s) {
           [give_up](const caf::error&) { give_up(); });
 }
 
-// Null: not now.
+// Null: not now. When the node has been reached, all shards are resolved again.
 node_actor node_state::reach(node_id id) {
   using enum directory::route;
   const auto route = peers_.route_to(id, self->clock().now());
   if (route == connected) return peers_.nodes().at(id);
-  if (route == wait || !options.connect) return {};
-  auto reached = options.connect(contacts_.at(id));
-  if (!reached) {
-    peers_.unreachable(id, self->clock().now());
-    return {};
-  }
-  know(id, *reached);
-  self->send(*reached, greet{own_id(), node_actor{self}});
-  return *reached;
+  if (route == connect && dialer_ && dialing_.insert(id).second) dial_to(id);
+  return {};
+}
+
+void node_state::dial_to(node_id id) {
+  self->request(dialer_, caf::infinite, dial{contacts_.at(id)}).then([this, id](const dialed& d) {
+    dialing_.erase(id);
+    if (!d.node) {
+      if (peers_.unreachable(id, self->clock().now()))
+        self->send(options.scheduler, reach_report{own_id(), address_of(contacts_.at(id)), d.why});
+      return;
+    }
+    self->send(d.node, greet{own_id(), node_actor{self}});
+    on_greet({id, d.node});
+  });
+}
+
+void node_state::start_dialer() {
+  if (options.connect) dialer_ = self->spawn<caf::linked>(dialer, options.connect);
 }
 
 void node_state::know(node_id id, const node_actor& node) {
   if (!node) return; // of a greeting, which comes from outside
   const auto known = peers_.nodes().find(id);
   if (known != peers_.nodes().end() && same_handle(known->second, node)) return;
-  peers_.connected(id, node);
+  if (peers_.connected(id, node))
+    self->send(options.scheduler, reach_report{own_id(), address_of(contacts_[id]), {}});
   self->monitor(node);
 }
 

@@ -42,7 +42,8 @@ scheduler::known_run known_run_of(const run_journal::content& c) {
                              .evaluated_epochs = c.evaluated_epochs,
                              .progress = c.progress,
                              .restarts = c.restarts};
-  for (const auto& n : c.nodes) known.nodes.push_back({n.id, n.shards, n.workers});
+  for (const auto& n : c.nodes)
+    known.nodes.push_back({n.id, n.shards, n.workers, address_of({n.host, n.port})});
   return known;
 }
 
@@ -138,7 +139,7 @@ caf::result<welcome> scheduler_state::on_hello(const hello& h) {
   if (options_.on_member) options_.on_member(h.at, h.node);
   auto id = h.known_as;
   if (id == no_node) {
-    id = decisions_->node_joined(h.shards, h.workers, now());
+    id = decisions_->node_joined(h.shards, h.workers, now(), address_of(h.at));
     nodes_.insert_or_assign(id, member{h.node, h.at});
     self->monitor(h.node);
   } else if (auto refused = take_back(h)) {
@@ -151,7 +152,7 @@ caf::result<welcome> scheduler_state::on_hello(const hello& h) {
 
 // A node that knew this scheduler, or the one before it.
 std::optional<std::string> scheduler_state::take_back(const hello& h) {
-  scheduler::returning_node node{{h.known_as, h.shards, h.workers}, {}, {}};
+  scheduler::returning_node node{{h.known_as, h.shards, h.workers, address_of(h.at)}, {}, {}};
   for (const auto& r : h.replicas) node.replicas.push_back(r.shard);
   for (const auto& l : h.leases) node.leases.push_back({l.worker, l.clock, l.batches});
   if (auto refused = decisions_->node_returned(node, now())) return refused;
@@ -238,6 +239,14 @@ caf::result<drain_accepted> scheduler_state::on_drain(const drain_request& d) {
 
 void scheduler_state::on_leave(const leave_request& l) {
   decisions_->leave_asked(l.node, now());
+  carry_out_orders();
+}
+
+void scheduler_state::on_reach_report(const reach_report& r) {
+  if (r.why.empty())
+    decisions_->reaches(r.from, r.at, now());
+  else
+    decisions_->cannot_reach(r.from, r.at, r.why, now());
   carry_out_orders();
 }
 
@@ -353,6 +362,7 @@ scheduler_impl_actor::behavior_type scheduler_root(scheduler_state::self_pointer
       [&state](const heartbeat& h) { state.on_heartbeat(h); },
       [&state](const status_request&) { return state.status(); },
       [&state](const leave_request& l) { state.on_leave(l); },
+      [&state](const reach_report& r) { state.on_reach_report(r); },
       [&state](const drain_request& d) { return state.on_drain(d); },
       [&state](try_place) { state.on_try_place(); },
       [&state](scheduler_tick) { state.on_tick(); },

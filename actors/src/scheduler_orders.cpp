@@ -304,7 +304,7 @@ struct scheduler_state::executor {
   // -- to the history -----------------------------------------------------------------------------
 
   void operator()(const orders::node_joined& o) const {
-    const auto& [id, shards, workers] = o.offer;
+    const auto& [id, shards, workers, _] = o.offer;
     const auto& at = root.nodes_.at(id).at;
     root.save([&](run_journal& j) {
       j.save_node({id, at.host, at.port, shards, workers}, o.next_node);

@@ -54,7 +54,7 @@ class guarded final : public Scribe {
 };
 
 // Every connection of messages that is made or accepted passes here: what waits in the kernel to be
-// sent to a peer that is near is bounded, its bytes go through the stream of the configuration, and
+// sent to a peer that is near is bounded, a peer that is cut off is noticed, its bytes go through the stream of the configuration, and
 // strangers are kept out.
 class stream_multiplexer : public caf::io::network::default_multiplexer {
  public:
@@ -71,6 +71,7 @@ class stream_multiplexer : public caf::io::network::default_multiplexer {
 
  private:
   caf::io::scribe_ptr scribe_of(caf::io::network::native_socket fd, transport::stream_side side) {
+    transport::limit_silence(fd);
     if (transport::is_near(fd)) caf::io::network::send_buffer_size(fd, transport::near_send_buffer);
     const auto* config = dynamic_cast<const system_config*>(&system().config());
     if (config == nullptr) return default_multiplexer::new_scribe(fd);
@@ -88,7 +89,7 @@ system_config::system_config(bool networked) {
   actors::add_message_types(*this);
   set("scheduler.policy", caf::atom("sharing"));
   // Gradients are computed on threads of their own. Of these, one at a time may be held by a node
-  // that loads data or connects, one by the evaluator and one by the archive; the others move
+  // that loads data, one by its dialer, one by the evaluator and one by the archive; the others move
   // messages and apply.
   set("scheduler.max-threads",
       static_cast<std::int64_t>(std::clamp(std::thread::hardware_concurrency(), 5u, 8u)));

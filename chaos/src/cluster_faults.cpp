@@ -4,6 +4,7 @@
 
 #include "troupe/chaos/cluster.hpp"
 #include "troupe/chaos/targets.hpp"
+#include "troupe/transport/tcp_socket.hpp"
 
 namespace troupe::chaos {
 
@@ -66,17 +67,16 @@ void cluster::apply(const fault& f) {
     return;
   case fault_kind::partition: {
     std::vector<partition_number> cuts;
-    for (auto* p : targets)
-      for (const auto& other : sim_.processes()) {
-        if (std::ranges::find(targets, other.get()) != targets.end()) continue;
-        if (f.from == fault_target::scheduler && other.get() != scheduler_) continue;
-        if (f.way == direction::both)
-          cuts.push_back(sim_.partition(*p, *other));
-        else if (f.way == direction::out)
-          cuts.push_back(sim_.partition(*p, *other, true));
-        else
-          cuts.push_back(sim_.partition(*other, *p, true));
-      }
+    const auto& all = sim_.processes();
+    for (const auto& [i, j] : cut_pairs(f, done_.back().to, all.size())) {
+      auto& a = f.way == direction::in ? *all[j] : *all[i];
+      auto& b = f.way == direction::in ? *all[i] : *all[j];
+      cuts.push_back(sim_.partition(a, b, f.way != direction::both));
+    }
+    if (f.lasts > transport::silence_limit)
+      sim_.schedule_at(sim_.now() + transport::silence_limit, [this, cuts] {
+        for (auto cut : cuts) sim_.break_connection(cut);
+      });
     sim_.schedule_at(over, [this, cuts, breaks = f.breaks] {
       for (auto cut : cuts) {
         if (breaks) sim_.break_connection(cut);

@@ -49,7 +49,9 @@ std::string what_happens(const fault& f) {
     return "pause of " + target;
   case fault_kind::partition:
     return "partition of " + target +
-           (f.from == fault_target::scheduler ? " from the scheduler" : "");
+           (f.from == cut_from::scheduler    ? " from the scheduler"
+            : f.from == cut_from::each_other ? " from each other"
+                                             : "");
   case fault_kind::link:
     return "bad links of " + target;
   case fault_kind::disk:

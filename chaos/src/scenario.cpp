@@ -20,6 +20,10 @@ std::string_view name_of(disk_fault disk) {
   return disk_fault_names.at(static_cast<std::size_t>(disk));
 }
 
+std::string_view name_of(cut_from from) {
+  return cut_from_names.at(static_cast<std::size_t>(from));
+}
+
 std::string_view name_of(direction way) {
   return direction_names.at(static_cast<std::size_t>(way));
 }

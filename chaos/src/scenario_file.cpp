@@ -38,9 +38,6 @@ constexpr std::array<std::string_view, 11> fault_keys = {"kind",   "target",   "
 constexpr std::array<std::string_view, 6> link_keys = {
     "latency_ms", "jitter_ms", "drop", "duplicate", "reorder", "bytes_per_second"};
 constexpr std::array<std::string_view, 2> quiet_keys = {"from_ms", "finish_by_ms"};
-constexpr std::array<std::string_view, 2> from_names = {"everybody", "scheduler"};
-constexpr std::array<fault_target, 2> from_targets = {fault_target::everybody,
-                                                      fault_target::scheduler};
 
 constexpr std::int64_t max_count = 10'000;
 constexpr std::int64_t max_members = 64;
@@ -349,8 +346,7 @@ fault_family read_family(const table& in, const quiet_phase& quiet) {
   if (f.for_good < 1) in->at("lasts_ms");
   f.lasts = in.times("lasts_ms", {});
   f.ways = as<direction>(in.choices("way", direction_names, 0));
-  f.from.clear();
-  for (const auto i : in.choices("from", from_names, 0)) f.from.push_back(from_targets[i]);
+  f.from = as<cut_from>(in.choices("from", cut_from_names, 0));
   f.breaks = in->number("breaks", 0, probability);
   f.disks = as<disk_fault>(in.choices("disk", disk_fault_names, 0));
   if (f.kind == fault_kind::link) {
@@ -378,7 +374,7 @@ fault read_fault(const table& in, const quiet_phase& quiet) {
     in->at("lasts_ms");
   f.lasts = in.time("lasts_ms", {});
   f.way = static_cast<direction>(in->choice("way", direction_names, 0));
-  f.from = from_targets[in->choice("from", from_names, 0)];
+  f.from = static_cast<cut_from>(in->choice("from", cut_from_names, 0));
   f.breaks = in->boolean("breaks", false);
   f.disk = static_cast<disk_fault>(in->choice("disk", disk_fault_names, 0));
   if (f.kind == fault_kind::link) {

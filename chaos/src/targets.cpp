@@ -63,4 +63,25 @@ numbers targets_of(const fault& f, const standing& now) {
   return {};
 }
 
+std::vector<std::pair<std::uint32_t, std::uint32_t>>
+cut_pairs(const fault& f, const numbers& targets, std::size_t processes) {
+  std::vector<std::pair<std::uint32_t, std::uint32_t>> pairs;
+  const auto cut = [&](std::size_t place, std::uint32_t other) {
+    const auto found = std::ranges::find(targets, other);
+    switch (f.from) {
+    case cut_from::everybody:
+      return found == targets.end();
+    case cut_from::scheduler:
+      return found == targets.end() && other == 0;
+    case cut_from::each_other:
+      return found != targets.end() && static_cast<std::size_t>(found - targets.begin()) > place;
+    }
+    return false;
+  };
+  for (std::size_t place = 0; place < targets.size(); ++place)
+    for (std::uint32_t other = 0; other < processes; ++other)
+      if (cut(place, other)) pairs.emplace_back(targets[place], other);
+  return pairs;
+}
+
 } // namespace troupe::chaos

@@ -143,13 +143,10 @@ void process_faults::pause(const fault& f, const numbers& who, time_point now, p
 
 void process_faults::cut(const fault& f, const numbers& who, time_point now, processes all) {
   std::vector<std::pair<std::uint32_t, std::uint32_t>> links;
-  for (const auto i : who)
-    for (std::uint32_t other = 0; other < all.size(); ++other) {
-      if (std::ranges::find(who, other) != who.end()) continue;
-      if (f.from == fault_target::scheduler && other != 0) continue;
-      if (f.way != chaos::direction::in) links.emplace_back(i, other);
-      if (f.way != chaos::direction::out) links.emplace_back(other, i);
-    }
+  for (const auto& [i, other] : chaos::cut_pairs(f, who, all.size())) {
+    if (f.way != chaos::direction::in) links.emplace_back(i, other);
+    if (f.way != chaos::direction::out) links.emplace_back(other, i);
+  }
   options_.network->change([&](packet_switch& s) {
     for (const auto& [from, to] : links) s.cut(from, to);
   });

@@ -10,10 +10,11 @@ namespace troupe::scheduler {
 
 // -- coming and going -----------------------------------------------------------------------------
 
-node_id coordinator::node_joined(std::uint32_t shards, std::uint32_t workers, time_point now) {
-  const auto id = members_.join(shards, workers, now);
+node_id coordinator::node_joined(std::uint32_t shards, std::uint32_t workers, time_point now,
+                                 std::string at) {
+  const auto id = members_.join(shards, workers, now, std::move(at));
   moved();
-  issue(orders::node_joined{{id, shards, workers}, members_.next_node()});
+  issue(orders::node_joined{members_.find(id)->offer, members_.next_node()});
   issue(orders::place_soon{}); // the node must know the job before it gets a role
   return id;
 }
@@ -79,6 +80,7 @@ void coordinator::look(time_point now) {
     reached(probe::node_silent);
     lose(id, why, now);
   }
+  separate(now);
   if (!members_.leaving().empty() && (is<phases::training>() || is<phases::stopping>()))
     drain_on(now);
 }
@@ -252,7 +254,7 @@ void coordinator::install(const std::vector<shard_id>& changed, std::optional<no
 // Where a chain is shorter than it should be, a node with room learns.
 void coordinator::repair() {
   if (!is<phases::training>()) return;
-  const auto changed = replicas_.views().repair(members_.offers(), members_.leaving());
+  const auto changed = replicas_.views().repair(offers_for_replicas(), members_.leaving());
   // Known before the nodes hear of it, so that the number is not given again.
   if (!changed.empty()) issue(orders::save_views{replicas_.present(changed)});
   for (auto shard : changed) {
@@ -317,7 +319,7 @@ std::optional<std::string> coordinator::drain(node_id node, time_point now) {
   if (std::ranges::any_of(views.views(), [&](const shard_view& view) {
         return std::ranges::count(view.chain, node) > 0;
       })) {
-    auto staying = members_.offers();
+    auto staying = offers_for_replicas();
     std::erase_if(staying, [&](const auto& offer) { return others.contains(offer.node); });
     const auto missing = describe_missing(staying, views.shards(), views.replicas(), 0);
     if (!missing.empty())
@@ -369,9 +371,8 @@ void coordinator::let_go(std::uint64_t checkpoint, bool whole) {
 
 // Lets the nodes go that nothing depends on any more.
 void coordinator::drain_on(time_point now) {
-  const auto may_leave = replicas_.views().may_leave(members_.leaving());
-  members_.keep_all_but(may_leave);
-  for (auto id : may_leave) {
+  keep_all_but_leaving();
+  for (auto id : replicas_.views().may_leave(members_.leaving())) {
     const auto workers = desk_.on(id);
     const bool busy = std::ranges::any_of(
         workers, [&](worker_id worker) { return desk_.leases().held_count(worker) > 0; });

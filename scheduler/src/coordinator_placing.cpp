@@ -17,6 +17,7 @@ void coordinator::try_place(time_point now) {
     for (auto& [id, m] : members_.all()) {
       if (!m.present || members_.is_leaving(id)) continue;
       if (!std::exchange(m.knows_views, true)) install(replicas_.shards(), id);
+      if (!may_run_workers(id)) continue;
       if (!std::exchange(m.staffed, true) && m.offer.workers > 0) add_workers(id, m.offer.workers);
     }
     repair();
@@ -25,7 +26,7 @@ void coordinator::try_place(time_point now) {
   auto* gathering = as<phases::gathering>();
   if (gathering == nullptr || !gathering->ready()) return;
   const bool together = options_.mode.in_place();
-  const auto all = members_.offers();
+  const auto all = gaps_.usable(members_.offers());
   auto p = place(all, options_.shards, options_.replicas, options_.workers, together);
   // One replica of each shard and one worker are enough to go on with.
   if (!p && generation_ > 0 && now - begun_ >= options_.regather_patience) {
@@ -193,6 +194,7 @@ void coordinator::restaff() {
   for (const auto& [id, m] : members_.all()) {
     if (count >= options_.workers) return;
     if (!m.present || !m.staffed || m.end_asked || members_.is_leaving(id)) continue;
+    if (!may_run_workers(id)) continue;
     const auto spare = m.offer.workers - std::min(m.offer.workers, running[id]);
     const auto more = std::min<std::size_t>(spare, options_.workers - count);
     if (more == 0) continue;

@@ -45,7 +45,9 @@ void coordinator::moved() {
     notify(notice_kind::placed, "it goes on, after " + whole_seconds(still));
 }
 
-std::string coordinator::waits_for() const {
+std::string coordinator::waits_for() const { return what_waits() + who_cannot_reach_whom(); }
+
+std::string coordinator::what_waits() const {
   struct words {
     const coordinator& c;
     std::string operator()(const phases::gathering& g) const {
@@ -55,8 +57,7 @@ std::string coordinator::waits_for() const {
     }
     std::string operator()(const phases::placing& p) const {
       if (p.awaited.empty()) return "the shards wait for the images of the checkpoint";
-      return "roles are being started by " + listed(p.awaited) +
-             " (each must reach the nodes of the shards at the addresses that these gave)";
+      return "roles are being started by " + listed(p.awaited);
     }
     std::string operator()(const phases::reconciling& r) const {
       if (const auto absent = c.members_.absent(); !absent.empty())

@@ -9,10 +9,11 @@ namespace troupe::scheduler {
 membership::membership(options o, time_point begun)
     : options_(o), awake_(begun, 2 * options_.look) {}
 
-node_id membership::join(std::uint32_t shards, std::uint32_t workers, time_point now) {
+node_id membership::join(std::uint32_t shards, std::uint32_t workers, time_point now,
+                         std::string at) {
   node_id id{next_node_++};
   members_.insert_or_assign(
-      id, member{{id, shards, workers}, {options_.detector, awake_.look(now)}, now});
+      id, member{{id, shards, workers, std::move(at)}, {options_.detector, awake_.look(now)}, now});
   return id;
 }
 
@@ -91,6 +92,11 @@ void membership::keep_all() {
 // -- questions ------------------------------------------------------------------------------------
 
 membership::member* membership::find(node_id node) {
+  auto i = members_.find(node);
+  return i != members_.end() ? &i->second : nullptr;
+}
+
+const membership::member* membership::find(node_id node) const {
   auto i = members_.find(node);
   return i != members_.end() ? &i->second : nullptr;
 }

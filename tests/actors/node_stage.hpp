@@ -54,6 +54,7 @@ struct staged_scheduler {
             },
             [](const status_request&) { return status_report{}; },
             [](const leave_request&) {},
+            [](const reach_report&) {},
             [](const drain_request&) { return drain_accepted{}; }};
   }
 };

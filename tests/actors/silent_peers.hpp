@@ -69,6 +69,7 @@ inline scheduler_actor::behavior_type silent_scheduler(scheduler_actor::pointer,
           [](const heartbeat&) {},
           [](const status_request&) { return status_report{}; },
           [](const leave_request&) {},
+          [](const reach_report&) {},
           [](const drain_request&) { return drain_accepted{}; }};
 }
 

@@ -80,9 +80,17 @@ TEST_CASE("the sum is exact through partitions that heal and partitions that bre
 TEST_CASE("the sum is exact through partitions from the scheduler alone, of several nodes") {
   const auto kind = fault_kind::partition;
   check_exact_through(
-      {{.kind = kind, .target = node, .nodes = 2, .lasts = 3s, .from = scheduler},
-       {.kind = kind, .target = primary, .lasts = 2500ms, .way = direction::out, .from = scheduler},
-       {.kind = kind, .target = primary, .lasts = 2500ms, .way = direction::in, .from = scheduler}},
+      {{.kind = kind, .target = node, .nodes = 2, .lasts = 3s, .from = cut_from::scheduler},
+       {.kind = kind,
+        .target = primary,
+        .lasts = 2500ms,
+        .way = direction::out,
+        .from = cut_from::scheduler},
+       {.kind = kind,
+        .target = primary,
+        .lasts = 2500ms,
+        .way = direction::in,
+        .from = cut_from::scheduler}},
       10);
 }
 

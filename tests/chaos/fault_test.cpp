@@ -23,7 +23,7 @@ TEST_CASE("a fault says what is done to whom, when and for how long") {
   CHECK(to_string(f) == "clock jump of the scheduler at 1.250 s by 0.300 s");
   f.kind = fault_kind::partition;
   f.target = fault_target::node;
-  f.from = fault_target::scheduler;
+  f.from = cut_from::scheduler;
   CHECK(to_string(f) == "partition of node 1 from the scheduler at 1.250 s for 0.300 s");
   f.kind = fault_kind::drain;
   f.nodes = 2;

@@ -109,7 +109,7 @@ TEST_CASE("a scenario file says what is trained, on what, what happens and what 
   CHECK(partitions.window == range<sim_time>{0ms, 1000ms});
   CHECK(partitions.ways == std::vector{direction::in, direction::out});
   CHECK(partitions.nodes == range<std::uint32_t>{1, 2});
-  CHECK(partitions.from == std::vector{fault_target::everybody, fault_target::scheduler});
+  CHECK(partitions.from == std::vector{cut_from::everybody, cut_from::scheduler});
   CHECK(s.families[2].kind == fault_kind::drain);
   CHECK(s.families[3].link.low.latency == 100us);
   CHECK(s.families[3].link.high.drop == 0.1);
@@ -189,7 +189,7 @@ TEST_CASE("a key that would have no effect on its kind of fault is refused") {
   CHECK_THAT(error_of(replaced(example, "for_good = 0.125", "from = \"scheduler\"")),
              Contains("faults[0].from: expected this key with kind = \"partition\" only"));
   CHECK_THAT(error_of(replaced(example, "[\"everybody\", \"scheduler\"]", "\"primary\"")),
-             Contains("faults[1].from: expected one of \"everybody\", \"scheduler\", found "
+             Contains("faults[1].from: expected one of \"everybody\", \"scheduler\", \"each_other\", found "
                       "\"primary\""));
   CHECK_THAT(error_of(replaced(example, "nodes = [1, 2]", "nodes = 0")),
              Contains("faults[1].nodes: expected an integer from 1 to 64, found 0"));

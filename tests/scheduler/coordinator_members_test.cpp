@@ -44,7 +44,7 @@ TEST_CASE("SCHED-6: a node that may still run is lost when its read lease has ru
     REQUIRE(waits.size() == 1);
     CHECK(waits[0].after == 1000ms);
     CHECK(s.decisions->members().contains(n1));
-    if (back) s.decisions->node_returned({{n1, 2, 1}, {s0, s1}, {{w1, 0, {}}}}, s.now);
+    if (back) s.come_back({n1, 2, 1}, {s0, s1}, {{w1, 0, {}}});
     s.settle();
     s.now += waits[0].after;
     s.decisions->still_suspected(n1, waits[0].connection, s.now);
@@ -99,7 +99,7 @@ TEST_CASE("SCHED-7: a lost node is told so, and nothing that it or its workers s
   s.done(workers[0], held[0]);
   s.decisions->actor_failed(n2, "node 2 failed", s.now);
   s.decisions->role_failed({n2, true, 0, "worker 0 failed"}, s.now);
-  CHECK(s.decisions->node_returned({{n2, 2, 1}, {}, {}}, s.now).has_value());
+  CHECK(s.come_back({n2, 2, 1}, {}, {}).has_value());
   CHECK(s.settle().empty());
   CHECK(s.decisions->progress().batches_done() == done);
   CHECK(s.phase() == "training");
@@ -192,7 +192,7 @@ TEST_CASE(
   REQUIRE(s.decisions->desk().leases().held_count(w1) == 2);
   // One of its two leases never arrived.
   const auto held = s.decisions->desk().leases().held_by(w1);
-  s.decisions->node_returned({{n1, 2, 1}, {s0, s1}, {{w1, 0, {held[0]}}}}, s.now);
+  s.come_back({n1, 2, 1}, {s0, s1}, {{w1, 0, {held[0]}}});
   const auto said = s.settle();
   std::set<shard_id> told;
   for (const auto& v : all_of<orders::send_view>(said)) {
@@ -211,7 +211,7 @@ TEST_CASE("SCHED-12: roles that failed while the connection was broken are place
   const auto holds = s.decisions->replicas().on(n1);
   REQUIRE_FALSE(holds.empty());
   const bool had_worker = !s.decisions->desk().on(n1).empty();
-  s.decisions->node_returned({{n1, 2, 1}, {}, {}}, s.now);
+  s.come_back({n1, 2, 1}, {}, {});
   const auto said = s.settle();
   CHECK(count_of<orders::report_failure>(said) == holds.size() + (had_worker ? 1 : 0));
   CHECK(count_of<orders::place_learner>(said) > 0);
@@ -222,7 +222,7 @@ TEST_CASE("SCHED-12: a node that comes back while it was given a role joins agai
   auto s = training(2, coordinator_stage::job(2));
   s.decisions->role_failed({n1, true, 1, "worker 1 failed"}, s.now);
   REQUIRE(count_of<orders::add_workers>(s.decisions->take_orders()) == 1);
-  const auto refused = s.decisions->node_returned({{n1, 2, 1}, {s0, s1}, {}}, s.now);
+  const auto refused = s.come_back({n1, 2, 1}, {s0, s1}, {});
   REQUIRE(refused.has_value());
   CHECK(refused->find("join again") != std::string::npos);
   CHECK_FALSE(s.decisions->members().contains(n1));

@@ -47,10 +47,10 @@ TEST_CASE("SCHED-11: a restarted scheduler leases nothing before it knows what e
   s.applied[1] = set_of(o.plan, {{0, 0}, {0, 2}});
   auto said = s.decisions->take_orders();
   s.decisions->tick(s.now);
-  s.decisions->node_returned({{n0, 2, 1}, {s0, s1}, {{w0, 3, {{0, 1}, {0, 3}}}}}, s.now);
+  s.come_back({n0, 2, 1}, {s0, s1}, {{w0, 3, {{0, 1}, {0, 3}}}});
   CHECK(leased(s.decisions->take_orders()).empty());
   s.decisions->batch_done({w1, {0, 4}, 3, 0.5, {}}, s.now); // kept until all is known
-  s.decisions->node_returned({{n1, 2, 1}, {}, {{w1, 2, {{0, 4}, {0, 5}}}}}, s.now);
+  s.come_back({n1, 2, 1}, {}, {{w1, 2, {{0, 4}, {0, 5}}}});
   said = s.decisions->take_orders();
   const auto questions = all_of<orders::ask_applied>(said);
   REQUIRE(questions.size() == 2);
@@ -87,8 +87,8 @@ TEST_CASE("SCHED-11: nodes that do not come back are lost: at once when they end
 
 TEST_CASE("SCHED-11: a shard without a replica after a restart takes the run back") {
   auto s = restarted(coordinator_stage::job());
-  s.decisions->node_returned({{n0, 2, 1}, {s1}, {}}, s.now);
-  s.decisions->node_returned({{n1, 2, 1}, {}, {}}, s.now);
+  s.come_back({n0, 2, 1}, {s1}, {});
+  s.come_back({n1, 2, 1}, {}, {});
   const auto said = s.settle();
   CHECK(count_of<orders::went_back>(said) == 2);
   CHECK(s.phase() == "training");
@@ -115,8 +115,8 @@ TEST_CASE("a scheduler whose journal is older than the shards does not ask for d
   for (std::uint32_t e = 0; e < 4; ++e)
     for (std::uint32_t i = 0; i < 2; ++i) done.insert({e, i});
   s.applied = {done, done};
-  s.decisions->node_returned({{n0, 2, 1}, {s0, s1}, {{w0, 3, {}}}}, s.now);
-  s.decisions->node_returned({{n1, 2, 1}, {}, {{w1, 2, {}}}}, s.now);
+  s.come_back({n0, 2, 1}, {s0, s1}, {{w0, 3, {}}});
+  s.come_back({n1, 2, 1}, {}, {{w1, 2, {}}});
   std::vector<std::uint32_t> asked;
   for (const auto& e : all_of<orders::evaluate>(s.settle())) asked.push_back(e.epoch.value());
   CHECK(asked == std::vector<std::uint32_t>{2, 3}); // the two that the shards keep

@@ -41,6 +41,14 @@ struct coordinator_stage {
     for (std::size_t i = 0; i < nodes; ++i) decisions->node_joined(shards, workers, now);
   }
 
+  /// A node comes back over another connection. Returns why it is no member, if it is none.
+  std::optional<std::string> come_back(const troupe::scheduler::node_offer& offer,
+                                       const std::vector<troupe::scheduler::shard_id>& replicas,
+                                       const std::vector<troupe::scheduler::held_leases>& leases) {
+    troupe::scheduler::returning_node node{offer, replicas, leases};
+    return decisions->node_returned(node, now);
+  }
+
   /// Takes the orders given so far and answers them, and the orders that follow, until none is
   /// left. All of them.
   troupe::scheduler::order_list settle() {

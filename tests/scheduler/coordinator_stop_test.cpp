@@ -193,8 +193,7 @@ TEST_CASE("SCHED-14: a scheduler that is stopped right after its restart waits f
   CHECK(count_of<orders::hand_over_result>(s.settle()) == 0);
   SECTION("and saves what they have") {
     s.applied.assign(2, set_of(s.options.plan, {{0, 0}}));
-    s.decisions->node_returned({{n0, 2, 2}, {shard_id{0}, shard_id{1}}, {{w0, 1, {{0, 1}}}}},
-                               s.now);
+    s.come_back({n0, 2, 2}, {shard_id{0}, shard_id{1}}, {{w0, 1, {{0, 1}}}});
     s.settle();
     CHECK(s.phase() == "draining");
     s.done(w0, {0, 1});

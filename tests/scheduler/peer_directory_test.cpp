@@ -151,6 +151,27 @@ TEST_CASE("after a failed attempt to connect to a node there is a pause, for tha
   CHECK(d.route_to(n1, at(100ms + directory::connect_pause)) == route::connect);
 }
 
+TEST_CASE("NODE-9: a node that cannot be connected to is reported after 2.5 s, each time, and when "
+          "it is") {
+  auto d = node(n3);
+  d.install(s0, view(1, {n1, n2}));
+  REQUIRE(d.route_to(n1, at(0s)) == route::connect);
+  CHECK_FALSE(d.unreachable(n1, at(1s)));
+  CHECK_FALSE(d.unreachable(n1, at(2499ms)));
+  CHECK(d.unreachable(n1, at(2500ms)));
+  CHECK(d.unreachable(n1, at(4s)));
+  CHECK(d.connected(n1, 1));
+  CHECK_FALSE(d.connected(n1, 1)); // told once
+  CHECK_FALSE(d.connected(n2, 2)); // never reported
+
+  SECTION("the time begins again with a closed connection") {
+    d.disconnected(n1);
+    REQUIRE(d.route_to(n1, at(10s)) == route::connect);
+    CHECK_FALSE(d.unreachable(n1, at(11s)));
+    CHECK(d.unreachable(n1, at(12500ms)));
+  }
+}
+
 TEST_CASE("NODE-6: what lived behind a closed connection is looked up again") {
   auto d = node(n3);
   d.install(s0, view(1, {n1, n2}));

@@ -49,15 +49,10 @@ void set_option(int fd, int level, int option, int value) {
   ::setsockopt(fd, level, option, &value, sizeof value);
 }
 
-// A peer that is gone without a word is noticed within 10 s.
 void tune(const tcp_socket& s) {
-  constexpr int ms = 10'000, near_receive_buffer = 512 << 10;
+  constexpr int near_receive_buffer = 512 << 10;
   set_option(s.fd(), IPPROTO_TCP, TCP_NODELAY, 1);
-  set_option(s.fd(), IPPROTO_TCP, TCP_USER_TIMEOUT, ms);
-  set_option(s.fd(), SOL_SOCKET, SO_KEEPALIVE, 1);
-  set_option(s.fd(), IPPROTO_TCP, TCP_KEEPIDLE, 5);
-  set_option(s.fd(), IPPROTO_TCP, TCP_KEEPINTVL, 2);
-  set_option(s.fd(), IPPROTO_TCP, TCP_KEEPCNT, 3);
+  limit_silence(s.fd());
   if (is_near(s.fd())) {
     set_option(s.fd(), SOL_SOCKET, SO_SNDBUF, near_send_buffer);
     set_option(s.fd(), SOL_SOCKET, SO_RCVBUF, near_receive_buffer);

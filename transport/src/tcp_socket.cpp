@@ -87,6 +87,17 @@ tcp_attempt tcp_listen(const std::string& host, std::uint16_t port, int backlog)
   });
 }
 
+void limit_silence(int connected) {
+  const auto set = [connected](int level, int option, int value) {
+    ::setsockopt(connected, level, option, &value, sizeof value);
+  };
+  constexpr int limit_ms = std::chrono::milliseconds(silence_limit).count();
+  set(IPPROTO_TCP, TCP_USER_TIMEOUT, limit_ms);
+  set(SOL_SOCKET, SO_KEEPALIVE, 1);
+  set(IPPROTO_TCP, TCP_KEEPIDLE, 2);
+  set(IPPROTO_TCP, TCP_KEEPINTVL, 1);
+}
+
 bool is_near(int connected) {
   constexpr unsigned near_us = 1'000;
   tcp_info info{};
@@ -103,16 +114,58 @@ std::uint16_t port_of(const tcp_socket& listening) {
                                         : reinterpret_cast<sockaddr_in&>(at).sin_port);
 }
 
-std::string peer_of(const tcp_socket& connected) {
+namespace {
+
+using name_call = int (*)(int, sockaddr*, socklen_t*);
+
+// The host and port of one end, in digits; empty: not known.
+std::pair<std::string, std::string> digits_of(int fd, name_call call) {
   sockaddr_storage at{};
   socklen_t size = sizeof at;
   char host[NI_MAXHOST], port[NI_MAXSERV];
-  if (::getpeername(connected.fd(), reinterpret_cast<sockaddr*>(&at), &size) != 0 ||
+  if (call(fd, reinterpret_cast<sockaddr*>(&at), &size) != 0 ||
       ::getnameinfo(reinterpret_cast<sockaddr*>(&at), size, host, sizeof host, port, sizeof port,
                     NI_NUMERICHOST | NI_NUMERICSERV) != 0)
-    return "somebody";
-  return at.ss_family == AF_INET6 ? "[" + std::string{host} + "]:" + port
-                                  : std::string{host} + ":" + port;
+    return {};
+  return {host, port};
+}
+
+host_kind kind_of_address(const sockaddr& address) {
+  if (address.sa_family == AF_INET6) {
+    const auto& in6 = reinterpret_cast<const sockaddr_in6&>(address).sin6_addr;
+    if (IN6_IS_ADDR_UNSPECIFIED(&in6)) return host_kind::wildcard;
+    return IN6_IS_ADDR_LOOPBACK(&in6) ? host_kind::loopback : host_kind::other;
+  }
+  const auto ip = ntohl(reinterpret_cast<const sockaddr_in&>(address).sin_addr.s_addr);
+  if (ip == INADDR_ANY) return host_kind::wildcard;
+  return ip >> 24 == IN_LOOPBACKNET ? host_kind::loopback : host_kind::other;
+}
+
+} // namespace
+
+std::string peer_of(const tcp_socket& connected) {
+  const auto [host, port] = digits_of(connected.fd(), &::getpeername);
+  if (host.empty()) return "somebody";
+  return host.find(':') != std::string::npos ? "[" + host + "]:" + port : host + ":" + port;
+}
+
+std::string own_host_of(const tcp_socket& connected) {
+  return digits_of(connected.fd(), &::getsockname).first;
+}
+
+bool is_same_host(const tcp_socket& connected) {
+  const auto other = digits_of(connected.fd(), &::getpeername).first;
+  return !other.empty() &&
+         (other == own_host_of(connected) || kind_of(other) == host_kind::loopback);
+}
+
+host_kind kind_of(const std::string& host) {
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  addrinfo* list = nullptr;
+  if (::getaddrinfo(host.c_str(), nullptr, &hints, &list) != 0) return host_kind::other;
+  std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> owner{list, &::freeaddrinfo};
+  return list != nullptr ? kind_of_address(*list->ai_addr) : host_kind::other;
 }
 
 } // namespace troupe::transport

@@ -33,6 +33,9 @@ struct contact {
   std::uint64_t bulk_token = 0; ///< that it asks for there
 };
 
+/// "HOST:PORT"; empty for a contact in this process.
+std::string address_of(const contact& c);
+
 /// Stands where a node has no number yet.
 inline constexpr node_id no_node{UINT32_MAX};
 
@@ -396,6 +399,13 @@ struct status_report {
 /// nothing depends on the node any more (SCHED-15).
 struct leave_request {
   node_id node;
+};
+
+/// node -> scheduler: the node cannot connect to the node at an address (NODE-9), or now it can.
+struct reach_report {
+  node_id from;
+  std::string at;  ///< as address_of
+  std::string why; ///< empty: it can
 };
 
 /// Take everything off this node, then let it end. Answer: `drain_accepted`, or errc::not_a_member,

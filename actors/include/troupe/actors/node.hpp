@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -73,6 +74,19 @@ struct leave_now {};
 struct was_lost {
   std::string reason;
 };
+
+/// Internal: connect to the node at a contact. The answer holds the node, or why there is none.
+struct dial {
+  contact at;
+};
+struct dialed {
+  node_actor node;
+  std::string why;
+};
+/// Connects for one node, which so goes on meanwhile: to wait for a host that does not answer takes a
+/// second.
+using dialer_actor = caf::typed_actor<caf::replies_to<dial>::with<dialed>>;
+
 using node_impl_actor = node_actor::extend<
     caf::reacts_to<begin_node>, caf::reacts_to<child_event>, caf::reacts_to<compute_started>,
     caf::reacts_to<try_scheduler>, caf::reacts_to<resolve_again>, caf::reacts_to<was_lost>,
@@ -103,8 +117,8 @@ using node_impl_actor = node_actor::extend<
 /// NODE-2  When compute actors fail more often than the supervisor's intensity, the node fails with
 ///         the first cause, and the scheduler places its roles elsewhere.
 ///
-/// The node loads data and connects in its handlers and holds its thread meanwhile. If the node
-/// dies, its children die with it. Its heartbeat is an actor of its own (`pulse`).
+/// The node loads data, and looks for its scheduler, in its handlers and holds its thread meanwhile.
+/// If the node dies, its children die with it. Its heartbeat is an actor of its own (`pulse`).
 struct node_state {
   using self_pointer = node_impl_actor::stateful_pointer<node_state>;
   explicit node_state(self_pointer self) : self(self) {}
@@ -194,6 +208,8 @@ struct node_state {
   void resolve_later(shard_id id);
   void look_up(const directory::search& s);
   node_actor reach(node_id id);
+  void dial_to(node_id id);
+  void start_dialer();
   void know(node_id id, const node_actor& node);
   void apply_view(shard_id id);
   template <class Child>
@@ -215,7 +231,9 @@ struct node_state {
   std::vector<ready_worker> ready_workers_;
 
   directory peers_;
-  std::map<node_id, contact> contacts_;  // of the nodes that a view has named
+  std::map<node_id, contact> contacts_; // of the nodes that a view has named
+  dialer_actor dialer_;                 // if other nodes can be reached at all
+  std::set<node_id> dialing_;
   std::vector<waiting_search> searches_; // of other nodes, in views that are not known here yet
 };
 
@@ -228,6 +246,8 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::child_event)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::compute_started)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::try_scheduler)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::resolve_again)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::dial)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::dialed)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::was_lost)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::end_asked)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::ask_to_leave)

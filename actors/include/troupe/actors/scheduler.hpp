@@ -106,6 +106,7 @@ using scheduler_impl_actor =
 ///     heartbeat         heartbeat_seen, or declared_lost (both messages of their own)
 ///     stop_training     -; ends the run and keeps the parameters reached
 ///     status_request    status_report
+///     reach_report      -; of two nodes that cannot connect, one may have to give way (SCHED-16)
 ///     leave_request     -; the node is stopped once nothing depends on it (SCHED-15)
 ///     drain_request     drain_accepted, or errc::not_a_member, cannot_place
 ///
@@ -141,6 +142,7 @@ struct scheduler_state {
   void on_checkpoint_ended(const checkpoint_ended& e);
   status_report status() const;
   void on_leave(const leave_request& l);
+  void on_reach_report(const reach_report& r);
   caf::result<drain_accepted> on_drain(const drain_request& d);
 
   static inline const char* name = "troupe.scheduler";

@@ -15,8 +15,9 @@ namespace troupe::chaos {
 enum class fault_kind : std::uint8_t {
   kill,       ///< the process ends at once (SIGKILL); another takes its place after `lasts`
   pause,      ///< it stands still (SIGSTOP) for `lasts`; its connections stay
-  partition,  ///< messages between it and all others (or the scheduler alone, `from`) are held
-              ///< back for `lasts`, then connections break or go on, as `breaks` says
+  partition,  ///< messages between it and others, as `from` says, are held back for `lasts`; then
+              ///< connections break or go on, as `breaks` says. They break in any case when the
+              ///< sockets' limit of silence has passed (transport::silence_limit)
   link,       ///< its links have the properties `link` for `lasts`
   disk,       ///< its disk has the fault `disk` for `lasts`
   power_loss, ///< kill, and the disk loses or tears what was not synced
@@ -40,6 +41,12 @@ enum class fault_target : std::uint8_t {
 
 enum class disk_fault : std::uint8_t { full, slow, flipped_bit };
 enum class direction : std::uint8_t { both, in, out };
+/// From whom a partition cuts its targets off.
+enum class cut_from : std::uint8_t {
+  everybody, ///< that is no target
+  scheduler,
+  each_other ///< the targets, each from each; all others reach them
+};
 
 /// One fault of a schedule. Plain data: a schedule can be written to a scenario file, read back and
 /// made smaller one fault at a time without changing what the others do.
@@ -50,9 +57,9 @@ struct fault {
   std::uint32_t index = 0; ///< of the node or the shard
   std::uint32_t nodes = 1; ///< target node, worker_node: so many, from `index` on
   sim_time lasts{};        ///< kill, drain, stop of a node: 0 means that nobody takes its place
-  direction way = direction::both;             ///< partition
-  fault_target from = fault_target::everybody; ///< partition: or scheduler
-  bool breaks = false; ///< partition: connections are broken, not only silent
+  direction way = direction::both;     ///< partition
+  cut_from from = cut_from::everybody; ///< partition
+  bool breaks = false;                 ///< partition: connections are broken, not only silent
   link_properties link = {};
   disk_fault disk = disk_fault::full;
   friend bool operator==(const fault&, const fault&) = default;

@@ -68,7 +68,7 @@ struct fault_family {
   double for_good =
       0; ///< kill, power_loss, drain, stop: the probability that nobody takes its place
   std::vector<direction> ways = {direction::both};
-  std::vector<fault_target> from = {fault_target::everybody}; ///< partition: or scheduler
+  std::vector<cut_from> from = {cut_from::everybody}; ///< partition
   double breaks = 0; ///< partition: the probability that connections break
   range<link_properties> link;
   std::vector<disk_fault> disks = {disk_fault::full};
@@ -124,6 +124,7 @@ std::string_view name_of(fault_kind kind);
 std::string_view name_of(fault_target target);
 std::string_view name_of(disk_fault disk);
 std::string_view name_of(direction way);
+std::string_view name_of(cut_from from);
 std::string_view name_of(invariant i);
 
 inline constexpr std::array<std::string_view, 9> fault_kind_names = {
@@ -132,6 +133,8 @@ inline constexpr std::array<std::string_view, 7> fault_target_names = {
     "scheduler", "node", "worker_node", "primary", "backup", "chain", "everybody"};
 inline constexpr std::array<std::string_view, 3> disk_fault_names = {"full", "slow", "flipped_bit"};
 inline constexpr std::array<std::string_view, 3> direction_names = {"both", "in", "out"};
+inline constexpr std::array<std::string_view, 3> cut_from_names = {"everybody", "scheduler",
+                                                                   "each_other"};
 inline constexpr auto invariant_names = [] {
   std::array<std::string_view, invariants> names = {"finishes", "exact_parameters"};
   for (std::size_t i = 1; i <= history::rules; ++i) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "troupe/chaos/fault.hpp"
@@ -21,5 +22,10 @@ struct standing {
 
 /// The numbers of those that a fault is done to, all alive; empty: nobody matches.
 std::vector<std::uint32_t> targets_of(const fault& f, const standing& now);
+
+/// The pairs of processes that a partition cuts, of `processes` in all; the first of a pair is a
+/// target. A pair stands once.
+std::vector<std::pair<std::uint32_t, std::uint32_t>>
+cut_pairs(const fault& f, const std::vector<std::uint32_t>& targets, std::size_t processes);
 
 } // namespace troupe::chaos

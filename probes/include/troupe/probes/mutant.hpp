@@ -41,9 +41,9 @@ enum class mutant : std::uint8_t {
   restart_counts_partial_batches,
   views_not_journaled,
   restored_views_not_reserved,
+  gaps_ignored,
 };
-inline constexpr std::size_t mutants =
-    static_cast<std::size_t>(mutant::restored_views_not_reserved) + 1;
+inline constexpr std::size_t mutants = static_cast<std::size_t>(mutant::gaps_ignored) + 1;
 
 struct mutant_text {
   mutant what;
@@ -108,6 +108,8 @@ inline constexpr std::array<mutant_text, mutants> mutant_texts = {{
     {mutant::views_not_journaled, "views_not_journaled", "views are told, but not journaled"},
     {mutant::restored_views_not_reserved, "restored_views_not_reserved",
      "a resumed run that is restarted before its images have arrived gives its view numbers again"},
+    {mutant::gaps_ignored, "gaps_ignored",
+     "nodes that cannot reach each other keep the roles for which they must"},
 }};
 
 consteval bool mutant_texts_are_in_order() {

@@ -17,6 +17,7 @@
 #include "troupe/scheduler/membership.hpp"
 #include "troupe/scheduler/orders.hpp"
 #include "troupe/scheduler/progress.hpp"
+#include "troupe/scheduler/reachability.hpp"
 #include "troupe/scheduler/replica_table.hpp"
 #include "troupe/scheduler/run_phase.hpp"
 #include "troupe/scheduler/stall_watch.hpp"
@@ -96,6 +97,11 @@ struct returning_node {
 /// SCHED-15 A node that was asked to end is relieved first, like a drained node. If its roles have no
 ///          other place, it ends after a checkpoint that was begun after it asked. If the run stops
 ///          meanwhile, the node ends with the run.
+/// SCHED-16 If two nodes cannot connect to each other (REACH-1) and need each other, because both
+///          hold replicas of a shard, or because a worker of one needs a primary on the other, one
+///          of them is lost: the one that fewer nodes can reach, then the one that leads no shard,
+///          then the later one. It joins again, and gets no role that needs a node from which it is
+///          apart. A node without which a shard had no replica, or the run no worker, stays.
 ///
 /// Each call appends to the orders; `take_orders` hands them over. An answer to an order of an
 /// earlier generation (from before the run went back) has no effect. If a call throws, the orders
@@ -138,7 +144,9 @@ class coordinator {
 
   // -- nodes --------------------------------------------------------------------------------------
 
-  node_id node_joined(std::uint32_t shards, std::uint32_t workers, time_point now);
+  /// `at`: where other nodes reach it; empty in a run of one process.
+  node_id node_joined(std::uint32_t shards, std::uint32_t workers, time_point now,
+                      std::string at = {});
   /// A node comes back over another connection. Returns none if the node is a member as before,
   /// else the reason why it is not.
   std::optional<std::string> node_returned(const returning_node& node, time_point now);
@@ -151,6 +159,10 @@ class coordinator {
   bool asks_whether_ended(node_id node, time_point now) const;
   void connection_closed(node_id node, bool process_ended, const std::string& why, time_point now);
   void still_suspected(node_id node, std::uint64_t connection, time_point now);
+  /// A node cannot connect to the member at this address. SCHED-16
+  void cannot_reach(node_id from, const std::string& at, const std::string& why, time_point now);
+  /// It could not, and now it has.
+  void reaches(node_id from, const std::string& at, time_point now);
   /// An actor met an error from which it cannot recover. `from` is the node that reported it, if a
   /// node did.
   void actor_failed(std::optional<node_id> from, const std::string& reason, time_point now);
@@ -241,6 +253,10 @@ class coordinator {
   Phase* as() {
     return std::get_if<Phase>(&phase_);
   }
+  template <class Phase>
+  const Phase* as() const {
+    return std::get_if<Phase>(&phase_);
+  }
   template <class Order>
   void issue(Order o) {
     orders_.push_back(std::move(o));
@@ -273,6 +289,19 @@ class coordinator {
   void let_go(std::uint64_t checkpoint, bool whole);
   void take_up_again(const returning_node& node, time_point now);
 
+  // coordinator_reach.cpp
+  std::optional<node_id> member_at(const std::string& at) const;
+  bool need_each_other(node_id a, node_id b) const;
+  bool needs_shards_of(node_id with_workers, node_id with_shards) const;
+  bool irreplaceable(node_id node) const;
+  std::optional<node_id> which_gives_way(node_id a, node_id b) const;
+  void separate(time_point now);
+  void keep_all_but_leaving();
+  std::vector<node_offer> offers_for_replicas() const;
+  bool may_run_workers(node_id node) const;
+  std::string who_cannot_reach_whom(const reachability::gap& gap) const;
+  std::string who_cannot_reach_whom() const;
+
   // coordinator_placing.cpp
   void place_all(const placement& p);
   void replicas_ready();
@@ -289,6 +318,7 @@ class coordinator {
   void look_for_stall(time_point now);
   void moved();
   std::string waits_for() const;
+  std::string what_waits() const;
   std::string training_waits_for() const;
 
   // coordinator_restart.cpp
@@ -306,6 +336,8 @@ class coordinator {
   stall_watch stall_;
   membership members_;
   failure_budget failures_;
+  reachability gaps_;
+  std::optional<node_id> gives_way_; // once its read lease has run out
   replica_table replicas_;
   lease_desk desk_;
   job_progress progress_;

@@ -73,7 +73,7 @@ class membership {
   std::uint32_t next_node() const noexcept { return next_node_; }
 
   /// A new node.
-  node_id join(std::uint32_t shards, std::uint32_t workers, time_point now);
+  node_id join(std::uint32_t shards, std::uint32_t workers, time_point now, std::string at = {});
   /// A node of the journal, which is expected to come back.
   void expect(const node_offer& offer, time_point now);
   /// A member comes back over another connection. Throws std::out_of_range for any other node.
@@ -110,6 +110,7 @@ class membership {
   bool contains(node_id node) const { return members_.contains(node); }
   /// Null: no member.
   member* find(node_id node);
+  const member* find(node_id node) const;
   /// Of those that are present, in join order.
   std::vector<node_offer> offers() const;
   /// Members that have not come back yet, ascending.

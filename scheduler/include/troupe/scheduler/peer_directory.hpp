@@ -31,6 +31,9 @@ namespace troupe::scheduler {
 ///         A search in an older view is refused. A search in a newer view waits until this node
 ///         knows that view. So a node that has not heard that the run went back cannot reach the
 ///         replicas with which the run goes on.
+/// NODE-9  A node that could not be connected to for `report_after` is reported to the scheduler
+///         after each further attempt, and once more when it is connected. By then each side has
+///         tried (NODE-5).
 ///
 /// `Node` and `Replica` are handles: values that the class copies, stores and returns. `Replica{}`
 /// is null; a `Replica` converts to true exactly when it is not null. All times come from one clock
@@ -48,6 +51,7 @@ class peer_directory {
   static constexpr duration connect_pause = std::chrono::milliseconds(500);
   /// How long a node waits for the other node to connect (NODE-5), which may be unable to.
   static constexpr duration greeting_patience = std::chrono::seconds(2);
+  static constexpr duration report_after = greeting_patience + std::chrono::milliseconds(500);
   /// The time from a search without success, or from the end of a connection, until the shard is
   /// looked at again. Not at once: when a process has ended, a view without it is on its way.
   static constexpr duration search_pause = std::chrono::milliseconds(100);
@@ -109,10 +113,14 @@ class peer_directory {
 
   /// How to reach a node now (NODE-5). The first call begins the patience.
   route route_to(node_id node, time_point now);
-  /// An attempt to connect to it has failed.
-  void unreachable(node_id node, time_point now) { unreachable_until_[node] = now + connect_pause; }
-  /// The node is connected, whichever side connected, and this is its handle from now on.
-  void connected(node_id node, Node handle) { nodes_[node] = std::move(handle); }
+  /// An attempt to connect to it has failed. True: the caller reports it (NODE-9).
+  bool unreachable(node_id node, time_point now);
+  /// The node is connected, whichever side connected, and this is its handle from now on. True: it
+  /// was reported before, and the caller reports this (NODE-9).
+  bool connected(node_id node, Node handle) {
+    nodes_[node] = std::move(handle);
+    return reported_.erase(node) > 0;
+  }
   /// The connected nodes, by number.
   const std::map<node_id, Node>& nodes() const noexcept { return nodes_; }
   /// The connection to the node has closed (NODE-6). Gives the shards for which the caller must
@@ -147,6 +155,7 @@ class peer_directory {
   std::map<node_id, Node> nodes_;
   std::map<node_id, time_point> wanted_since_;
   std::map<node_id, time_point> unreachable_until_;
+  std::set<node_id> reported_;
   std::map<std::pair<shard_id, node_id>, Replica> found_;
   std::set<std::pair<shard_id, node_id>> asked_;
   std::set<shard_id> to_look_again_;
@@ -219,6 +228,14 @@ auto peer_directory<Node, Replica>::route_to(node_id node, time_point now) -> ro
   const auto until = unreachable_until_.find(node);
   if (until != unreachable_until_.end() && now < until->second) return route::wait;
   return route::connect;
+}
+
+template <class Node, class Replica>
+bool peer_directory<Node, Replica>::unreachable(node_id node, time_point now) {
+  unreachable_until_[node] = now + connect_pause;
+  if (now - wanted_since_.try_emplace(node, now).first->second < report_after) return false;
+  reported_.insert(node);
+  return true;
 }
 
 template <class Node, class Replica>

@@ -14,6 +14,8 @@ struct node_offer {
   node_id node;
   std::uint32_t shards = 0;
   std::uint32_t workers = 0;
+  /// The address where other nodes reach the node. Empty: all roles are in one process.
+  std::string at = {};
   friend bool operator==(const node_offer&, const node_offer&) = default;
 };
 

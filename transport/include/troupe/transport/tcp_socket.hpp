@@ -46,6 +46,14 @@ tcp_attempt tcp_connect(const std::string& host, std::uint16_t port,
 /// Listens at the first address of `host` where that is possible; port 0: any free one.
 tcp_attempt tcp_listen(const std::string& host, std::uint16_t port, int backlog);
 
+/// How long the other end may acknowledge nothing of what was sent to it before the connection
+/// breaks. The kernel by itself tries for 15 minutes. A host that drops packets is noticed by it, a
+/// process that stands still is not, as long as its kernel has room.
+inline constexpr std::chrono::seconds silence_limit{3};
+
+/// Sets that limit, also for a connection on which nothing is sent (RFC 5482, RFC 1122 4.2.3.6).
+void limit_silence(int connected);
+
 /// Waits until the socket is ready for `events` of poll(2); 0, or the errno: ETIMEDOUT at the
 /// deadline, ECANCELED.
 int wait_for_socket(int fd, short events, std::chrono::steady_clock::time_point deadline,
@@ -65,5 +73,19 @@ std::uint16_t port_of(const tcp_socket& listening);
 
 /// The other end, as "HOST:PORT" in digits.
 std::string peer_of(const tcp_socket& connected);
+
+/// The host of this end, in digits; empty: not known.
+std::string own_host_of(const tcp_socket& connected);
+
+/// Whether the other end is on this host: it has the same address, or a loopback address.
+bool is_same_host(const tcp_socket& connected);
+
+/// What an address is to other hosts.
+enum class host_kind : std::uint8_t {
+  wildcard, ///< every address of this host; of another host it means nothing
+  loopback, ///< reached from this host alone
+  other     ///< a host, or no name that can be resolved
+};
+host_kind kind_of(const std::string& host);
 
 } // namespace troupe::transport
