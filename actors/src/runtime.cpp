@@ -12,6 +12,7 @@
 #include "troupe/actors/bulk_routes.hpp"
 #include "troupe/actors/connect.hpp"
 #include "troupe/actors/node.hpp"
+#include "troupe/actors/node_address.hpp"
 #include "troupe/actors/scheduler.hpp"
 #include "troupe/actors/status_connection.hpp"
 #include "troupe/actors/system_config.hpp"
@@ -185,7 +186,9 @@ node_result run_node(const node_options& options, std::stop_token stop) {
   system_config config{true};
   caf::actor_system system{config};
 
-  if (auto err = try_listen(options.listen)) return {node_result::status::failed, reason_of(err)};
+  if (options.listen)
+    if (auto err = try_listen(*options.listen))
+      return {node_result::status::failed, reason_of(err)};
   // The scheduler may be started a moment later than its nodes.
   auto deadline = clock::now() + options.join_timeout;
   caf::expected<scheduler_actor> root{caf::sec::none};
@@ -199,12 +202,15 @@ node_result run_node(const node_options& options, std::stop_token stop) {
   if (!root)
     return {node_result::status::failed, "cannot join the scheduler: " + reason_of(root.error())};
 
+  const auto address = choose_address(address_facts(options, peer_timeout));
+  if (!address.refusal.empty()) return {node_result::status::failed, address.refusal};
+
   node_actor_options n;
   n.scheduler = *root;
   n.job_id = options.job_id;
   n.shards = options.shards;
   n.workers = options.workers;
-  bulk_routes bulk{config, system, options.listen.host, options.on_notice};
+  bulk_routes bulk{config, system, address.listen.host, options.on_notice};
   n.make_workload = [&bulk, make = options.make_workload](const job& j) {
     bulk.apply(j.cluster);
     return make ? make(j) : make_workload(j);
@@ -222,14 +228,13 @@ node_result run_node(const node_options& options, std::stop_token stop) {
   n.recorder = options.recorder;
   n.on_end = [&ended](node_result r) { ended.set_value(std::move(r)); };
   auto self = system.spawn(node, std::move(n));
-  auto port = publish(system, node_actor{self}, options.listen);
+  auto port = publish(system, node_actor{self}, address.listen);
   if (!port) {
     caf::anon_send_exit(self, caf::exit_reason::user_shutdown);
-    return {node_result::status::failed, cannot_listen(options.listen, port.error())};
+    return {node_result::status::failed, cannot_listen(address.listen, port.error())};
   }
   // The node tells its address in its first message, and the port is known only now.
-  const auto& host = options.advertise_host.empty() ? options.listen.host : options.advertise_host;
-  caf::anon_send(self, begin_node{bulk.reached_at({host, *port})});
+  caf::anon_send(self, begin_node{bulk.reached_at({address.told, *port})});
   std::stop_callback on_stop{stop, [&self] { caf::anon_send(self, end_asked{}); }};
   auto r = wait_for(result, *config.pools);
   if (stop.stop_requested() && r.outcome == node_result::status::failed)

@@ -148,7 +148,10 @@ void check(scheduler_arguments& a) {
 
 void add_node(CLI::App& app, node_arguments& a) {
   app.add_option("--join", a.join, "The scheduler's address")->type_name("HOST:PORT")->required();
-  app.add_option("--listen", a.listen, "Where other nodes reach this one [127.0.0.1, any port]")
+  app.add_option(
+         "--listen", a.listen,
+         "Where other nodes reach this one [any port of the address from which it reaches the "
+         "scheduler]")
       ->type_name("HOST:PORT");
   app.add_option("--advertise", a.advertise,
                  "The host that other nodes are told, where it is not the one of --listen")

@@ -24,7 +24,7 @@ int run(const node_arguments& a) {
   signal_stop stop(a.launched ? nullptr : "without waiting for its scheduler");
   node_options options;
   options.scheduler = read_endpoint("--join", a.join);
-  options.listen = read_endpoint("--listen", a.listen);
+  if (!a.listen.empty()) options.listen = read_endpoint("--listen", a.listen);
   options.advertise_host = a.advertise;
   options.job_id = a.job_id;
   options.shards = a.shards;

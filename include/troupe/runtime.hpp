@@ -80,11 +80,15 @@ run_result run_scheduler(const job& j, const workload& w, const scheduler_option
 /// Options of run_node.
 struct node_options {
   endpoint scheduler;
-  endpoint listen;            ///< where other nodes reach this one; default loopback, any port
-  std::string advertise_host; ///< the host told to other nodes; empty: listen.host
-  std::string job_id;         ///< refuse any other job; empty: accept the scheduler's job
-  std::uint32_t shards = 1;   ///< how many shards this node offers to hold
-  std::uint32_t workers = 1;  ///< how many workers this node offers to run
+  /// Where other nodes reach this one. None: at any port of the address from which this node reaches
+  /// the scheduler.
+  std::optional<endpoint> listen;
+  /// The host told to other nodes. Empty: listen->host; where that is none or a wildcard, the
+  /// address from which this node reaches the scheduler.
+  std::string advertise_host;
+  std::string job_id;        ///< refuse any other job; empty: accept the scheduler's job
+  std::uint32_t shards = 1;  ///< how many shards this node offers to hold
+  std::uint32_t workers = 1; ///< how many workers this node offers to run
   std::chrono::milliseconds join_timeout = std::chrono::seconds(10);
   /// How long the node waits for a lost scheduler to come back.
   std::chrono::milliseconds scheduler_patience = std::chrono::seconds(60);

@@ -36,7 +36,7 @@ struct scheduler_arguments {
 struct node_arguments {
   bool launched = false; ///< for `train`: the launcher decides how the cluster ends
   std::string join;
-  std::string listen = "127.0.0.1:0";
+  std::string listen; ///< empty: at any port of the address from which it reaches the scheduler
   std::string advertise;
   std::string job_id;
   std::uint32_t shards = 1;
