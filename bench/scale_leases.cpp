@@ -194,6 +194,7 @@ scheduler_actor::behavior_type bare_lessor(scheduler_actor::stateful_pointer<les
           [](const status_request&) { return status_report{}; },
           [](const leave_request&) {},
           [](const reach_report&) {},
+          [](const node_unfit&) {},
           [](const drain_request&) -> caf::result<drain_accepted> {
             return make_error(errc::not_a_member);
           }};

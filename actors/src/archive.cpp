@@ -103,6 +103,7 @@ void archive_state::store_if_whole(const arrival& of) {
     manifest.evaluated_epochs = open_->evaluated_epochs;
     manifest.batches = all.size();
     manifest.taken_at = open_->taken_at;
+    manifest.workload = options_.workload.text();
     if (options_.recorder)
       options_.recorder->record({.what = history::event_kind::checkpoint_written,
                                  .clock = open_->number,
@@ -113,6 +114,17 @@ void archive_state::store_if_whole(const arrival& of) {
   } catch (const std::exception& e) {
     give_up(e.what());
   }
+}
+
+// What was trained on other data would go on as if nothing had happened.
+std::string archive_state::other_workload(const storage::checkpoint_manifest& m) const {
+  using jobs::workload_identity;
+  const auto difference =
+      workload_identity::from_text(m.workload)
+          .difference(options_.workload, workload_identity::arithmetic::ignored);
+  if (difference.empty()) return {};
+  return "the data or the model are not those of checkpoint " + std::to_string(m.number) + "; " +
+         difference;
 }
 
 // -- giving back ----------------------------------------------------------------------------------
@@ -136,7 +148,8 @@ void archive_state::on_load(const load_checkpoint& l) {
       answer.damaged = true;
       loaded_.reset();
     }
-    if (loaded_) {
+    if (loaded_) answer.error = other_workload(loaded_->manifest);
+    if (loaded_ && answer.error.empty()) {
       answer.found = true;
       answer.number = loaded_->manifest.number;
       answer.evaluated_epochs = loaded_->manifest.evaluated_epochs;
@@ -146,7 +159,7 @@ void archive_state::on_load(const load_checkpoint& l) {
       answer.completed = std::move(all);
     }
   } catch (const std::exception& e) {
-    answer.error = e.what();
+    answer.error = std::string("the checkpoints cannot be read: ") + e.what();
   }
   self->send(options_.scheduler, std::move(answer));
 }

@@ -15,6 +15,13 @@ namespace {
 // Beyond the epochs, whose permutations are streams of the same seed.
 constexpr std::uint64_t batch_time_streams = std::uint64_t{1} << 32;
 
+// For messages.
+std::string files_of(const data_spec& data) {
+  if (data.type == data_spec::format::idx)
+    return data.images.string() + ", " + data.labels.string();
+  return data.file.string();
+}
+
 template <class Unit>
 caf::timespan timespan_of(double length) {
   return std::chrono::duration_cast<caf::timespan>(
@@ -27,6 +34,7 @@ assembly::assembly(job j, workload w)
     : job_(std::move(j)), work_(std::move(w)), data_(work_.load_data()) {
   const auto model = work_.make_model();
   check_workload(job_, *model, *data_);
+  identity_ = jobs::workload_identity(*model, *data_, files_of(job_.data));
   plan_ = scheduler::batch_plan{{data_->train.size(), job_.train.batch_size, job_.train.epochs}};
   ranges_ = scheduler::make_shard_ranges(model->parameter_layout().size(), job_.cluster.shards);
   orders_ = std::make_shared<tensor::epoch_orders>(plan_.samples(), job_.seed);
@@ -38,6 +46,7 @@ scheduler_actor_options assembly::for_scheduler(caf::actor_system& system,
   scheduler_actor_options o;
   o.work = job_;
   o.job_id = place.job_id;
+  o.workload = identity_;
   o.plan = plan_;
   o.lease_timeout = timespan_of<std::chrono::seconds>(job_.train.lease_timeout_seconds);
   o.recorder = place.recorder;
@@ -63,6 +72,7 @@ archive_options assembly::for_archive(const scheduler_place& place) const {
   a.job_id = place.job_id;
   a.batches_per_epoch = plan_.batches_per_epoch();
   a.epochs = plan_.epochs();
+  a.workload = identity_;
   a.ranges = ranges_;
   a.files = place.files;
   a.recorder = place.recorder;

@@ -77,10 +77,25 @@ void node_state::on_welcome(const welcome& w) {
     lease_ = std::make_shared<read_lease>();
     start_pulse(); // PULSE-1: also while data are loaded
     if (!job_) job_ = load(w);
-    start_supervisor();
   } catch (const std::exception& e) {
-    fail(e.what());
+    refuse_job(e.what());
+    return;
   }
+  using enum jobs::workload_identity::arithmetic;
+  const bool bits = job_->roles.the_job().train.consistency.type() == scheduler::mode::bsp;
+  const auto difference = jobs::workload_identity::from_text(w.workload)
+                              .difference(job_->roles.identity(), bits ? compared : ignored);
+  if (difference.empty())
+    start_supervisor();
+  else
+    refuse_job("the workload is not that of the run; " + difference);
+}
+
+void node_state::refuse_job(std::string why) {
+  if (why.starts_with("[troupe::")) // for programmers
+    if (const auto end = why.find("] "); end != std::string::npos) why.erase(0, end + 2);
+  self->send(options.scheduler, node_unfit{own_id(), why});
+  end(node_result::status::failed, why);
 }
 
 auto node_state::load(const welcome& w) const -> loaded_job {

@@ -147,7 +147,7 @@ caf::result<welcome> scheduler_state::on_hello(const hello& h) {
     return make_error(errc::not_a_member, *refused);
   }
   carry_out_orders();
-  return welcome{id, options_.job_id, to_json(options_.work).dump()};
+  return welcome{id, options_.job_id, to_json(options_.work).dump(), options_.workload.text()};
 }
 
 // A node that knew this scheduler, or the one before it.
@@ -239,6 +239,14 @@ caf::result<drain_accepted> scheduler_state::on_drain(const drain_request& d) {
 
 void scheduler_state::on_leave(const leave_request& l) {
   decisions_->leave_asked(l.node, now());
+  carry_out_orders();
+}
+
+void scheduler_state::on_unfit(const node_unfit& u) {
+  const auto i = nodes_.find(u.node);
+  if (i == nodes_.end()) return;
+  const auto& host = i->second.at.host;
+  decisions_->unfit(u.node, (host.empty() ? "" : "on " + host + ": ") + u.reason, now());
   carry_out_orders();
 }
 
@@ -363,6 +371,7 @@ scheduler_impl_actor::behavior_type scheduler_root(scheduler_state::self_pointer
       [&state](const status_request&) { return state.status(); },
       [&state](const leave_request& l) { state.on_leave(l); },
       [&state](const reach_report& r) { state.on_reach_report(r); },
+      [&state](const node_unfit& u) { state.on_unfit(u); },
       [&state](const drain_request& d) { return state.on_drain(d); },
       [&state](try_place) { state.on_try_place(); },
       [&state](scheduler_tick) { state.on_tick(); },

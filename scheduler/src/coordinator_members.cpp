@@ -109,6 +109,11 @@ void coordinator::still_suspected(node_id node, std::uint64_t connection, time_p
   lose(node, "its connection closed", now);
 }
 
+// SCHED-17
+void coordinator::unfit(node_id node, const std::string& why, time_point now) {
+  if (members_.contains(node) && !over()) lose(node, why, now);
+}
+
 // -- failures -------------------------------------------------------------------------------------
 
 bool coordinator::too_many_failures(const std::string& reason, time_point now) {

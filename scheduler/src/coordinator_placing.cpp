@@ -299,7 +299,7 @@ void coordinator::checkpoint_loaded(const checkpoint_answer& a, time_point now) 
     notify(notice_kind::warning, "a checkpoint was not used: " + line);
   }
   if (!a.error.empty()) {
-    fail("the checkpoints cannot be read: " + a.error);
+    fail(a.error);
     return;
   }
   if (!a.found && options_.resume && generation_ == 0) {

@@ -90,6 +90,7 @@ std::string to_text(const checkpoint_manifest& m) {
               {"epochs", m.epochs},         {"evaluated_epochs", m.evaluated_epochs},
               {"batches", m.batches},       {"taken_at", m.taken_at},
               {"shards", std::move(shards)}};
+  if (!m.workload.empty()) out["workload"] = m.workload;
   out["checksum"] = checksum(out);
   return out.dump(2) + "\n";
 }
@@ -118,6 +119,7 @@ checkpoint_manifest from_text(const std::string& text) {
     m.evaluated_epochs = whole_number<std::uint32_t>(in, "evaluated_epochs");
     m.batches = whole_number<std::uint64_t>(in, "batches");
     m.taken_at = in.at("taken_at").get<std::string>();
+    m.workload = in.value("workload", std::string{});
     for (const auto& s : in.at("shards"))
       m.shards.push_back(
           {s.at("file").get<std::string>(),

@@ -1,8 +1,10 @@
 #include "matrix_product.hpp"
+#include "troupe/tensor/arithmetic.hpp"
 #include "troupe/values/aligned.hpp"
 #include "troupe/values/error.hpp"
 
 #include <algorithm>
+#include <cstdio>
 #include <immintrin.h>
 #include <oneapi/dnnl/dnnl.hpp>
 #include <oneapi/dnnl/dnnl_debug.h>
@@ -233,6 +235,13 @@ bool supports(precision p) noexcept {
   default:
     return false;
   }
+}
+
+std::string arithmetic_of_processor() {
+  const auto isa = static_cast<unsigned>(dnnl::get_effective_cpu_isa());
+  char text[32];
+  std::snprintf(text, sizeof text, "oneDNN isa 0x%x", isa);
+  return text;
 }
 
 std::unique_ptr<matrix_products<float>> make_onednn_products(precision p) {

@@ -40,8 +40,17 @@ class fixture : public test_system {
     o.epochs = 9;
     o.ranges = {{0, 5}, {5, 4}};
     o.scheduler = keep(system().spawn(client, &news));
+    o.workload = troupe::jobs::workload_identity::from_text(R"({"classes":"2"})");
     shard = keep(system().spawn(silent_shard, &log));
-    subject = keep(system().spawn(archive, std::move(o)));
+    subject = keep(system().spawn(archive, o));
+    options = std::move(o);
+  }
+  // Another process goes on with the folder.
+  void start_again(const std::string& workload) {
+    caf::anon_send_exit(subject, caf::exit_reason::kill);
+    settle();
+    options.workload = troupe::jobs::workload_identity::from_text(workload);
+    subject = keep(system().spawn(archive, options));
   }
 
   template <class Message>
@@ -83,6 +92,7 @@ class fixture : public test_system {
   }
 
   told news;
+  archive_options options;
   scratch_folder folder;
   shard_actor shard;
   archive_impl_actor subject;
@@ -106,6 +116,23 @@ TEST_CASE("a checkpoint is on disk when the images of all shards have arrived") 
   CHECK(f.news.ended[0].error.empty());
   CHECK(f.newest() == 1);
   CHECK(f.log.credits.size() == 2); // of each image, though no answer goes back
+}
+
+TEST_CASE(
+    "ARCHIVE-5: a checkpoint of another workload is not gone on from, and the reason is told") {
+  fixture f;
+  f.write(1);
+  for (const auto& [workload, expected] :
+       {std::pair<std::string, std::string>{R"({"classes":"2"})", ""},
+        {R"({"classes":"3"})", "the data or the model are not those of checkpoint 1; classes: "
+                               "expected 2, found 3"},
+        {"", ""}}) {
+    f.start_again(workload);
+    f.tell(load_checkpoint{7});
+    REQUIRE_FALSE(f.news.loaded.empty());
+    CHECK(f.news.loaded.back().error == expected);
+    CHECK(f.news.loaded.back().found == expected.empty());
+  }
 }
 
 TEST_CASE("ARCHIVE-1: a checkpoint that fails leaves those before it as they are") {

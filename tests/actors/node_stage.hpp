@@ -23,11 +23,14 @@ struct staged_scheduler {
   bool answers_heartbeats = true;
   std::function<void()> on_hello; ///< may be null
 
+  std::string workload; ///< that the nodes must have
   std::vector<hello> hellos;
   std::vector<heartbeat> beats;
   std::vector<batch_done> done;
   std::vector<role_failed> failed_roles;
   std::vector<actor_failed> failures;
+  std::vector<reach_report> reports;
+  std::vector<node_unfit> unfit;
 
   scheduler_actor spawn(caf::actor_system& system) {
     return system.spawn([this](scheduler_actor::pointer) { return behavior(); });
@@ -39,7 +42,7 @@ struct staged_scheduler {
               hellos.push_back(h);
               if (on_hello) on_hello();
               const auto number = h.known_as == no_node ? node_id{next_number++} : h.known_as;
-              return welcome{number, "test", to_json(work).dump()};
+              return welcome{number, "test", to_json(work).dump(), workload};
             },
             [this](const batch_done& d) { done.push_back(d); },
             [](const epoch_evaluated&) {},
@@ -54,7 +57,8 @@ struct staged_scheduler {
             },
             [](const status_request&) { return status_report{}; },
             [](const leave_request&) {},
-            [](const reach_report&) {},
+            [this](const reach_report& r) { reports.push_back(r); },
+            [this](const node_unfit& u) { unfit.push_back(u); },
             [](const drain_request&) { return drain_accepted{}; }};
   }
 };
@@ -101,6 +105,7 @@ class node_stage : public test_system {
   std::function<caf::expected<node_actor>(const contact&)> connect;
   std::function<caf::expected<scheduler_actor>()> reconnect;
   std::function<compute_actor(caf::actor_system&, cpu_compute_options)> spawn_compute;
+  std::function<workload(const job&)> make_workload; ///< null: as the job says
 
   static constexpr shard_id shard_0{0};
   static constexpr worker_id worker_0{0};
@@ -120,7 +125,7 @@ class node_stage : public test_system {
     node_actor_options o;
     o.scheduler = root_handle;
     o.shards = o.workers = 1;
-    o.make_workload = make_workload;
+    o.make_workload = make_workload ? make_workload : &troupe::make_workload;
     if (connect) o.connect = connect;
     if (reconnect) o.reconnect = reconnect;
     o.spawn_compute = [this](caf::actor_system& system, worker_id, cpu_compute_options c) {

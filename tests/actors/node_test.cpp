@@ -110,6 +110,55 @@ TEST_CASE("NODE-2: compute actors that fail too often end the node, with the fir
   CHECK(s.root.failures[0].reason == s.result->error);
 }
 
+TEST_CASE("SCHED-17: a node whose workload is not that of the run says so and ends") {
+  node_stage s;
+  s.root.workload = R"({"samples to train on":"319"})";
+  s.join();
+  REQUIRE(s.result);
+  CHECK(s.result->outcome == node_result::status::failed);
+  CHECK(s.result->error ==
+        "the workload is not that of the run; samples to train on: expected 319, "
+        "found 320");
+  REQUIRE(s.root.unfit.size() == 1);
+  CHECK(s.root.unfit[0].reason == s.result->error);
+  CHECK(s.root.failures.empty()); // the run goes on
+}
+
+TEST_CASE("SCHED-17: a node that cannot load its data says so and ends") {
+  node_stage s;
+  s.make_workload = [](const job&) -> workload { throw std::runtime_error("cannot open x.gz"); };
+  s.join();
+  REQUIRE(s.result);
+  CHECK(s.result->error == "cannot open x.gz");
+  REQUIRE(s.root.unfit.size() == 1);
+  CHECK(s.root.unfit[0].reason == "cannot open x.gz");
+}
+
+TEST_CASE("NODE-9: a node that cannot connect to another reports it, and when it can") {
+  node_stage s;
+  bool cut = true;
+  s.connect = [&](const contact& at) -> caf::expected<node_actor> {
+    if (cut) return make_error(errc::unreachable, "nobody answers at " + address_of(at));
+    return s.peer.spawn(s.system());
+  };
+  s.join(1);
+  s.install(1, {0});
+  s.pass_in_steps(2s);
+  CHECK(s.root.reports.empty());
+  s.pass_in_steps(2s);
+  REQUIRE(s.root.reports.size() >= 2);
+  CHECK(s.root.reports[0].from == node_id{1});
+  CHECK(s.root.reports[0].at == "node:1");
+  CHECK(s.root.reports[0].why == "nobody answers at node:1");
+  cut = false;
+  s.pass_in_steps(1s);
+  CHECK(s.root.reports.back().at == "node:1");
+  CHECK(s.root.reports.back().why.empty());
+  const auto told = s.root.reports.size();
+  s.pass_in_steps(2s);
+  CHECK(s.root.reports.size() == told);
+}
+
 TEST_CASE("NODE-3: while the scheduler is away, workers go on with their leases and replicas too") {
   node_stage s;
   staged_scheduler next;

@@ -70,6 +70,7 @@ inline scheduler_actor::behavior_type silent_scheduler(scheduler_actor::pointer,
           [](const status_request&) { return status_report{}; },
           [](const leave_request&) {},
           [](const reach_report&) {},
+          [](const node_unfit&) {},
           [](const drain_request&) { return drain_accepted{}; }};
 }
 

@@ -208,3 +208,14 @@ TEST_CASE("SCHED-16: reports of nodes that are no members, or about them, have n
   CHECK(report(s, node_id{7}, n0).empty());
   CHECK(report(s, n0, node_id{7}).empty());
 }
+
+TEST_CASE("SCHED-17: a node with another workload is lost, and the run goes on without it") {
+  auto s = trains(3, 2);
+  s.decisions->unfit(n2, "on host-2: labels or targets: expected a, found b", s.now);
+  const auto orders = s.settle();
+  CHECK(count_of<orders::node_lost>(orders) == 1);
+  CHECK_THAT(lines_of(orders, notice_kind::node_lost).at(0), Contains("on host-2: labels"));
+  CHECK(s.phase() == "training");
+  s.decisions->unfit(n2, "again", s.now);
+  CHECK(count_of<orders::node_lost>(s.settle()) == 0);
+}

@@ -28,6 +28,7 @@ std::vector<shard_image> images_of(float salt) {
 
 checkpoint_manifest manifest_of(std::uint64_t batches) {
   checkpoint_manifest m;
+  m.workload = R"({"samples to train on":"3"})";
   m.job_id = "digits \"one\"";
   m.batches_per_epoch = 70;
   m.epochs = 9;

@@ -17,7 +17,7 @@
 namespace troupe::actors {
 
 /// Raised with every change of a message's form or meaning. Peers of another version are refused.
-inline constexpr std::uint32_t protocol_version = 7;
+inline constexpr std::uint32_t protocol_version = 8;
 
 using scheduler::batch_id;
 using scheduler::clock_value;
@@ -81,13 +81,12 @@ using pulse_actor = caf::typed_actor<caf::reacts_to<heartbeat_seen>, caf::reacts
                                      caf::reacts_to<use_scheduler>>;
 
 /// What is published at the scheduler's port.
-using scheduler_actor =
-    caf::typed_actor<caf::replies_to<hello>::with<welcome>, caf::reacts_to<batch_done>,
-                     caf::reacts_to<epoch_evaluated>, caf::reacts_to<stop_training>,
-                     caf::reacts_to<actor_failed>, caf::reacts_to<role_failed>,
-                     caf::reacts_to<caught_up>, caf::reacts_to<diverged>, caf::reacts_to<heartbeat>,
-                     caf::replies_to<status_request>::with<status_report>,
-                     caf::reacts_to<leave_request>, caf::reacts_to<reach_report>,
-                     caf::replies_to<drain_request>::with<drain_accepted>>;
+using scheduler_actor = caf::typed_actor<
+    caf::replies_to<hello>::with<welcome>, caf::reacts_to<batch_done>,
+    caf::reacts_to<epoch_evaluated>, caf::reacts_to<stop_training>, caf::reacts_to<actor_failed>,
+    caf::reacts_to<role_failed>, caf::reacts_to<caught_up>, caf::reacts_to<diverged>,
+    caf::reacts_to<heartbeat>, caf::replies_to<status_request>::with<status_report>,
+    caf::reacts_to<leave_request>, caf::reacts_to<reach_report>, caf::reacts_to<node_unfit>,
+    caf::replies_to<drain_request>::with<drain_accepted>>;
 
 } // namespace troupe::actors

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "troupe/actors/messages.hpp"
+#include "troupe/jobs/workload_identity.hpp"
 #include "troupe/recorder.hpp"
 #include "troupe/scheduler/shard_ranges.hpp"
 #include "troupe/storage/checkpoint_store.hpp"
@@ -35,7 +36,7 @@ struct checkpoint_loaded {
   std::uint64_t next_number = 1;
   std::vector<std::string> refused; ///< one line for each newer set that is not sound
   bool damaged = false;             ///< one of them was complete once
-  std::string error;                ///< the folder cannot be read
+  std::string error;                ///< why the run cannot go on from them
 };
 /// Sends each replica the state of its shard from the checkpoint loaded last, cut for as many
 /// shards as there are. Answered by `images_sent` when all have it.
@@ -82,6 +83,7 @@ struct archive_options {
   std::string job_id;
   std::uint32_t batches_per_epoch = 0;
   std::uint32_t epochs = 0;
+  jobs::workload_identity workload;           ///< of the run
   std::vector<scheduler::shard_range> ranges; ///< of the job's shards
   archive_client_actor scheduler;             ///< takes the answers
   std::shared_ptr<file_system> files = storage::real_files();
@@ -109,6 +111,8 @@ struct archive_options {
 /// ARCHIVE-4  What comes from one shard is never taken for what comes from another. Two replicas of a
 ///            node number their transfers alike, so a transfer counts together with its shard; and
 ///            an image of another range than its shard's fails the checkpoint.
+/// ARCHIVE-5  A run does not go on from a checkpoint of other data or another model
+///            (jobs::workload_identity). A checkpoint that does not say of which it is counts as fit.
 ///
 /// If the archive dies, the scheduler dies too.
 struct archive_state {
@@ -125,6 +129,7 @@ struct archive_state {
   void on_send(const send_images& s);
   void on_tick();
   void give_up(const std::string& why);
+  std::string other_workload(const storage::checkpoint_manifest& m) const;
 
   static inline const char* name = "troupe.archive";
 

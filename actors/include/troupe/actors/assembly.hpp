@@ -13,6 +13,7 @@
 #include "troupe/actors/shard_core.hpp"
 #include "troupe/actors/worker.hpp"
 #include "troupe/job.hpp"
+#include "troupe/jobs/workload_identity.hpp"
 #include "troupe/scheduler/batch_plan.hpp"
 #include "troupe/scheduler/shard_ranges.hpp"
 #include "troupe/storage/run_journal.hpp"
@@ -48,6 +49,8 @@ class assembly {
   const job& the_job() const noexcept { return job_; }
   /// The workload given, with the data that this object has loaded.
   const workload& work() const noexcept { return work_; }
+  /// Of model and data, as this process has them.
+  const jobs::workload_identity& identity() const noexcept { return identity_; }
   const scheduler::batch_plan& plan() const noexcept { return plan_; }
   const std::vector<scheduler::shard_range>& ranges() const noexcept {
     return ranges_;
@@ -78,6 +81,7 @@ class assembly {
   job job_;
   workload work_;
   std::shared_ptr<const tensor::data_split> data_;
+  jobs::workload_identity identity_;
   scheduler::batch_plan plan_{{1, 1, 0}};
   std::vector<scheduler::shard_range> ranges_;
   std::shared_ptr<tensor::epoch_orders> orders_;

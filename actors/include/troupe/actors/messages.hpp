@@ -72,7 +72,15 @@ struct hello {
 struct welcome {
   node_id node;
   std::string job_id;
-  std::string job; ///< JSON text, see to_json(job)
+  std::string job;      ///< JSON text, see to_json(job)
+  std::string workload; ///< text of jobs::workload_identity: what the node's must not differ from
+};
+
+/// node -> scheduler: the node cannot take part, because it cannot make the workload of the job, or
+/// because its workload is another one. It ends.
+struct node_unfit {
+  node_id node;
+  std::string reason; ///< one line
 };
 
 /// scheduler -> node: make replicas of these shards. Answer when they are there: `replicas_placed`,

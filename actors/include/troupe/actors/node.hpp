@@ -187,6 +187,7 @@ struct node_state {
   void on_hello_failed(bool as_member, const caf::error& err);
   void on_welcome(const welcome& w);
   loaded_job load(const welcome& w) const;
+  void refuse_job(std::string why);
   void greet_again();
   void join_again();
   void start_pulse();

@@ -14,6 +14,7 @@
 #include "troupe/actors/messages.hpp"
 #include "troupe/events.hpp"
 #include "troupe/job.hpp"
+#include "troupe/jobs/workload_identity.hpp"
 #include "troupe/recorder.hpp"
 #include "troupe/runtime.hpp"
 #include "troupe/scheduler/batch_plan.hpp"
@@ -31,6 +32,7 @@ using storage::run_journal;
 struct scheduler_actor_options {
   job work;
   std::string job_id;
+  jobs::workload_identity workload; ///< that every node must have
   scheduler::batch_plan plan{{1, 1, 0}};
   /// Spawns the evaluator once the primaries are known.
   std::function<evaluator_actor(address_book)> spawn_evaluator;
@@ -106,6 +108,7 @@ using scheduler_impl_actor =
 ///     heartbeat         heartbeat_seen, or declared_lost (both messages of their own)
 ///     stop_training     -; ends the run and keeps the parameters reached
 ///     status_request    status_report
+///     node_unfit        -; the node is lost, with the reason
 ///     reach_report      -; of two nodes that cannot connect, one may have to give way (SCHED-16)
 ///     leave_request     -; the node is stopped once nothing depends on it (SCHED-15)
 ///     drain_request     drain_accepted, or errc::not_a_member, cannot_place
@@ -143,6 +146,7 @@ struct scheduler_state {
   status_report status() const;
   void on_leave(const leave_request& l);
   void on_reach_report(const reach_report& r);
+  void on_unfit(const node_unfit& u);
   caf::result<drain_accepted> on_drain(const drain_request& d);
 
   static inline const char* name = "troupe.scheduler";

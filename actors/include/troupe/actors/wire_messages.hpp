@@ -63,6 +63,7 @@
   row(actors, status_report, sent_once);                                                           \
   row(actors, leave_request, sent_once);                                                           \
   row(actors, reach_report, sent_again);                                                           \
+  row(actors, node_unfit, sent_once);                                                              \
   row(actors, drain_request, sent_once);                                                           \
   row(actors, drain_accepted, sent_once)
 

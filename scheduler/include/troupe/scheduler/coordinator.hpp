@@ -102,6 +102,8 @@ struct returning_node {
 ///          of them is lost: the one that fewer nodes can reach, then the one that leads no shard,
 ///          then the later one. It joins again, and gets no role that needs a node from which it is
 ///          apart. A node without which a shard had no replica, or the run no worker, stays.
+/// SCHED-17 A node that cannot make the workload of the run, or has another one, is lost. The run goes
+///          on, or waits, without it.
 ///
 /// Each call appends to the orders; `take_orders` hands them over. An answer to an order of an
 /// earlier generation (from before the run went back) has no effect. If a call throws, the orders
@@ -159,6 +161,8 @@ class coordinator {
   bool asks_whether_ended(node_id node, time_point now) const;
   void connection_closed(node_id node, bool process_ended, const std::string& why, time_point now);
   void still_suspected(node_id node, std::uint64_t connection, time_point now);
+  /// A node has not the workload of the run. SCHED-17
+  void unfit(node_id node, const std::string& why, time_point now);
   /// A node cannot connect to the member at this address. SCHED-16
   void cannot_reach(node_id from, const std::string& at, const std::string& why, time_point now);
   /// It could not, and now it has.
@@ -214,7 +218,7 @@ class coordinator {
     std::optional<loaded_checkpoint> found = {};
     std::vector<std::string> refused; ///< one line for each newer set that is not sound
     bool damaged = false;             ///< one of them was complete once
-    std::string error;                ///< the folder cannot be read
+    std::string error;                ///< why the run cannot go on from them
   };
   void checkpoint_loaded(const checkpoint_answer& a, time_point now);
   void images_sent(std::uint64_t generation);

@@ -32,6 +32,7 @@ struct checkpoint_manifest {
   std::uint32_t evaluated_epochs = 0;
   std::uint64_t batches = 0;      ///< so many batches every shard has
   std::string taken_at;           ///< as the caller writes a time
+  std::string workload = {};      ///< jobs::workload_identity as text; empty: not known
   std::vector<shard_file> shards; ///< by shard; filled in by the store
   friend bool operator==(const checkpoint_manifest&, const checkpoint_manifest&) = default;
 };
@@ -43,7 +44,7 @@ struct checkpoint_manifest {
 ///     000012/manifest.json      written last: its presence makes the set complete
 ///
 /// The manifest is a JSON object: `format` (1), `number`, `job_id`, `batches_per_epoch`, `epochs`,
-/// `evaluated_epochs`, `batches`, `taken_at`, `shards` (a list of `file`, `first`, `size`, `bytes`,
+/// `evaluated_epochs`, `batches`, `taken_at`, `workload` (may be missing), `shards` (a list of `file`, `first`, `size`, `bytes`,
 /// `xxh64`) and `checksum`, the XXH64 of the same object without it, written without spaces and
 /// with its keys in order. Hashes are 16 hex digits.
 ///
