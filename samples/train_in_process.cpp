@@ -32,7 +32,6 @@ troupe::job digits_job() {
   j.train.batch_size = 64;
   j.train.consistency = troupe::scheduler::consistency::ssp(3);
   j.train.optimizer = {.learning_rate = 0.03f, .momentum = 0.9f};
-  j.train.staleness_damping = true;
   j.cluster = {.workers = 2, .shards = 2};
   return j;
 }

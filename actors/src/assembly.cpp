@@ -100,7 +100,7 @@ storage::run_journal::content assembly::for_journal(const std::string& job_id) c
 
 shard_core::options assembly::for_shard(std::uint32_t workers) const {
   return {plan_, job_.train.consistency, job_.train.optimizer, workers,
-          job_.train.staleness_damping};
+          job_.train.damps_staleness()};
 }
 
 tensor::aligned_vector<float> assembly::initial_parameters() const {
@@ -125,10 +125,10 @@ cpu_compute_options assembly::for_compute(worker_id id) const {
           plan_,
           orders_,
           job_.seed,
-          job_.train.staleness_damping,
+          job_.train.damps_staleness(),
           slow ? job_.inject.slow_factor : 1.0,
           timespan_of<std::chrono::milliseconds>(job_.inject.batch_ms_low),
-          timespan_of<std::chrono::milliseconds>(job_.inject.batch_ms_high),
+          timespan_of<std::chrono::milliseconds>(job_.inject.most_batch_ms()),
           batch_time_streams | id.value};
 }
 

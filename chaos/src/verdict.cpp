@@ -164,7 +164,7 @@ timeline picture_of(const run_remains& r) {
 std::vector<float> expected_parameters(const job& j) {
   const auto& mode = j.train.consistency;
   const auto samples =
-      static_cast<std::size_t>(static_cast<double>(j.data.samples) * (1 - j.data.held_out));
+      static_cast<std::size_t>(static_cast<double>(j.data.samples) * (1 - j.data.share_held_out()));
   const auto scale =
       mode.applies_on_arrival() ? 1.0 : 1.0 / static_cast<double>(*mode.batches_per_step());
   std::vector<float> result;

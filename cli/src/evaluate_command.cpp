@@ -15,7 +15,8 @@ int run(const evaluate_arguments& a) {
   tensor::data_set data = load_samples(j);
   // Unnormalized: the model's own normalization is applied, also to data it was not trained on.
   if (!a.all)
-    data = tensor::split(data, j.data.held_out, j.seed, tensor::normalization_kind::none).held_out;
+    data = tensor::split(data, j.data.share_held_out(), j.seed, tensor::normalization_kind::none)
+               .held_out;
   if (data.size() == 0)
     throw usage_error("expected held-out samples, found data.held_out = 0; give --all to evaluate "
                       "on every sample");

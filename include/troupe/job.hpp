@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -46,7 +47,10 @@ struct data_spec {
   std::filesystem::path file;   ///< csv: file with a header line
   std::string target;           ///< csv: name of the target column
   std::size_t samples = 0;      ///< digits, integers: how many to generate
-  double held_out = 0.2;        ///< share of the samples kept for evaluation, in [0, 1)
+  /// Share of the samples kept for evaluation, in [0, 1). None: share_held_out() decides.
+  std::optional<double> held_out;
+  /// A sum over all integers has one right value; over a part of them it depends on the seed.
+  double share_held_out() const { return held_out.value_or(type == format::integers ? 0 : 0.2); }
 };
 
 constexpr std::string_view name_of(data_spec::format f) {
@@ -73,7 +77,10 @@ struct train_spec {
   tensor::precision precision = tensor::precision::fp32;
   /// If true, a gradient is scaled down by the number of updates that it has not seen; see
   /// tensor::staleness_scale. Has no effect in bsp, where a gradient misses nothing.
-  bool staleness_damping = false;
+  /// None: damps_staleness() decides.
+  std::optional<bool> staleness_damping;
+  /// Without momentum stale gradients do no harm worth a smaller step.
+  bool damps_staleness() const { return staleness_damping.value_or(optimizer.momentum > 0); }
   /// A worker that completes no batch for this time loses its leases.
   double lease_timeout_seconds = 120;
 };
@@ -103,7 +110,8 @@ struct inject_spec {
   double slow_factor = 1.0;               ///< its batches take this many times as long, >= 1
   /// Every batch of every worker takes longer by a time drawn from [batch_ms_low, batch_ms_high].
   double batch_ms_low = 0;
-  double batch_ms_high = 0; ///< at least batch_ms_low
+  std::optional<double> batch_ms_high; ///< at least batch_ms_low; none: batch_ms_low
+  double most_batch_ms() const { return batch_ms_high.value_or(batch_ms_low); }
 };
 
 /// A training job: everything that decides the result. Plain values; copy freely.

@@ -124,11 +124,6 @@ class key_reader {
     return own;
   }
 
-  template <class T>
-  void fallback(T& member, std::type_identity_t<T> value) {
-    member = value;
-  }
-
   template <class Enum>
   void choice(std::string_view key, Enum& member, presence p = presence::optional) {
     keep(key, member, p,
@@ -219,9 +214,6 @@ class key_printer {
     return is_own;
   }
 
-  template <class T>
-  void fallback(T&, std::type_identity_t<T>) {}
-
   template <class Enum>
   void choice(std::string_view key, Enum& member, presence p = presence::optional) {
     put(key, name_of(member), p);
@@ -283,8 +275,6 @@ class key_list {
     add(key);
     return false;
   }
-
-  void fallback(auto&, auto) {}
 
   void choice(std::string_view key, auto&, presence = presence::optional) { add(key); }
   void one_of(std::string_view key, std::span<const std::string_view>) { add(key); }

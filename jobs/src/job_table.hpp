@@ -14,7 +14,10 @@
 ///
 ///     table(name, spec)           the keys of a table within this one
 ///     own(name, type, is_own)     a choice that may also be "own"; tells whether it is
-///     fallback(member, value)     what the member is where its key is not there
+///
+/// The default of a key is the value of the member in a job that a program makes (`job{}`), and is
+/// written nowhere else. Where it depends on other keys, the member is optional, and a function of its
+/// struct has the rule.
 namespace troupe::jobs {
 
 /// How a job has a key, given the keys before it.
@@ -71,9 +74,9 @@ void visit(Keys& k, data_spec& d) {
   k.text("target", d.target, of(d.type == csv));
   k.integer("samples", d.samples, 1, d.type == digits ? max_digits : max_integers,
             of(d.type == digits || d.type == integers));
-  // A sum over all integers has one right value; over a part of them it depends on the seed.
-  if (d.type == integers) k.fallback(d.held_out, 0);
-  k.number("held_out", d.held_out, share);
+  auto held_out = d.share_held_out();
+  k.number("held_out", held_out, share);
+  d.held_out = held_out;
 }
 
 template <class Keys>
@@ -107,9 +110,9 @@ void visit(Keys& k, train_spec& t) {
   visit(k, t.consistency);
   k.table("optimizer", t.optimizer);
   k.choice("precision", t.precision);
-  // Without momentum stale gradients do no harm worth a smaller step.
-  k.fallback(t.staleness_damping, t.optimizer.momentum > 0);
-  k.boolean("staleness_damping", t.staleness_damping);
+  auto damping = t.damps_staleness();
+  k.boolean("staleness_damping", damping);
+  t.staleness_damping = damping;
   k.number("lease_timeout_seconds", t.lease_timeout_seconds,
            {.min = 0.001, .max = 1e6, .words = "a number of seconds from 0.001 to 1000000"});
 }
@@ -142,11 +145,12 @@ void visit(Keys& k, inject_spec& i) {
            {.min = 1, .max = 1e6, .words = "a number from 1 to 1000000"});
   k.number("batch_ms_low", i.batch_ms_low,
            {.min = 0, .max = max_added_ms, .words = "a number of milliseconds from 0 to 3600000"});
-  k.fallback(i.batch_ms_high, i.batch_ms_low);
-  k.number("batch_ms_high", i.batch_ms_high,
+  auto high = i.most_batch_ms();
+  k.number("batch_ms_high", high,
            {.min = i.batch_ms_low,
             .max = max_added_ms,
             .words = "a number of milliseconds from batch_ms_low to 3600000"});
+  i.batch_ms_high = high;
 }
 
 template <class Keys>

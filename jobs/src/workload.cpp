@@ -55,12 +55,12 @@ class shared_data {
  private:
   tensor::data_split split(tensor::data_set all) const {
     const auto samples = static_cast<double>(all.size());
-    if (samples > 0 && std::llround(job_.data.held_out * samples) >= std::llround(samples))
+    if (samples > 0 && std::llround(job_.data.share_held_out() * samples) >= std::llround(samples))
       throw job_error("data.held_out",
                       "expected a share that leaves samples to train on, found one that holds out "
                       "all " +
                           std::to_string(all.size()));
-    return tensor::split(std::move(all), job_.data.held_out, job_.seed);
+    return tensor::split(std::move(all), job_.data.share_held_out(), job_.seed);
   }
 
   const job job_;

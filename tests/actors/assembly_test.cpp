@@ -127,9 +127,7 @@ const std::vector<acting_key> acting{
     {"inject.duplicate_push_every",
      [](job& j) { j.inject.duplicate_push_every = 3; },
      {"worker.duplicates"}},
-    {"inject.batch_ms_low",
-     [](job& j) { j.inject.batch_ms_low = j.inject.batch_ms_high = 3; },
-     {"compute.longer"}},
+    {"inject.batch_ms_low", [](job& j) { j.inject.batch_ms_low = 3; }, {"compute.longer"}},
     {"inject.batch_ms_high", [](job& j) { j.inject.batch_ms_high = 3; }, {"compute.longer"}}};
 
 } // namespace

@@ -1,5 +1,7 @@
 #include "troupe/job.hpp"
 
+#include <functional>
+
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
 
@@ -112,8 +114,65 @@ samples = 100
   CHECK(j.cluster.stall_limit_seconds == 0);
   CHECK(j.inject.duplicate_push_every == 0);
   CHECK(j.inject.slow_worker == -1);
-  CHECK(j.inject.batch_ms_high == 0);
+  CHECK(j.inject.most_batch_ms() == 0);
   CHECK(j.train.lease_timeout_seconds == 120);
+}
+
+TEST_CASE(
+    "a key that is not given means the same in a program as in a file, whatever else is given") {
+  using nlohmann::json;
+  struct variant {
+    const char* description;
+    json given;
+    std::function<void(job&)> same;
+  };
+  const auto digits = [](job& j) {
+    j.model.layers = {{tensor::layer_spec::kind::dense, 10}};
+    j.data.samples = 100;
+  };
+  const json base = {{"model", {{"layers", {{{"dense", 10}}}}}},
+                     {"data", {{"format", "digits"}, {"samples", 100}}}};
+  const variant variants[] = {
+      {"nothing", {}, [](job&) {}},
+      {"momentum",
+       {{"train", {{"optimizer", {{"momentum", 0.5}}}}}},
+       [](job& j) { j.train.optimizer.momentum = 0.5F; }},
+      {"momentum without damping",
+       {{"train", {{"optimizer", {{"momentum", 0.5}}}, {"staleness_damping", false}}}},
+       [](job& j) {
+         j.train.optimizer.momentum = 0.5F;
+         j.train.staleness_damping = false;
+       }},
+      {"slower batches",
+       {{"inject", {{"batch_ms_low", 3}}}},
+       [](job& j) { j.inject.batch_ms_low = 3; }},
+      {"integers",
+       {{"model", {{"kind", "integer_sum"}, {"parameters", 7}}},
+        {"data", {{"format", "integers"}, {"samples", 64}}}},
+       [](job& j) {
+         j.model = {};
+         j.model.type = model_spec::kind::integer_sum;
+         j.model.parameters = 7;
+         j.data = {};
+         j.data.type = data_spec::format::integers;
+         j.data.samples = 64;
+       }},
+      {"bsp", {{"train", {{"consistency", "bsp"}}}}, [](job& j) {
+         j.train.consistency = scheduler::consistency::bsp(4);
+       }}};
+  for (const auto& v : variants) {
+    INFO(v.description);
+    auto text = base;
+    if (v.given.contains("model"))
+      text = v.given;
+    else
+      text.merge_patch(v.given.is_null() ? json::object() : v.given);
+    job program;
+    digits(program);
+    v.same(program);
+    // All keys of both, as they act.
+    CHECK(to_json(job_from_json(text)) == to_json(program));
+  }
 }
 
 TEST_CASE("each consistency takes its own parameter and ignores the other's") {
