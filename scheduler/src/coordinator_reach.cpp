@@ -100,7 +100,7 @@ void coordinator::separate(time_point now) {
   if (gaps_.expire(now)) try_place(now);
   const auto before = std::exchange(gives_way_, std::nullopt);
   std::string why;
-  const bool has_roles = is<phases::training>() || is<phases::stopping>() || is<phases::placing>();
+  const bool has_roles = !is<phases::gathering>() && !over();
   if (!has_roles || mutant_active(mutant::gaps_ignored)) return;
   for (const auto& gap : gaps_.gaps()) {
     const auto a = member_at(gap.from);

@@ -85,9 +85,7 @@ void membership::keep_all_but(const std::vector<node_id>& may_leave) {
     if (!m.told_to_go && std::ranges::find(may_leave, id) == may_leave.end()) m.reads_until.reset();
 }
 
-void membership::keep_all() {
-  for (auto& [id, m] : members_) m.reads_until.reset();
-}
+void membership::keep_all() { keep_all_but({}); }
 
 // -- questions ------------------------------------------------------------------------------------
 
@@ -104,7 +102,7 @@ const membership::member* membership::find(node_id node) const {
 std::vector<node_offer> membership::offers() const {
   std::vector<node_offer> result;
   for (const auto& [id, m] : members_)
-    if (m.present) result.push_back(m.offer);
+    if (m.present && !m.told_to_go) result.push_back(m.offer);
   return result;
 }
 

@@ -188,9 +188,11 @@ TEST_CASE("a key that would have no effect on its kind of fault is refused") {
                       "\"worker_node\" only, found target = \"primary\""));
   CHECK_THAT(error_of(replaced(example, "for_good = 0.125", "from = \"scheduler\"")),
              Contains("faults[0].from: expected this key with kind = \"partition\" only"));
-  CHECK_THAT(error_of(replaced(example, "[\"everybody\", \"scheduler\"]", "\"primary\"")),
-             Contains("faults[1].from: expected one of \"everybody\", \"scheduler\", \"each_other\", found "
-                      "\"primary\""));
+  CHECK_THAT(
+      error_of(replaced(example, "[\"everybody\", \"scheduler\"]", "\"primary\"")),
+      Contains(
+          "faults[1].from: expected one of \"everybody\", \"scheduler\", \"each_other\", found "
+          "\"primary\""));
   CHECK_THAT(error_of(replaced(example, "nodes = [1, 2]", "nodes = 0")),
              Contains("faults[1].nodes: expected an integer from 1 to 64, found 0"));
   CHECK_THAT(

@@ -209,6 +209,20 @@ TEST_CASE("SCHED-16: reports of nodes that are no members, or about them, have n
   CHECK(report(s, n0, node_id{7}).empty());
 }
 
+TEST_CASE(
+    "SCHED-9: a node that was told to go is not answered again, whatever happens to the run") {
+  troupe::scheduler::membership m{{.read_lease = 1s}, coordinator_stage::time_point{}};
+  const auto now = coordinator_stage::time_point{} + 1h;
+  const auto going = m.join(1, 1, now), staying = m.join(1, 1, now);
+  CHECK_FALSE(m.may_be_relieved(going, true, now));
+  CHECK_FALSE(m.may_be_relieved(staying, true, now));
+  m.find(going)->told_to_go = true;
+  m.keep_all();
+  CHECK_FALSE(m.heard(going, now + 2s).seen);
+  CHECK(m.heard(staying, now + 2s).seen);
+  CHECK(m.offers().size() == 1);
+}
+
 TEST_CASE("SCHED-17: a node with another workload is lost, and the run goes on without it") {
   auto s = trains(3, 2);
   s.decisions->unfit(n2, "on host-2: labels or targets: expected a, found b", s.now);
@@ -218,4 +232,29 @@ TEST_CASE("SCHED-17: a node with another workload is lost, and the run goes on w
   CHECK(s.phase() == "training");
   s.decisions->unfit(n2, "again", s.now);
   CHECK(count_of<orders::node_lost>(s.settle()) == 0);
+}
+
+TEST_CASE("SCHED-16: a gap is closed while a restarted scheduler asks how things stand, too") {
+  auto s = trains(3, 2);
+  const auto apart = chain(s, s0);
+  known_run known;
+  known.next_node = 3;
+  known.next_worker = 2;
+  for (auto n : {n0, n1, n2}) known.nodes.push_back({n, 2, 1, at(n)});
+  known.views = s.decisions->replicas().views().views();
+  known.progress = job_progress{s.options.plan}.contents(s.now);
+  s.decisions = std::make_unique<coordinator>(s.options, s.now);
+  s.decisions->take_up(known, s.now);
+  for (auto n : {n0, n1, n2}) s.come_back({n, 2, 1, at(n)}, {s0, s1}, {});
+  s.decisions->take_orders(); // nobody answers
+  REQUIRE(s.phase() == "reconciling");
+  s.decisions->cannot_reach(apart[1], at(apart[0]), "timed out", s.now);
+  std::size_t lost = 0;
+  for (int i = 0; i < 20; ++i) {
+    s.now += 100ms;
+    for (auto n : {n0, n1, n2}) s.decisions->heard(n, s.now);
+    s.decisions->look(s.now);
+    lost += count_of<orders::node_lost>(s.decisions->take_orders());
+  }
+  CHECK(lost == 1);
 }

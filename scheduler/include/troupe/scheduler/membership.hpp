@@ -102,7 +102,8 @@ class membership {
   /// Nodes that are not among these have to stay after all: a replica was lost meanwhile. Their
   /// heartbeats are answered again.
   void keep_all_but(const std::vector<node_id>& may_leave);
-  /// No node is about to be relieved any more.
+  /// No node is about to be relieved any more. A node that was told to go is not answered again: it is
+  /// in no view, and may not have heard yet.
   void keep_all();
 
   const std::map<node_id, member>& all() const noexcept { return members_; }
@@ -111,7 +112,7 @@ class membership {
   /// Null: no member.
   member* find(node_id node);
   const member* find(node_id node) const;
-  /// Of those that are present, in join order.
+  /// Of those that are present and stay, in join order.
   std::vector<node_offer> offers() const;
   /// Members that have not come back yet, ascending.
   std::vector<node_id> absent() const;
