@@ -163,7 +163,7 @@ void node_state::know(node_id id, const node_actor& node) {
   const auto known = peers_.nodes().find(id);
   if (known != peers_.nodes().end() && same_handle(known->second, node)) return;
   if (peers_.connected(id, node))
-    self->send(options.scheduler, reach_report{own_id(), address_of(contacts_[id]), {}});
+    self->send(options.scheduler, reach_report{own_id(), address_of(contacts_.at(id)), {}});
   self->monitor(node);
 }
 

@@ -54,8 +54,8 @@ class guarded final : public Scribe {
 };
 
 // Every connection of messages that is made or accepted passes here: what waits in the kernel to be
-// sent to a peer that is near is bounded, a peer that is cut off is noticed, its bytes go through the stream of the configuration, and
-// strangers are kept out.
+// sent to a peer that is near is bounded, a peer that is cut off is noticed, its bytes go through
+// the stream of the configuration, and strangers are kept out.
 class stream_multiplexer : public caf::io::network::default_multiplexer {
  public:
   using default_multiplexer::default_multiplexer;

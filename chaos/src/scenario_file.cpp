@@ -297,6 +297,15 @@ void check_meaning(const table& in, fault_kind kind, fault_target target) {
     in.refuse("index", "expected no index for target = \"" + std::string(name_of(target)) + "\"");
 }
 
+void check_cut(const table& in, fault_target target, std::uint32_t most_nodes, bool each_other) {
+  const bool several =
+      target == fault_target::chain ||
+      ((target == fault_target::node || target == fault_target::worker_node) && most_nodes > 1);
+  if (each_other && !several)
+    in.refuse("from", "expected target = \"chain\", or nodes = 2 or more, for from = "
+                      "\"each_other\": one target alone is cut from nobody");
+}
+
 range<link_properties> read_link(const table& in) {
   range<link_properties> r;
   const auto set = [&](auto member, auto values) {
@@ -347,6 +356,7 @@ fault_family read_family(const table& in, const quiet_phase& quiet) {
   f.lasts = in.times("lasts_ms", {});
   f.ways = as<direction>(in.choices("way", direction_names, 0));
   f.from = as<cut_from>(in.choices("from", cut_from_names, 0));
+  check_cut(in, f.target, f.nodes.high, std::ranges::count(f.from, cut_from::each_other) > 0);
   f.breaks = in->number("breaks", 0, probability);
   f.disks = as<disk_fault>(in.choices("disk", disk_fault_names, 0));
   if (f.kind == fault_kind::link) {
@@ -375,6 +385,7 @@ fault read_fault(const table& in, const quiet_phase& quiet) {
   f.lasts = in.time("lasts_ms", {});
   f.way = static_cast<direction>(in->choice("way", direction_names, 0));
   f.from = static_cast<cut_from>(in->choice("from", cut_from_names, 0));
+  check_cut(in, f.target, f.nodes, f.from == cut_from::each_other);
   f.breaks = in->boolean("breaks", false);
   f.disk = static_cast<disk_fault>(in->choice("disk", disk_fault_names, 0));
   if (f.kind == fault_kind::link) {

@@ -33,17 +33,16 @@ void coordinator::reaches(node_id from, const std::string& at, time_point now) {
   try_place(now);
 }
 
+// Of two members.
 std::string coordinator::who_cannot_reach_whom(const reachability::gap& gap) const {
-  const auto name = [this](const std::string& at) {
-    const auto node = member_at(at);
-    return node ? to_string(*node) : "a node that has left";
-  };
-  return name(gap.from) + " cannot reach " + name(gap.to) + ": " + gap.why;
+  return to_string(*member_at(gap.from)) + " cannot reach " + to_string(*member_at(gap.to)) + ": " +
+         gap.why;
 }
 
 std::string coordinator::who_cannot_reach_whom() const {
   std::string text;
-  for (const auto& gap : gaps_.gaps()) text += "; " + who_cannot_reach_whom(gap);
+  for (const auto& gap : gaps_.gaps())
+    if (member_at(gap.from) && member_at(gap.to)) text += "; " + who_cannot_reach_whom(gap);
   return text;
 }
 

@@ -193,6 +193,9 @@ TEST_CASE("a key that would have no effect on its kind of fault is refused") {
       Contains(
           "faults[1].from: expected one of \"everybody\", \"scheduler\", \"each_other\", found "
           "\"primary\""));
+  CHECK_THAT(error_of(replaced(replaced(example, "nodes = [1, 2]", "nodes = 1"),
+                               "[\"everybody\", \"scheduler\"]", "\"each_other\"")),
+             Contains("faults[1].from: expected target = \"chain\", or nodes = 2 or more"));
   CHECK_THAT(error_of(replaced(example, "nodes = [1, 2]", "nodes = 0")),
              Contains("faults[1].nodes: expected an integer from 1 to 64, found 0"));
   CHECK_THAT(

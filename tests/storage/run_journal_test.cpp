@@ -15,41 +15,24 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "temporary_folder.hpp"
+
 using namespace troupe::storage;
 using namespace troupe::scheduler;
+using troupe::cli_test::read_file;
+using troupe::cli_test::temporary_folder;
 
 namespace {
 
 using content = run_journal::content;
 using nodes = std::vector<node_id>;
 
-class journal_folder {
- public:
-  journal_folder() {
-    auto name = (std::filesystem::temp_directory_path() / "troupe-journal-XXXXXX").string();
-    REQUIRE(::mkdtemp(name.data()) != nullptr);
-    path_ = name;
-  }
-  ~journal_folder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  journal_folder(const journal_folder&) = delete;
-  journal_folder& operator=(const journal_folder&) = delete;
-
-  std::filesystem::path file() const { return path_ / "run.journal"; }
+struct journal_folder : temporary_folder {
+  std::filesystem::path file() const { return path() / "run.journal"; }
   std::ptrdiff_t files() const {
-    return std::distance(std::filesystem::directory_iterator(path_), {});
+    return std::distance(std::filesystem::directory_iterator(path()), {});
   }
-
- private:
-  std::filesystem::path path_;
 };
-
-std::string bytes_of(const std::filesystem::path& file) {
-  std::ifstream in(file, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), {}};
-}
 
 void put_bytes(const std::filesystem::path& file, const std::string& bytes) {
   std::ofstream out(file, std::ios::binary | std::ios::trunc);
@@ -273,7 +256,7 @@ TEST_CASE("a file that is there is not replaced by a new journal") {
   const auto create = [&] { run_journal::create(folder.file(), {}); };
   put_bytes(folder.file(), "somebody's");
   CHECK(refusal(create) == expected);
-  CHECK(bytes_of(folder.file()) == "somebody's");
+  CHECK(read_file(folder.file()) == "somebody's");
   std::filesystem::remove(folder.file());
   run_journal::create(folder.file(), some_content());
   CHECK(refusal(create) == expected);
@@ -431,7 +414,7 @@ TEST_CASE("what is no journal is refused by name and not touched (JOURNAL-6)") {
   const auto other =
       folder.file().string() + ": expected a run journal, found another kind of file";
   run_journal::create(folder.file(), some_content());
-  const auto whole = bytes_of(folder.file());
+  const auto whole = read_file(folder.file());
   const auto with = [&](std::size_t at, char byte) {
     auto changed = whole;
     changed[at] = byte;
@@ -448,7 +431,7 @@ TEST_CASE("what is no journal is refused by name and not touched (JOURNAL-6)") {
   for (const auto& [bytes, expected] : cases) {
     put_bytes(folder.file(), bytes);
     CHECK(open_refusal(folder.file()) == expected);
-    CHECK(bytes_of(folder.file()) == bytes);
+    CHECK(read_file(folder.file()) == bytes);
   }
 }
 
@@ -456,7 +439,7 @@ TEST_CASE("a damaged journal is refused by name, wherever the damage is, unless 
           "saved is lost (JOURNAL-6)") {
   journal_folder folder;
   run_journal::create(folder.file(), some_content());
-  const auto whole = bytes_of(folder.file());
+  const auto whole = read_file(folder.file());
   int refused = 0, by_checksum = 0, harmless = 0;
   const auto try_open = [&](const std::string& bytes) {
     put_bytes(folder.file(), bytes);

@@ -35,7 +35,8 @@ class workload_identity {
   bool empty() const noexcept { return values_.empty(); }
   /// Whether the processors compute alike. Only if they do, `bsp` gives the same bits.
   enum class arithmetic { compared, ignored };
-  /// Where `found` differs from this, in one line: "labels: expected hash 03ab.., found hash 91f0.. (table.csv)".
+  /// Where `found` differs from this, in one line: "labels or targets: expected hash 03ab..,
+  /// found hash 91f0.. (table.csv)".
   /// Empty if it does not differ, or if nothing is known of one of the two.
   std::string difference(const workload_identity& found, arithmetic a) const;
 

@@ -44,8 +44,8 @@ struct checkpoint_manifest {
 ///     000012/manifest.json      written last: its presence makes the set complete
 ///
 /// The manifest is a JSON object: `format` (1), `number`, `job_id`, `batches_per_epoch`, `epochs`,
-/// `evaluated_epochs`, `batches`, `taken_at`, `workload` (may be missing), `shards` (a list of `file`, `first`, `size`, `bytes`,
-/// `xxh64`) and `checksum`, the XXH64 of the same object without it, written without spaces and
+/// `evaluated_epochs`, `batches`, `taken_at`, `workload` (may be missing), `shards` (a list of
+/// `file`, `first`, `size`, `bytes`, `xxh64`) and `checksum`, the XXH64 of the same object without it, written without spaces and
 /// with its keys in order. Hashes are 16 hex digits.
 ///
 /// CHECKPOINT-1  A file is complete and survives a power failure, or it does not exist.
